@@ -1,0 +1,1 @@
+//! Prefect's tasks and flows in Rust: definitions, engine, embedded runners.

@@ -1,0 +1,1 @@
+//! The Dask side: collections, and later wire, client, worker and `DaskTaskRunner`.

@@ -1,0 +1,1 @@
+//! The procedural macros of `flowcore`: `#[task]`, `#[flow]` and `#[main]`.
