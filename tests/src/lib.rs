@@ -1,1 +1,7 @@
-//! What the integration tests share.
+//! What the integration tests and the benchmarks share.
+//!
+//! * [`python`]: pinned virtual environments, and Python programs run in them.
+//! * [`scale`]: how long model tests run in the ordinary and in the slow lane.
+
+pub mod python;
+pub mod scale;
