@@ -1,1 +1,14 @@
 //! What the benchmarks share.
+//!
+//! A benchmark compares: it runs ours and a yardstick in turn, each in a child
+//! process of its own ([`child`]), and prints the ratio of the medians
+//! ([`statistics`]). Absolute figures belong to the machine; the ratio is what
+//! tells whether a change made something slower.
+
+pub mod child;
+pub mod memory;
+pub mod statistics;
+pub mod table;
+
+#[path = "../yardsticks/mod.rs"]
+pub mod yardsticks;

@@ -1,0 +1,104 @@
+//! Measurements in child processes.
+//!
+//! Memory that one run freed would serve the next one unseen, and a second run
+//! would find caches warm and threads started. So the benchmark starts itself
+//! again for each measurement: `main` first asks [`case`] whether it is such a
+//! child.
+
+use std::env;
+use std::io;
+use std::process::{Command, ExitStatus, Stdio};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Carries the case from the parent to the child. A variable and not an
+/// argument, so that the benchmark's own arguments stay its own.
+const VARIABLE: &str = "FLOW_BENCH_CASE";
+
+/// Why a measurement failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The child could not be started.
+    #[error("failed to start the child process")]
+    Start(#[source] io::Error),
+
+    /// The child failed.
+    #[error("the child process failed ({status}):\n{stderr}")]
+    Failed {
+        /// How it ended.
+        status: ExitStatus,
+        /// What it wrote to standard error.
+        stderr: String,
+    },
+
+    /// Parent and child do not understand each other.
+    #[error("failed to read {text:?}")]
+    Json {
+        /// What was to be read.
+        text: String,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// The case to measure if this process is a child, else nothing.
+///
+/// # Errors
+///
+/// If the case is not of this type.
+pub fn case<Case: DeserializeOwned>() -> Result<Option<Case>, Error> {
+    env::var(VARIABLE).ok().map(|text| parse(&text)).transpose()
+}
+
+/// Measures a case in a child: there, `main` finds it with [`case`] and answers
+/// with [`answer`].
+///
+/// # Errors
+///
+/// If the child fails.
+pub fn measure<Case: Serialize, Answer: DeserializeOwned>(case: &Case) -> Result<Answer, Error> {
+    let text = to_text(case)?;
+    let child = env::current_exe()
+        .and_then(|program| {
+            Command::new(program)
+                .env(VARIABLE, text)
+                .stdin(Stdio::null())
+                .output()
+        })
+        .map_err(Error::Start)?;
+    if !child.status.success() {
+        return Err(Error::Failed {
+            status: child.status,
+            stderr: String::from_utf8_lossy(&child.stderr).into_owned(),
+        });
+    }
+    let stdout = String::from_utf8_lossy(&child.stdout);
+    parse(stdout.lines().last().unwrap_or_default())
+}
+
+/// What a child prints as its last line.
+///
+/// # Errors
+///
+/// If the answer has no form in JSON.
+pub fn answer<Answer: Serialize>(answer: &Answer) -> Result<(), Error> {
+    println!("{}", to_text(answer)?);
+    Ok(())
+}
+
+fn to_text<Value: Serialize>(value: &Value) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|source| Error::Json {
+        text: std::any::type_name::<Value>().to_owned(),
+        source,
+    })
+}
+
+fn parse<Value: DeserializeOwned>(text: &str) -> Result<Value, Error> {
+    serde_json::from_str(text).map_err(|source| Error::Json {
+        text: text.to_owned(),
+        source,
+    })
+}
