@@ -9,23 +9,12 @@
 //! row by row costs less than a `JoinSet`, which would allocate once more per
 //! task and give the results in another order.
 
-use tokio::runtime::{Builder, Runtime};
 use tokio::task::{JoinError, JoinHandle};
 
 /// How many tasks run for a number of rows.
 #[must_use]
 pub const fn task_runs(rows: usize) -> usize {
     3 * rows + 1
-}
-
-/// The runtime that the yardstick is measured on: two workers. The flow itself
-/// runs on the caller's thread, which measured faster than on a worker.
-///
-/// # Errors
-///
-/// If the operating system gives no threads.
-pub fn runtime() -> std::io::Result<Runtime> {
-    Builder::new_multi_thread().worker_threads(2).build()
 }
 
 /// Runs the flow on the rows given.
@@ -73,7 +62,8 @@ fn sum_all(z: &[i64]) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{inc_double_add_sum, runtime};
+    use super::inc_double_add_sum;
+    use crate::yardsticks::runtime;
 
     #[test]
     fn ten_rows_give_the_sum_of_3x_and_1() {
