@@ -9,6 +9,7 @@ pub mod child;
 pub mod memory;
 pub mod statistics;
 pub mod table;
+pub mod versus;
 
 #[path = "../yardsticks/mod.rs"]
 pub mod yardsticks;

@@ -2,64 +2,56 @@
 
 use std::fmt;
 
-/// A table; all columns but the first are aligned to the right.
+/// A table: the first column says what is measured, the others hold figures.
 #[derive(Debug, Clone)]
-pub struct Table {
-    rows: Vec<Vec<String>>,
+pub struct Table<const FIGURES: usize> {
+    rows: Vec<(String, [String; FIGURES])>,
 }
 
-impl Table {
-    /// A table with these columns.
+impl<const FIGURES: usize> Table<FIGURES> {
+    /// A table with these heads.
     #[must_use]
-    pub fn new<const COLUMNS: usize>(columns: [&str; COLUMNS]) -> Self {
+    pub fn new(what: &str, figures: [&str; FIGURES]) -> Self {
         Self {
-            rows: vec![columns.map(str::to_owned).to_vec()],
+            rows: vec![(what.to_owned(), figures.map(str::to_owned))],
         }
     }
 
     /// Adds a row.
-    ///
-    /// # Panics
-    ///
-    /// If it has not as many cells as there are columns.
-    pub fn row<const COLUMNS: usize>(&mut self, cells: [String; COLUMNS]) {
-        assert_eq!(COLUMNS, self.rows[0].len(), "cells of a row");
-        self.rows.push(cells.into());
-    }
-
-    fn widths(&self) -> Vec<usize> {
-        (0..self.rows[0].len())
-            .map(|column| {
-                let cells = self.rows.iter().map(|row| row[column].chars().count());
-                cells.max().unwrap_or_default()
-            })
-            .collect()
+    pub fn row(&mut self, what: impl fmt::Display, figures: [String; FIGURES]) {
+        self.rows.push((what.to_string(), figures));
     }
 }
 
-impl fmt::Display for Table {
+impl<const FIGURES: usize> fmt::Display for Table<FIGURES> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let widths = self.widths();
-        for (index, row) in self.rows.iter().enumerate() {
-            for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
-                if column == 0 {
-                    write!(formatter, "| {cell:<width$} ")?;
-                } else {
-                    write!(formatter, "| {cell:>width$} ")?;
-                }
+        let first = width(self.rows.iter().map(|(what, _)| what));
+        let widths: [usize; FIGURES] = std::array::from_fn(|column| {
+            width(self.rows.iter().map(|(_, figures)| &figures[column]))
+        });
+        for (index, (what, figures)) in self.rows.iter().enumerate() {
+            write!(formatter, "| {what:<first$} |")?;
+            for (figure, &width) in figures.iter().zip(&widths) {
+                write!(formatter, " {figure:>width$} |")?;
             }
-            writeln!(formatter, "|")?;
+            writeln!(formatter)?;
             if index == 0 {
-                for (column, &width) in widths.iter().enumerate() {
-                    let dashes = "-".repeat(width + 1);
-                    let end = if column == 0 { "-" } else { ":" };
-                    write!(formatter, "|{dashes}{end}")?;
+                write!(formatter, "|{}|", "-".repeat(first + 2))?;
+                for width in widths {
+                    write!(formatter, "{}:|", "-".repeat(width + 1))?;
                 }
-                writeln!(formatter, "|")?;
+                writeln!(formatter)?;
             }
         }
         Ok(())
     }
+}
+
+fn width<'a>(cells: impl Iterator<Item = &'a String>) -> usize {
+    cells
+        .map(|cell| cell.chars().count())
+        .max()
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -68,8 +60,8 @@ mod tests {
 
     #[test]
     fn it_is_markdown() {
-        let mut table = Table::new(["what", "ns"]);
-        table.row(["a task".to_owned(), "700".to_owned()]);
+        let mut table = Table::new("what", ["ns"]);
+        table.row("a task", ["700".to_owned()]);
         assert_eq!(
             table.to_string(),
             "| what   |  ns |\n|--------|----:|\n| a task | 700 |\n"
