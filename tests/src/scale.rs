@@ -5,6 +5,8 @@
 //! differs, by the factor that the environment variable `FLOW_TEST_SCALE`
 //! holds (1 where it is not set).
 
+use proptest::test_runner::Config;
+
 /// The environment variable that holds the factor.
 pub const VARIABLE: &str = "FLOW_TEST_SCALE";
 
@@ -30,6 +32,12 @@ pub fn factor() -> u32 {
 #[must_use]
 pub fn cases(ordinary: u32) -> u32 {
     ordinary.saturating_mul(factor())
+}
+
+/// Those [`cases`] for a property test: `#![proptest_config(config(256))]`.
+#[must_use]
+pub fn config(ordinary: u32) -> Config {
+    Config::with_cases(cases(ordinary))
 }
 
 fn parse(text: &str) -> Option<u32> {
