@@ -1,0 +1,86 @@
+//! The options of `#[flow]`.
+
+use proc_macro2::TokenStream;
+use syn::Expr;
+
+use super::common::Common;
+use super::options;
+use crate::problems::Problems;
+
+const KNOWN: [&str; 9] = [
+    "name",
+    "description",
+    "tags",
+    "flow_run_name",
+    "task_runner",
+    "retries",
+    "retry_delay",
+    "timeout",
+    "crate",
+];
+
+/// `#[flow(..)]`
+#[derive(Default)]
+pub(crate) struct FlowAttribute {
+    pub(crate) common: Common,
+    /// An expression of a type that implements `TaskRunner`.
+    pub(crate) task_runner: Option<Expr>,
+}
+
+impl FlowAttribute {
+    /// Reads the options; what is wrong keeps its default.
+    pub(crate) fn parse(arguments: TokenStream, problems: &mut Problems) -> Self {
+        let mut attribute = Self::default();
+        for given in options(arguments, "flow", &KNOWN, problems) {
+            match (given.name().as_str(), &given.value) {
+                ("task_runner", Some(runner)) => attribute.task_runner = Some(runner.clone()),
+                ("task_runner", None) => problems.push(
+                    &given.key,
+                    "`task_runner` needs a value: `task_runner = ThreadPoolTaskRunner::new()`",
+                ),
+                _ => attribute.common.read(&given, problems),
+            }
+        }
+        attribute
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quote::quote;
+
+    #[test]
+    fn options_are_read() {
+        let mut problems = Problems::default();
+        let attribute = FlowAttribute::parse(
+            quote!(
+                flow_run_name = "run-{day}",
+                task_runner = Runner::<A, B>::new(),
+                timeout = 30
+            ),
+            &mut problems,
+        );
+        assert_eq!(problems.messages(), [""; 0]);
+        assert!(attribute.task_runner.is_some());
+        assert!(attribute.common.run_name.is_some() && attribute.common.timeout.is_some());
+    }
+
+    #[test]
+    fn options_of_tasks_are_sent_there() {
+        let mut problems = Problems::default();
+        FlowAttribute::parse(
+            quote!(local, task_run_name = "x", task_runner),
+            &mut problems,
+        );
+        let messages = problems.messages();
+        for (message, part) in messages.iter().zip([
+            "it belongs to a task",
+            "for a flow write `flow_run_name`",
+            "needs a value",
+        ]) {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        assert_eq!(messages.len(), 3);
+    }
+}

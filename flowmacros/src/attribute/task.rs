@@ -1,0 +1,90 @@
+//! The options of `#[task]`.
+
+use proc_macro2::TokenStream;
+
+use super::common::Common;
+use super::{options, value};
+use crate::problems::Problems;
+
+const KNOWN: [&str; 9] = [
+    "name",
+    "description",
+    "tags",
+    "task_run_name",
+    "retries",
+    "retry_delay",
+    "timeout",
+    "local",
+    "crate",
+];
+
+/// `#[task(..)]`
+#[derive(Default)]
+pub(crate) struct TaskAttribute {
+    pub(crate) common: Common,
+    pub(crate) local: bool,
+}
+
+impl TaskAttribute {
+    /// Reads the options; what is wrong keeps its default.
+    pub(crate) fn parse(arguments: TokenStream, problems: &mut Problems) -> Self {
+        let mut attribute = Self::default();
+        for given in options(arguments, "task", &KNOWN, problems) {
+            match given.name().as_str() {
+                "local" => attribute.local = value::flag(&given, problems),
+                _ => attribute.common.read(&given, problems),
+            }
+        }
+        attribute
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quote::quote;
+
+    #[test]
+    fn options_are_read() {
+        let mut problems = Problems::default();
+        let attribute = TaskAttribute::parse(
+            quote!(
+                name = "load",
+                description = "loads",
+                tags = ["io", "nightly"],
+                retries = 3,
+                retry_delay = "10s",
+                timeout = "1m",
+                task_run_name = "load-{path}",
+                local
+            ),
+            &mut problems,
+        );
+        assert_eq!(problems.messages(), [""; 0]);
+        assert!(attribute.local);
+        let common = attribute.common;
+        assert_eq!(
+            common.name.map(|name| name.value()).as_deref(),
+            Some("load")
+        );
+        assert_eq!(common.tags.len(), 2);
+        assert_eq!(
+            common.retries.map(|retries| retries.to_string()).as_deref(),
+            Some("3u32")
+        );
+        assert!(common.retry_delay.is_some() && common.timeout.is_some());
+        assert!(common.run_name.is_some() && common.description.is_some());
+    }
+
+    #[test]
+    fn a_bad_option_keeps_its_default() {
+        let mut problems = Problems::default();
+        let attribute = TaskAttribute::parse(
+            quote!(retries = -1, timeout = "soon", name = "x"),
+            &mut problems,
+        );
+        assert_eq!(problems.messages().len(), 2);
+        assert!(attribute.common.retries.is_none() && attribute.common.timeout.is_none());
+        assert!(attribute.common.name.is_some());
+    }
+}

@@ -1,0 +1,137 @@
+//! The flow as the engine sees it: facts, methods, the call.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+
+use crate::attribute::FlowAttribute;
+use crate::function::{Mode, description};
+use crate::handle::{Handle, naming_text};
+use crate::naming;
+
+pub(super) fn tokens(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
+    let private = handle.private();
+    let before = handle.before_item();
+    let type_name = &handle.type_name;
+    let visibility = &handle.function.visibility;
+    let info = info(handle, attribute);
+    let func = handle.func_method();
+    let with_options = handle.with_options_method();
+    let start = start(handle);
+    quote! {
+        #before
+        impl #type_name {
+            const __INFO: &'static #private::FlowInfo = &#info;
+
+            #func
+
+            #with_options
+
+            /// The facts of the flow: its key, its module, its parameters.
+            #[must_use]
+            #[allow(dead_code)]
+            #visibility fn info(&self) -> &'static #private::FlowInfo {
+                Self::__INFO
+            }
+
+            #start
+        }
+    }
+}
+
+fn info(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
+    let private = handle.private();
+    let place = handle.place();
+    let function = &handle.function.signature.ident;
+    let text = naming_text(function);
+    let common = &attribute.common;
+    let name = match &common.name {
+        Some(name) => name.value(),
+        None => naming::flow_name(function),
+    };
+    let description = match &common.description {
+        Some(text) => text.value(),
+        None => description(&handle.function.attributes),
+    };
+    let is_async = handle.function.signature.asyncness.is_some();
+    let tags = &common.tags;
+    let retries = common.retries.iter();
+    let retry_delay = common.retry_delay.iter();
+    let timeout = common.timeout.iter();
+    let run_name = common.run_name.iter();
+    let task_runner = attribute.task_runner.iter();
+    quote! {
+        #private::FlowInfo {
+            key: ::core::concat!(::core::module_path!(), "::", #text),
+            #place
+            is_async: #is_async,
+            options: #private::FlowOptions::from_attributes(#private::FlowAttributes {
+                description: #description,
+                tags: &[#(#tags),*],
+                #(retries: #retries,)*
+                #(retry_delay: #retry_delay,)*
+                #(timeout: ::core::option::Option::Some(#timeout),)*
+                #(flow_run_name: ::core::option::Option::Some(#run_name),)*
+                #(task_runner: ::core::option::Option::Some(
+                    || ::std::sync::Arc::new(#task_runner)
+                ),)*
+                ..#private::FlowAttributes::named(#name)
+            }),
+        }
+    }
+}
+
+/// `__start`: one run of the flow.
+fn start(handle: &Handle<'_>) -> TokenStream {
+    let private = handle.private();
+    let generics = handle.call_generics();
+    let lifetime = handle.call_lifetime();
+    let parameters = handle.typed_parameters();
+    let value = &handle.output.value;
+    let texts = handle.parameters.iter().map(|parameter| {
+        let (name, text) = (&parameter.name, parameter.text());
+        match parameter.mode {
+            Mode::Owned => {
+                let ty = &parameter.owned;
+                quote!((#text, (&&#private::probe::ValueProbe::<#ty>::new()).text(&#name)))
+            }
+            Mode::Shared => {
+                let ty = parameter.lent();
+                quote!((#text, (&&#private::probe::ValueProbe::<#ty>::new()).text(#name)))
+            }
+        }
+    });
+    let plain = &handle.plain;
+    let names = handle.names();
+    let call = quote!(#plain(#(#names),*));
+    let span = handle.span();
+    let body = if handle.function.signature.asyncness.is_some() {
+        let outcome = handle.converted(&quote!(#call.await));
+        let future = quote_spanned!(span=> ::std::boxed::Box::pin(async move { #outcome }));
+        quote!(#private::FlowBody::Future(#future))
+    } else {
+        let outcome = handle.converted(&call);
+        let function = quote_spanned!(span=> ::std::boxed::Box::new(move || #outcome));
+        if handle.borrows() {
+            quote!(#private::FlowBody::Blocking(#function))
+        } else {
+            quote!(#private::FlowBody::Thread(#function))
+        }
+    };
+    quote! {
+        fn __start #generics(
+            __configuration: &#private::FlowConfiguration,
+            #(#parameters),*
+        ) -> #private::Call<#lifetime, #value> {
+            #[allow(unused_imports)]
+            use #private::probe::*;
+            let __parameters = ::std::vec![#(#texts),*];
+            #private::call_flow(
+                Self::__INFO,
+                __configuration,
+                __parameters,
+                #body,
+                (&&#private::probe::OutcomeProbe::<#value>::new()).outcome(),
+            )
+        }
+    }
+}

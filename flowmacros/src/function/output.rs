@@ -1,0 +1,196 @@
+//! What a function returns, decided by how it is written.
+//!
+//! A trait that told `T` from `Result<T, E>` would need specialisation, and a
+//! projection would show in every hover. So `Result` is recognised by its name;
+//! an alias that hides it is caught by a check in the expansion.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{GenericArgument, Path, PathArguments, ReturnType, Type};
+
+use super::types::{self, Obstacle};
+use super::{Function, Kind};
+use crate::problems::Problems;
+
+/// A function's output.
+pub(crate) struct Output {
+    /// The whole type as written; `()` if nothing is.
+    pub(crate) written: TokenStream,
+    /// The type of a successful run's value.
+    pub(crate) value: TokenStream,
+    /// True for `Result<..>`.
+    pub(crate) is_result: bool,
+    /// Where errors about the type of the value belong.
+    pub(crate) value_span: Span,
+    /// Where errors about the error's type belong.
+    pub(crate) error_span: Span,
+}
+
+impl Output {
+    /// Reads a function's output; without a type errors belong at its name.
+    pub(crate) fn new(function: &Function, kind: Kind, problems: &mut Problems) -> Self {
+        let signature = &function.signature;
+        Self::of(&signature.output, kind, signature.ident.span(), problems)
+    }
+
+    fn of(output: &ReturnType, kind: Kind, name: Span, problems: &mut Problems) -> Self {
+        let ReturnType::Type(_, ty) = output else {
+            return Self::unit(name);
+        };
+        let ty = types::bare(ty);
+        let span = ty.span();
+        let arguments = match ty {
+            Type::Path(path) if path.qself.is_none() => result_arguments(&path.path),
+            _ => None,
+        };
+        let Some(arguments) = arguments else {
+            if !check_value(ty, kind, problems) {
+                return Self::unit(span);
+            }
+            return Self {
+                written: ty.to_token_stream(),
+                value: ty.to_token_stream(),
+                is_result: false,
+                value_span: span,
+                error_span: span,
+            };
+        };
+        // `fmt::Result` and aliases like it have no arguments: `()` it is.
+        let value = arguments.first().copied();
+        if value.is_some_and(|value| !check_value(value, kind, problems)) {
+            return Self::unit(span);
+        }
+        let value_span = value.map_or(span, Spanned::span);
+        Self {
+            written: ty.to_token_stream(),
+            value: value.map_or_else(|| quote_spanned!(span=> ()), ToTokens::to_token_stream),
+            is_result: true,
+            value_span,
+            error_span: arguments.get(1).map_or(span, Spanned::span),
+        }
+    }
+
+    fn unit(span: Span) -> Self {
+        let unit = quote_spanned!(span=> ());
+        Self {
+            written: unit.clone(),
+            value: unit,
+            is_result: false,
+            value_span: span,
+            error_span: span,
+        }
+    }
+}
+
+/// The type arguments of a path that ends in `Result`.
+fn result_arguments(path: &Path) -> Option<Vec<&Type>> {
+    let last = path.segments.last()?;
+    if last.ident != "Result" {
+        return None;
+    }
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+        return Some(Vec::new());
+    };
+    let types = arguments.args.iter().filter_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    });
+    Some(types.collect())
+}
+
+/// Notes what cannot be a run's value; false if the type must not be used.
+fn check_value(ty: &Type, kind: Kind, problems: &mut Problems) -> bool {
+    let word = kind.word();
+    // A value borrowed for ever outlives its run, but no other process has it.
+    let forever = match types::bare(ty) {
+        Type::Reference(reference) => reference.lifetime.as_ref().map(ToTokens::to_token_stream),
+        _ => None,
+    };
+    if let (Some(_), Kind::Task) = (&forever, kind) {
+        problems.push(
+            ty,
+            format!(
+                "the value of a {word} cannot be borrowed: return an owned type, such as `String`"
+            ),
+        );
+        return false;
+    }
+    let Some(obstacle) = types::obstacle(ty) else {
+        return true;
+    };
+    let (span, message) = match obstacle {
+        Obstacle::Borrowed(span) | Obstacle::Lifetime(span) => (
+            span,
+            format!(
+                "the value of a {word} outlives its arguments and cannot be borrowed from them: \
+                 return an owned type, such as `String` for `&str` or `Vec<T>` for `&[T]`"
+            ),
+        ),
+        Obstacle::Impl(span) => (
+            span,
+            format!("a {word} cannot return `impl Trait`: name the type, such as `Vec<T>`"),
+        ),
+        Obstacle::Inferred(span) => (span, format!("a {word} needs its types written out")),
+        Obstacle::Never(span) => (
+            span,
+            format!("a {word} must return: `!` has no value; remove `-> !`"),
+        ),
+    };
+    problems.push_at(span, message);
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quote::quote;
+
+    fn output(ty: TokenStream) -> (Output, Vec<String>) {
+        let mut problems = Problems::default();
+        let parsed: ReturnType = syn::parse2(ty).expect("a return type");
+        let output = Output::of(&parsed, Kind::Task, Span::call_site(), &mut problems);
+        (output, problems.messages())
+    }
+
+    #[test]
+    fn results_are_told_by_their_name() {
+        for (written, value, is_result) in [
+            (quote!(), "()", false),
+            (quote!(-> i64), "i64", false),
+            (quote!(-> Option<Result<i64>>), "Option<Result<i64>>", false),
+            (quote!(-> Result<i64>), "i64", true),
+            (quote!(-> Result<Vec<u8>, Bad>), "Vec<u8>", true),
+            (quote!(-> std::io::Result<()>), "()", true),
+            (quote!(-> std::fmt::Result), "()", true),
+            (quote!(-> (Result<i64, Bad>)), "i64", true),
+        ] {
+            let (found, problems) = output(written.clone());
+            assert_eq!(problems, [""; 0], "{written}");
+            assert_eq!(found.value.to_string().replace(' ', ""), value, "{written}");
+            assert_eq!(found.is_result, is_result, "{written}");
+        }
+    }
+
+    #[test]
+    fn mistakes_name_the_cure() {
+        for (written, part) in [
+            (quote!(-> &str), "outlives its arguments"),
+            (
+                quote!(-> &'static str),
+                "return an owned type, such as `String`",
+            ),
+            (quote!(-> Result<Cow<'_, str>>), "outlives its arguments"),
+            (
+                quote!(-> impl Iterator<Item = u8>),
+                "cannot return `impl Trait`",
+            ),
+            (quote!(-> !), "must return"),
+            (quote!(-> Vec<_>), "types written out"),
+        ] {
+            let (_, problems) = output(written.clone());
+            assert_eq!(problems.len(), 1, "{written}: {problems:?}");
+            assert!(problems[0].contains(part), "{written}: {problems:?}");
+        }
+    }
+}

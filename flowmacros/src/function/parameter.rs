@@ -1,0 +1,393 @@
+//! One parameter: how it is written, how it is stored, what callers see.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote_spanned};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{PatType, PathArguments, Type, TypeReference};
+
+use super::Kind;
+use super::pattern;
+use super::types::{self, Obstacle};
+use crate::problems::Problems;
+
+/// How a run hands a value to the function.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Mode {
+    /// `x: T`: the value itself.
+    Owned,
+    /// `x: &T`: a loan of a value that many runs may share.
+    Shared,
+}
+
+/// A parameter of a task or a flow.
+pub(crate) struct Parameter {
+    /// Its name in the generated methods.
+    pub(crate) name: Ident,
+    pub(crate) mode: Mode,
+    /// The type as written: `&[f64]`.
+    pub(crate) written: Type,
+    /// The type that is stored: `Vec<f64>`.
+    pub(crate) owned: TokenStream,
+    /// Where errors about the type belong.
+    pub(crate) span: Span,
+}
+
+impl Parameter {
+    pub(super) fn new(
+        typed: &PatType,
+        index: usize,
+        kind: Kind,
+        local: bool,
+        problems: &mut Problems,
+    ) -> Self {
+        for attribute in &typed.attrs {
+            if attribute.path().is_ident("cfg") || attribute.path().is_ident("cfg_attr") {
+                problems.push(
+                    attribute,
+                    format!(
+                        "a parameter of a {} cannot depend on `cfg`: write two functions, \
+                         each with a `#[cfg(..)]` of its own",
+                        kind.word()
+                    ),
+                );
+            }
+        }
+        let name = pattern::name(&typed.pat)
+            .unwrap_or_else(|| format_ident!("argument_{index}", span = typed.pat.span()));
+        let (mode, owned) = stored(&typed.ty, kind, local, problems);
+        Self {
+            name,
+            mode,
+            written: (*typed.ty).clone(),
+            owned,
+            span: typed.ty.span(),
+        }
+    }
+
+    /// The name without `r#`, for people.
+    pub(crate) fn text(&self) -> String {
+        self.name.unraw().to_string()
+    }
+
+    /// The type behind the loan as written: `[f64]` for `&[f64]`.
+    pub(crate) fn lent(&self) -> &Type {
+        match types::bare(&self.written) {
+            Type::Reference(reference) => &reference.elem,
+            owned => owned,
+        }
+    }
+
+    /// The type as written, with a lifetime for the loan.
+    pub(crate) fn with_lifetime(&self, lifetime: &TokenStream) -> TokenStream {
+        match types::bare(&self.written) {
+            Type::Reference(TypeReference { elem, .. }) if self.mode == Mode::Shared => {
+                quote_spanned!(self.span=> & #lifetime #elem)
+            }
+            _ => self.written.to_token_stream(),
+        }
+    }
+}
+
+/// How the value of a type is stored: the mode and the owned type.
+fn stored(ty: &Type, kind: Kind, local: bool, problems: &mut Problems) -> (Mode, TokenStream) {
+    let word = kind.word();
+    let travels = kind == Kind::Task && !local;
+    let bare = types::bare(ty);
+    let Type::Reference(reference) = bare else {
+        check_owned(ty, word, problems);
+        return (Mode::Owned, ty.to_token_stream());
+    };
+    if let Some(mutability) = &reference.mutability {
+        problems.push_at(
+            mutability.span(),
+            format!(
+                "a {word} cannot change a caller's value: take it by value and return the new one"
+            ),
+        );
+    }
+    if let Some(lifetime) = &reference.lifetime {
+        if lifetime.ident != "static" {
+            // Lifetime parameters are refused at their declaration.
+        } else if travels {
+            problems.push(
+                lifetime,
+                "an argument does not live forever: remove `'static`",
+            );
+        } else {
+            return (Mode::Owned, ty.to_token_stream());
+        }
+    }
+    let span = reference.elem.span();
+    let owned = match types::bare(&reference.elem) {
+        Type::Slice(slice) => {
+            let elem = &slice.elem;
+            check_owned(elem, word, problems);
+            quote_spanned!(span=> ::std::vec::Vec<#elem>)
+        }
+        Type::Path(path) if path.qself.is_none() => {
+            let unsized_name = path.path.segments.last().and_then(|last| {
+                matches!(last.arguments, PathArguments::None).then(|| last.ident.to_string())
+            });
+            match unsized_name.as_deref() {
+                Some("str") => quote_spanned!(span=> ::std::string::String),
+                Some("Path") if is_standard(&path.path) => {
+                    quote_spanned!(span=> ::std::path::PathBuf)
+                }
+                Some("OsStr") => quote_spanned!(span=> ::std::ffi::OsString),
+                _ => {
+                    check_owned(&reference.elem, word, problems);
+                    reference.elem.to_token_stream()
+                }
+            }
+        }
+        Type::TraitObject(object) => {
+            problems.push(
+                object,
+                format!(
+                    "a {word} cannot take a trait object: its type must be known to store the \
+                     value; name a type that implements the trait"
+                ),
+            );
+            reference.elem.to_token_stream()
+        }
+        elem => {
+            check_owned(elem, word, problems);
+            reference.elem.to_token_stream()
+        }
+    };
+    (Mode::Shared, owned)
+}
+
+/// True for `Path` as the standard library's path is usually named; a type of
+/// one's own called `Path` can be written `&self::Path` or `&shapes::Path`.
+fn is_standard(path: &syn::Path) -> bool {
+    let mut names: Vec<String> = path
+        .segments
+        .iter()
+        .map(|segment| segment.ident.to_string())
+        .collect();
+    names.pop();
+    matches!(
+        names.iter().map(String::as_str).collect::<Vec<_>>()[..],
+        [] | ["path"] | ["std", "path"]
+    )
+}
+
+fn check_owned(ty: &Type, word: &str, problems: &mut Problems) {
+    let Some(obstacle) = types::obstacle(ty) else {
+        return;
+    };
+    let (span, message) = match obstacle {
+        Obstacle::Borrowed(span) => (
+            span,
+            format!(
+                "a {word} can borrow a parameter as a whole, such as `&T`, `&str` or `&[T]`, but \
+                 not a part of it: make this part owned, such as `String` for `&str`"
+            ),
+        ),
+        Obstacle::Lifetime(span) => (
+            span,
+            format!(
+                "a parameter of a {word} cannot hold a borrowed value: use an owned type, \
+                 such as `String`, or `'static`"
+            ),
+        ),
+        Obstacle::Impl(span) => (
+            span,
+            format!(
+                "a {word} cannot take `impl Trait`: it would be generic; name the type, \
+                 such as `Vec<T>` for `impl IntoIterator<Item = T>`"
+            ),
+        ),
+        Obstacle::Inferred(span) => (span, format!("a {word} needs its types written out")),
+        Obstacle::Never(span) => (span, format!("a {word} cannot take `!`: it has no value")),
+    };
+    problems.push_at(span, message);
+}
+
+/// Refuses names that the expansion needs, and tells equal names apart.
+pub(super) fn check_names(
+    parameters: &mut [Parameter],
+    function: &Ident,
+    kind: Kind,
+    problems: &mut Problems,
+) {
+    for parameter in parameters.iter() {
+        let text = parameter.text();
+        if text.starts_with("__") {
+            problems.push(
+                &parameter.name,
+                format!(
+                    "parameter names that begin with `__` are reserved for what `#[{}]` \
+                     generates: rename it",
+                    kind.word()
+                ),
+            );
+        } else if parameter.name.unraw() == function.unraw() {
+            problems.push(
+                &parameter.name,
+                format!(
+                    "this parameter is called like the {0} itself, and a {0} is a static, which \
+                     nothing may shadow: rename one of them",
+                    kind.word()
+                ),
+            );
+        }
+    }
+    // `(a, b)` and `a_b` would collide, and so would two parameters called like
+    // the function once they were renamed.
+    for at in 0..parameters.len() {
+        let clashes = parameters[..at]
+            .iter()
+            .any(|earlier| earlier.name == parameters[at].name);
+        let reserved = parameters[at].text().starts_with("__")
+            || parameters[at].name.unraw() == function.unraw();
+        if clashes || reserved {
+            parameters[at].name = format_ident!("argument_{at}", span = parameters[at].name.span());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Function;
+    use super::*;
+    use quote::quote;
+
+    fn parameters(item: TokenStream) -> (Vec<Parameter>, Vec<String>) {
+        let mut problems = Problems::default();
+        let function = Function::parse(item, Kind::Task).expect("a function");
+        let parameters = function.parameters(Kind::Task, false, &mut problems);
+        (parameters, problems.messages())
+    }
+
+    #[test]
+    fn borrowed_parameters_are_stored_owned() {
+        let (parameters, problems) = parameters(quote!(
+            fn load(
+                a: i64,
+                b: &Row,
+                c: &str,
+                d: &[f64],
+                e: &Path,
+                f: &std::path::Path,
+                g: &shapes::Path,
+            ) {
+            }
+        ));
+        assert_eq!(problems, [""; 0]);
+        let stored: Vec<String> = parameters
+            .iter()
+            .map(|parameter| parameter.owned.to_string().replace(' ', ""))
+            .collect();
+        assert_eq!(
+            stored,
+            [
+                "i64",
+                "Row",
+                "::std::string::String",
+                "::std::vec::Vec<f64>",
+                "::std::path::PathBuf",
+                "::std::path::PathBuf",
+                "shapes::Path"
+            ]
+        );
+        assert_eq!(parameters[0].mode, Mode::Owned);
+        assert!(parameters[1..].iter().all(|p| p.mode == Mode::Shared));
+        let lent = parameters[3].with_lifetime(&quote!('__run));
+        assert_eq!(lent.to_string(), quote!(&'__run [f64]).to_string());
+    }
+
+    #[test]
+    fn names_are_made_unique() {
+        let (parameters, problems) = parameters(quote!(
+            fn f((a, b): (u8, u8), a_b: u8, _: u8) {}
+        ));
+        assert_eq!(problems, [""; 0]);
+        let names: Vec<String> = parameters.iter().map(Parameter::text).collect();
+        assert_eq!(names, ["a_b", "argument_1", "argument_2"]);
+    }
+
+    #[test]
+    fn mistakes_name_the_cure() {
+        for (item, part) in [
+            (
+                quote!(
+                    fn f(x: &mut Row) {}
+                ),
+                "take it by value",
+            ),
+            (
+                quote!(
+                    fn f(x: &'static str) {}
+                ),
+                "remove `'static`",
+            ),
+            (
+                quote!(
+                    fn f(x: Vec<&str>) {}
+                ),
+                "make this part owned",
+            ),
+            (
+                quote!(
+                    fn f(x: &&str) {}
+                ),
+                "make this part owned",
+            ),
+            (
+                quote!(
+                    fn f(x: Cow<'_, str>) {}
+                ),
+                "use an owned type",
+            ),
+            (
+                quote!(
+                    fn f(x: impl Copy) {}
+                ),
+                "cannot take `impl Trait`",
+            ),
+            (
+                quote!(
+                    fn f(x: &impl Copy) {}
+                ),
+                "cannot take `impl Trait`",
+            ),
+            (
+                quote!(
+                    fn f(x: &dyn Shape) {}
+                ),
+                "trait object",
+            ),
+            (
+                quote!(
+                    fn f(x: Vec<_>) {}
+                ),
+                "types written out",
+            ),
+            (
+                quote!(
+                    fn f(__x: u8) {}
+                ),
+                "reserved",
+            ),
+            (
+                quote!(
+                    fn f(f: u8) {}
+                ),
+                "rename one of them",
+            ),
+            (
+                quote!(
+                    fn f(#[cfg(test)] x: u8) {}
+                ),
+                "write two functions",
+            ),
+        ] {
+            let (_, problems) = parameters(item.clone());
+            assert_eq!(problems.len(), 1, "{item}: {problems:?}");
+            assert!(problems[0].contains(part), "{item}: {problems:?}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What a type must not contain to be stored while a run waits.
+
+use syn::spanned::Spanned;
+use syn::{GenericArgument, Path, PathArguments, ReturnType, Type};
+
+use proc_macro2::Span;
+
+/// Something in a type that stands in the way, with its place.
+#[derive(Debug)]
+pub(crate) enum Obstacle {
+    /// `&T` somewhere inside, such as in `Vec<&str>`.
+    Borrowed(Span),
+    /// `'a` or `'_` as an argument, such as in `Cow<'_, str>`.
+    Lifetime(Span),
+    /// `impl Trait`.
+    Impl(Span),
+    /// `_`.
+    Inferred(Span),
+    /// `!`.
+    Never(Span),
+}
+
+/// The first obstacle in a type. `'static` is none: such types are owned.
+pub(crate) fn obstacle(ty: &Type) -> Option<Obstacle> {
+    match ty {
+        Type::Array(array) => obstacle(&array.elem),
+        Type::Slice(slice) => obstacle(&slice.elem),
+        Type::Group(group) => obstacle(&group.elem),
+        Type::Paren(paren) => obstacle(&paren.elem),
+        Type::Tuple(tuple) => tuple.elems.iter().find_map(obstacle),
+        Type::Path(path) => {
+            let own = path.qself.as_ref().and_then(|own| obstacle(&own.ty));
+            own.or_else(|| path_obstacle(&path.path))
+        }
+        Type::ImplTrait(_) => Some(Obstacle::Impl(ty.span())),
+        Type::Infer(_) => Some(Obstacle::Inferred(ty.span())),
+        Type::Never(_) => Some(Obstacle::Never(ty.span())),
+        Type::Reference(reference) => match &reference.lifetime {
+            Some(lifetime) if lifetime.ident == "static" => obstacle(&reference.elem),
+            _ => Some(Obstacle::Borrowed(ty.span())),
+        },
+        // Function pointers and trait objects bind lifetimes of their own;
+        // macros cannot be looked into. The compiler has the last word there.
+        _ => None,
+    }
+}
+
+fn path_obstacle(path: &Path) -> Option<Obstacle> {
+    path.segments
+        .iter()
+        .find_map(|segment| match &segment.arguments {
+            PathArguments::AngleBracketed(arguments) => {
+                arguments.args.iter().find_map(argument_obstacle)
+            }
+            PathArguments::Parenthesized(arguments) => {
+                let output = match &arguments.output {
+                    ReturnType::Type(_, ty) => obstacle(ty),
+                    ReturnType::Default => None,
+                };
+                arguments
+                    .inputs
+                    .iter()
+                    .find_map(|input| obstacle(&input.ty))
+                    .or(output)
+            }
+            PathArguments::None => None,
+        })
+}
+
+fn argument_obstacle(argument: &GenericArgument) -> Option<Obstacle> {
+    match argument {
+        GenericArgument::Lifetime(lifetime) if lifetime.ident != "static" => {
+            Some(Obstacle::Lifetime(lifetime.span()))
+        }
+        GenericArgument::Type(ty) => obstacle(ty),
+        _ => None,
+    }
+}
+
+/// The type without the groups and parentheses around it.
+pub(crate) fn bare(ty: &Type) -> &Type {
+    match ty {
+        Type::Group(group) => bare(&group.elem),
+        Type::Paren(paren) => bare(&paren.elem),
+        ty => ty,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use syn::parse_quote;
+
+    #[test]
+    fn owned_types_have_no_obstacle() {
+        for ty in [
+            parse_quote!(Vec<(i64, Option<String>)>),
+            parse_quote!(Cow<'static, str>),
+            parse_quote!(&'static str),
+            parse_quote!(Arc<dyn Fn(&str) -> bool + Send + Sync>),
+            parse_quote!([u8; 4]),
+            parse_quote!(fn(&str) -> usize),
+        ] {
+            let ty: Type = ty;
+            assert!(obstacle(&ty).is_none());
+        }
+    }
+
+    #[test]
+    fn obstacles_are_found_at_any_depth() {
+        let found = |ty: Type| obstacle(&ty);
+        assert!(matches!(
+            found(parse_quote!(Vec<&str>)),
+            Some(Obstacle::Borrowed(_))
+        ));
+        assert!(matches!(
+            found(parse_quote!((u8, [Cow<'_, str>; 2]))),
+            Some(Obstacle::Lifetime(_))
+        ));
+        assert!(matches!(
+            found(parse_quote!(Vec<Box<impl Fn()>>)),
+            Some(Obstacle::Impl(_))
+        ));
+        assert!(matches!(
+            found(parse_quote!(Vec<_>)),
+            Some(Obstacle::Inferred(_))
+        ));
+        assert!(matches!(found(parse_quote!(!)), Some(Obstacle::Never(_))));
+        assert!(matches!(
+            found(parse_quote!(<&u8 as Trait>::Out)),
+            Some(Obstacle::Borrowed(_))
+        ));
+    }
+}

@@ -1,0 +1,82 @@
+//! The direct call: `load(path).await?`.
+//!
+//! With owned values it is a run like any other, but here and now. With loans
+//! its attempts borrow from the caller, so owned values wait beside them for
+//! the attempt that may take them.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::Index;
+
+use crate::function::Mode;
+use crate::handle::Handle;
+
+pub(super) fn tokens(handle: &Handle<'_>) -> TokenStream {
+    let private = handle.private();
+    let before = handle.before_item();
+    let type_name = &handle.type_name;
+    let generics = handle.call_generics();
+    let lifetime = handle.call_lifetime();
+    let parameters = handle.typed_parameters();
+    let value = &handle.output.value;
+    let body = if handle.borrows() {
+        borrowed(handle)
+    } else {
+        let names = handle.names();
+        quote!(#private::call::<Self>(__configuration, (#(#names,)*)))
+    };
+    quote! {
+        #before
+        impl #type_name {
+            fn __start #generics(
+                __configuration: &#private::TaskConfiguration,
+                #(#parameters),*
+            ) -> #private::Call<#lifetime, #value> {
+                #body
+            }
+        }
+    }
+}
+
+fn borrowed(handle: &Handle<'_>) -> TokenStream {
+    let private = handle.private();
+    let mut waiting = TokenStream::new();
+    let mut obtained = TokenStream::new();
+    for (index, parameter) in handle.parameters.iter().enumerate() {
+        if parameter.mode == Mode::Shared {
+            continue;
+        }
+        let name = &parameter.name;
+        let index = Index::from(index);
+        waiting.extend(quote!(let #name = #private::OwnedValue::new(#name);));
+        obtained.extend(quote! {
+            let #name = match #name.obtain(&__attempt, &__access.#index) {
+                ::core::result::Result::Ok(__value) => __value,
+                ::core::result::Result::Err(__error) => {
+                    return #private::BorrowedBody::Done(::core::result::Result::Err(__error));
+                }
+            };
+        });
+    }
+    let plain = &handle.plain;
+    let names = handle.names();
+    let call = quote!(#plain(#(#names),*));
+    let body = if handle.function.signature.asyncness.is_some() {
+        let span = handle.span();
+        let outcome = handle.converted(&quote!(#call.await));
+        let future = quote_spanned!(span=> ::std::boxed::Box::pin(async move { #outcome }));
+        quote!(#private::BorrowedBody::Future(#future))
+    } else {
+        let outcome = handle.converted(&call);
+        quote!(#private::BorrowedBody::Done(#outcome))
+    };
+    quote! {
+        #waiting
+        #[allow(unused_variables)]
+        let __access = <Self as #private::TaskDefinition>::access();
+        #private::call_borrowed::<Self>(__configuration, move |__attempt| {
+            #obtained
+            #body
+        })
+    }
+}
