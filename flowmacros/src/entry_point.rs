@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn main_is_recognised() {
-        let tokens = expanded(quote!(
+        let tokens = expanded(&quote!(
             async fn main() -> Result<()> {
                 Ok(())
             }
