@@ -1,0 +1,133 @@
+//! `allow_failure(future)`: a failed upstream run does not stop the
+//! dependent, which gets the error instead of the value.
+
+use std::sync::Arc;
+
+use super::{Argument, Assemble, Edge, IntoArgument, Source, Upstream};
+use crate::error::{Error, Result};
+use crate::future::{Place, TaskFuture};
+use crate::mapped::Mapped;
+use crate::runner::ArgumentDescriptor;
+
+/// An upstream run that may fail; made by [`allow_failure`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct AllowFailure<F>(pub(crate) F);
+
+/// Hands a future or a map to a task that copes with failures: its parameter
+/// is a `Result<T, flowcore::Error>` (for a map a `Vec` of them, or one per
+/// row). Crashed and cancelled upstream runs still stop it.
+///
+/// ```
+/// use flowcore::prelude::*;
+///
+/// #[task]
+/// fn parse(text: String) -> Result<i64, std::num::ParseIntError> { text.parse() }
+///
+/// #[task]
+/// fn or_zero(number: Result<i64>) -> i64 { number.unwrap_or(0) }
+///
+/// #[flow]
+/// async fn lenient(text: String) -> Result<i64> {
+///     or_zero.submit(allow_failure(parse.submit(text))).await
+/// }
+/// # #[flowcore::main]
+/// # async fn main() -> Result<()> {
+/// assert_eq!(lenient("five".into()).await?, 0);
+/// # Ok(())
+/// # }
+/// ```
+pub fn allow_failure<F>(upstream: F) -> AllowFailure<F> {
+    AllowFailure(upstream)
+}
+
+/// One run's value or error.
+pub(crate) struct Outcome<T>(pub(crate) Place<T>);
+
+impl<T: Send + Sync + 'static> Assemble<Result<T, Error>> for Outcome<T> {
+    fn edges<'a>(&'a self, visit: &mut dyn FnMut(Edge<'a>)) {
+        visit(Edge {
+            upstream: match &self.0 {
+                Place::Run(cell) => Upstream::Run(cell.handle()),
+                Place::Row(cell, row) => Upstream::Row(cell.handle(), *row),
+            },
+            allow_failure: true,
+        });
+    }
+
+    fn assemble(&self, last: bool) -> Result<Result<T, Error>> {
+        if let Some(error) = self.0.settled_error() {
+            return Ok(Err(error));
+        }
+        match &self.0 {
+            Place::Run(cell) => {
+                let last = last && Arc::strong_count(cell) == 1;
+                cell.value().obtain(last, &cell.access()).map(Ok)
+            }
+            Place::Row(cell, row) => cell.obtain_row(*row, last, None).map(Ok),
+        }
+    }
+
+    fn describe(&self) -> Result<ArgumentDescriptor> {
+        let upstream = match &self.0 {
+            Place::Run(cell) => ArgumentDescriptor::run(cell.handle()),
+            Place::Row(cell, row) => ArgumentDescriptor::row(cell.handle(), *row),
+        }?;
+        Ok(ArgumentDescriptor::Outcome(Box::new(upstream)))
+    }
+}
+
+/// All rows' values or errors.
+struct Outcomes<T>(Mapped<T>);
+
+impl<T: Send + Sync + 'static> Outcomes<T> {
+    fn rows(&self) -> impl Iterator<Item = Outcome<T>> {
+        self.0
+            .settled_rows()
+            .map(|row| Outcome(Place::Row(Arc::clone(self.0.cell()), row)))
+    }
+}
+
+impl<T: Send + Sync + 'static> Assemble<Vec<Result<T, Error>>> for Outcomes<T> {
+    fn edges<'a>(&'a self, visit: &mut dyn FnMut(Edge<'a>)) {
+        visit(Edge {
+            upstream: Upstream::Rows(self.0.cell().handle(), self.0.rows().cloned()),
+            allow_failure: true,
+        });
+    }
+
+    fn assemble(&self, _last: bool) -> Result<Vec<Result<T, Error>>> {
+        self.rows().map(|row| row.assemble(false)).collect()
+    }
+
+    fn describe(&self) -> Result<ArgumentDescriptor> {
+        self.rows()
+            .map(|row| row.describe())
+            .collect::<Result<_>>()
+            .map(ArgumentDescriptor::List)
+    }
+}
+
+impl<T: Send + Sync + 'static> IntoArgument<Result<T, Error>> for AllowFailure<TaskFuture<T>> {
+    fn into_argument(self) -> Argument<Result<T, Error>> {
+        Argument(Source::Assembled(Box::new(Outcome(self.0.into_place()))))
+    }
+}
+
+impl<T: Send + Sync + 'static> IntoArgument<Result<T, Error>> for AllowFailure<&TaskFuture<T>> {
+    fn into_argument(self) -> Argument<Result<T, Error>> {
+        allow_failure(self.0.clone()).into_argument()
+    }
+}
+
+impl<T: Send + Sync + 'static> IntoArgument<Vec<Result<T, Error>>> for AllowFailure<Mapped<T>> {
+    fn into_argument(self) -> Argument<Vec<Result<T, Error>>> {
+        Argument(Source::Assembled(Box::new(Outcomes(self.0))))
+    }
+}
+
+impl<T: Send + Sync + 'static> IntoArgument<Vec<Result<T, Error>>> for AllowFailure<&Mapped<T>> {
+    fn into_argument(self) -> Argument<Vec<Result<T, Error>>> {
+        allow_failure(self.0.clone()).into_argument()
+    }
+}

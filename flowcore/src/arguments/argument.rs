@@ -1,0 +1,249 @@
+//! One argument of one run.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::assemble::{Assemble, Gather};
+use super::{Edge, Upstream};
+use crate::error::{Error, Result};
+use crate::future::{Place, TaskFuture};
+use crate::handle::{MapCell, RunCell};
+use crate::mapped::Mapped;
+use crate::runner::ArgumentDescriptor;
+use crate::state::{State, StateOutcome};
+use crate::value::{Access, StoredValue, ValueCell};
+
+/// An argument whose value is here or will be.
+pub struct Argument<T>(pub(crate) Source<T>);
+
+pub(crate) enum Source<T> {
+    Value(ValueCell<T>),
+    Run(Arc<RunCell<T>>),
+    Row(Arc<MapCell<T>>, u32),
+    Assembled(Box<dyn Assemble<T>>),
+    /// The value can never be had.
+    Rejected(Error),
+}
+
+impl<T> Argument<T> {
+    pub(crate) fn value(value: T) -> Self {
+        Self(Source::Value(ValueCell::new(value)))
+    }
+
+    pub(crate) fn place(place: Place<T>) -> Self {
+        Self(match place {
+            Place::Run(cell) => Source::Run(cell),
+            Place::Row(cell, row) => Source::Row(cell, row),
+        })
+    }
+}
+
+impl<T: Send + Sync + 'static> Argument<T> {
+    pub(crate) fn edges<'a>(&'a self, visit: &mut dyn FnMut(Edge<'a>)) {
+        let upstream = match &self.0 {
+            Source::Value(_) => return,
+            Source::Run(cell) => Upstream::Run(cell.handle()),
+            Source::Row(cell, row) => Upstream::Row(cell.handle(), *row),
+            Source::Assembled(parts) => return parts.edges(visit),
+            Source::Rejected(error) => Upstream::Rejected(error),
+        };
+        visit(Edge {
+            upstream,
+            allow_failure: false,
+        });
+    }
+
+    /// A value of the run's own. `last` says that nobody will read this
+    /// argument again.
+    pub(crate) fn obtain(&self, last: bool, access: &Access<T>) -> Result<T> {
+        match &self.0 {
+            Source::Value(cell) => cell.obtain(last, access),
+            Source::Run(cell) => {
+                let last = last && Arc::strong_count(cell) == 1;
+                let own = cell.access();
+                let access = if access.can_copy() { access } else { &own };
+                cell.value().obtain(last, access)
+            }
+            Source::Row(cell, row) => cell.obtain_row(*row, last, Some(access)),
+            Source::Assembled(parts) => parts.assemble(last),
+            Source::Rejected(error) => Err(error.clone()),
+        }
+    }
+
+    /// The value, shared with its other readers.
+    pub(crate) fn share(&self) -> Result<Arc<T>> {
+        match &self.0 {
+            Source::Value(cell) => cell.share(),
+            Source::Run(cell) => cell.value().share(),
+            Source::Row(cell, row) => cell.row(*row)?.share(),
+            Source::Assembled(parts) => parts.assemble(false).map(Arc::new),
+            Source::Rejected(error) => Err(error.clone()),
+        }
+    }
+
+    /// The argument for another process: its value as bytes, or where it
+    /// comes from.
+    pub(crate) fn describe(&self, access: &Access<T>) -> Result<ArgumentDescriptor> {
+        match &self.0 {
+            Source::Value(cell) => {
+                let codec = access.codec().ok_or_else(not_portable::<T>)?;
+                let encoded = cell.with(|value| codec.encode(value))??;
+                Ok(ArgumentDescriptor::Inline(encoded))
+            }
+            Source::Run(cell) => ArgumentDescriptor::run(cell.handle()),
+            Source::Row(cell, row) => ArgumentDescriptor::row(cell.handle(), *row),
+            Source::Assembled(parts) => parts.describe(),
+            Source::Rejected(error) => Err(error.clone()),
+        }
+    }
+}
+
+fn not_portable<T>() -> Error {
+    Error::invalid(format!(
+        "a value of type `{}` cannot travel to another process: mark the task that takes it \
+         `#[task(local)]`",
+        std::any::type_name::<T>()
+    ))
+}
+
+/// What a parameter of type `T` takes: a `T`, an `Arc<T>`, a future or a
+/// state of `T`, `&str` for `String`, and for a `Vec` or a tuple also lists
+/// and tuples of futures, or a whole map.
+///
+/// Numbers are not widened: an `i32` is no argument for an `i64`.
+#[diagnostic::on_unimplemented(
+    message = "this task argument wants `{T}`, or a future or state of `{T}`, but got `{Self}`",
+    label = "expected `{T}` here"
+)]
+pub trait IntoArgument<T> {
+    /// The argument.
+    fn into_argument(self) -> Argument<T>;
+}
+
+impl<T> IntoArgument<T> for T {
+    fn into_argument(self) -> Argument<T> {
+        Argument::value(self)
+    }
+}
+
+impl<T: Clone> IntoArgument<T> for &T {
+    fn into_argument(self) -> Argument<T> {
+        Argument::value(self.clone())
+    }
+}
+
+impl<T> IntoArgument<T> for Arc<T> {
+    fn into_argument(self) -> Argument<T> {
+        Argument(Source::Value(ValueCell::shared(self)))
+    }
+}
+
+impl<T> IntoArgument<T> for &Arc<T> {
+    fn into_argument(self) -> Argument<T> {
+        Arc::clone(self).into_argument()
+    }
+}
+
+impl IntoArgument<String> for &str {
+    fn into_argument(self) -> Argument<String> {
+        Argument::value(self.to_owned())
+    }
+}
+
+impl IntoArgument<PathBuf> for &Path {
+    fn into_argument(self) -> Argument<PathBuf> {
+        Argument::value(self.to_owned())
+    }
+}
+
+impl IntoArgument<PathBuf> for &str {
+    fn into_argument(self) -> Argument<PathBuf> {
+        Argument::value(self.into())
+    }
+}
+
+impl<T: Clone> IntoArgument<Vec<T>> for &[T] {
+    fn into_argument(self) -> Argument<Vec<T>> {
+        Argument::value(self.to_vec())
+    }
+}
+
+impl<T> IntoArgument<T> for TaskFuture<T> {
+    fn into_argument(self) -> Argument<T> {
+        Argument::place(self.into_place())
+    }
+}
+
+impl<T> IntoArgument<T> for &TaskFuture<T> {
+    fn into_argument(self) -> Argument<T> {
+        Argument::place(self.place().clone())
+    }
+}
+
+impl<T> IntoArgument<T> for State<T> {
+    fn into_argument(self) -> Argument<T> {
+        (&self).into_argument()
+    }
+}
+
+impl<T> IntoArgument<T> for &State<T> {
+    fn into_argument(self) -> Argument<T> {
+        Argument(match self.outcome() {
+            StateOutcome::Value(StoredValue::Run(cell)) => Source::Run(Arc::clone(cell)),
+            StateOutcome::Value(StoredValue::Row(cell, row)) => {
+                Source::Row(Arc::clone(cell), *row)
+            }
+            StateOutcome::Value(StoredValue::Shared(value)) => {
+                Source::Value(ValueCell::shared(Arc::clone(value)))
+            }
+            StateOutcome::Error(error) => Source::Rejected(error.clone()),
+            StateOutcome::Open => Source::Rejected(Error::invalid(format!(
+                "a state that is still {} has no value; pass the future instead",
+                self.name()
+            ))),
+        })
+    }
+}
+
+impl<T: Send + Sync + 'static> IntoArgument<Vec<T>> for Mapped<T> {
+    fn into_argument(self) -> Argument<Vec<T>> {
+        Argument(Source::Assembled(Box::new(self)))
+    }
+}
+
+impl<T: Send + Sync + 'static> IntoArgument<Vec<T>> for &Mapped<T> {
+    fn into_argument(self) -> Argument<Vec<T>> {
+        self.clone().into_argument()
+    }
+}
+
+/// Lists of things that are not values yet, for a `Vec` parameter.
+macro_rules! lists {
+    ($($element:ty),+) => {$(
+        impl<T: Send + Sync + 'static> IntoArgument<Vec<T>> for Vec<$element> {
+            fn into_argument(self) -> Argument<Vec<T>> {
+                Gather::argument(self.into_iter().map(IntoArgument::into_argument))
+            }
+        }
+
+        impl<T: Send + Sync + 'static> IntoArgument<Vec<T>> for &Vec<$element> {
+            fn into_argument(self) -> Argument<Vec<T>> {
+                self.as_slice().into_argument()
+            }
+        }
+
+        impl<T: Send + Sync + 'static> IntoArgument<Vec<T>> for &[$element] {
+            fn into_argument(self) -> Argument<Vec<T>> {
+                Gather::argument(self.iter().map(IntoArgument::into_argument))
+            }
+        }
+
+        impl<T: Send + Sync + 'static, const N: usize> IntoArgument<Vec<T>> for [$element; N] {
+            fn into_argument(self) -> Argument<Vec<T>> {
+                Gather::argument(self.into_iter().map(IntoArgument::into_argument))
+            }
+        }
+    )+};
+}
+
+lists!(TaskFuture<T>, State<T>);

@@ -1,0 +1,103 @@
+//! Arguments that are put together from several runs: a list of futures, a
+//! tuple of futures, a whole map.
+
+use super::{Argument, Edge, IntoArgument, Source};
+use crate::error::Result;
+use crate::future::TaskFuture;
+use crate::mapped::Mapped;
+use crate::runner::ArgumentDescriptor;
+use crate::value::Access;
+
+/// Makes one value of a parameter's type from several upstream values.
+pub(crate) trait Assemble<T>: Send + Sync {
+    fn edges<'a>(&'a self, visit: &mut dyn FnMut(Edge<'a>));
+    fn assemble(&self, last: bool) -> Result<T>;
+    fn describe(&self) -> Result<ArgumentDescriptor>;
+}
+
+/// A list of futures or states for a `Vec`.
+pub(crate) struct Gather<T>(Vec<Argument<T>>);
+
+impl<T: Send + Sync + 'static> Gather<T> {
+    pub(crate) fn argument(parts: impl Iterator<Item = Argument<T>>) -> Argument<Vec<T>> {
+        Argument(Source::Assembled(Box::new(Self(parts.collect()))))
+    }
+}
+
+/// Elements have no access of their own: what made them knows how to copy
+/// them.
+const fn unknown<T>() -> Access<T> {
+    Access::new(None, None)
+}
+
+impl<T: Send + Sync + 'static> Assemble<Vec<T>> for Gather<T> {
+    fn edges<'a>(&'a self, visit: &mut dyn FnMut(Edge<'a>)) {
+        for part in &self.0 {
+            part.edges(visit);
+        }
+    }
+
+    fn assemble(&self, last: bool) -> Result<Vec<T>> {
+        self.0
+            .iter()
+            .map(|part| part.obtain(last, &unknown()))
+            .collect()
+    }
+
+    fn describe(&self) -> Result<ArgumentDescriptor> {
+        self.0
+            .iter()
+            .map(|part| part.describe(&unknown()))
+            .collect::<Result<_>>()
+            .map(ArgumentDescriptor::List)
+    }
+}
+
+impl<T: Send + Sync + 'static> Assemble<Vec<T>> for Mapped<T> {
+    fn edges<'a>(&'a self, visit: &mut dyn FnMut(Edge<'a>)) {
+        visit(Edge {
+            upstream: super::Upstream::Rows(self.cell().handle(), self.rows().cloned()),
+            allow_failure: false,
+        });
+    }
+
+    fn assemble(&self, last: bool) -> Result<Vec<T>> {
+        self.settled_rows()
+            .map(|row| self.cell().obtain_row(row, last, None))
+            .collect()
+    }
+
+    fn describe(&self) -> Result<ArgumentDescriptor> {
+        ArgumentDescriptor::rows(self.cell().handle(), self.settled_rows())
+    }
+}
+
+macro_rules! tuples {
+    ($($name:ident $index:tt),+) => {
+        impl<$($name: Send + Sync + 'static),+> Assemble<($($name,)+)> for ($(Argument<$name>,)+) {
+            fn edges<'a>(&'a self, visit: &mut dyn FnMut(Edge<'a>)) {
+                $(self.$index.edges(visit);)+
+            }
+
+            fn assemble(&self, last: bool) -> Result<($($name,)+)> {
+                Ok(($(self.$index.obtain(last, &unknown())?,)+))
+            }
+
+            fn describe(&self) -> Result<ArgumentDescriptor> {
+                Ok(ArgumentDescriptor::List(vec![$(self.$index.describe(&unknown())?,)+]))
+            }
+        }
+
+        impl<$($name: Send + Sync + 'static),+> IntoArgument<($($name,)+)> for ($(TaskFuture<$name>,)+) {
+            fn into_argument(self) -> Argument<($($name,)+)> {
+                Argument(Source::Assembled(Box::new(($(self.$index.into_argument(),)+))))
+            }
+        }
+    };
+}
+
+tuples!(A 0, B 1);
+tuples!(A 0, B 1, C 2);
+tuples!(A 0, B 1, C 2, D 3);
+tuples!(A 0, B 1, C 2, D 3, E 4);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5);

@@ -1,0 +1,334 @@
+//! One argument of a map: a value per row.
+
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use super::allow_failure::Outcome;
+use super::{AllowFailure, Argument, Edge, IntoArgument, Source, Unmapped, Upstream};
+use crate::engine::MapId;
+use crate::error::{Error, Result};
+use crate::future::{Place, TaskFuture};
+use crate::handle::Handle;
+use crate::mapped::Mapped;
+use crate::runner::ArgumentDescriptor;
+use crate::value::{Access, ValueCell};
+
+/// An argument of every row of a map.
+pub struct Column<T>(ColumnSource<T>);
+
+enum ColumnSource<T> {
+    Values(Box<[ValueCell<T>]>),
+    Arguments(Box<[Argument<T>]>),
+    Rows(Mapped<T>),
+    Outcomes(Box<dyn OutcomeRows<T>>),
+    Repeat(Argument<T>),
+    /// A list that some run will give: its length becomes known later.
+    List(Argument<Vec<T>>, OnceLock<Box<[ValueCell<T>]>>),
+}
+
+/// How many rows a column has.
+pub(crate) enum ColumnLength<'a> {
+    Known(usize),
+    /// As many as the others.
+    Repeats,
+    /// As many as that map, which does not know yet.
+    SameAs(&'a Handle<MapId>),
+    /// As many as the list, once it is here.
+    Later,
+}
+
+/// What the rows of a map wait for.
+pub(crate) enum ColumnInput<'a> {
+    /// Row i waits for row `first + i` of that map.
+    Aligned {
+        handle: &'a Handle<MapId>,
+        first: u32,
+        allow_failure: bool,
+    },
+    /// One row waits.
+    Row(u32, Edge<'a>),
+    /// All rows wait.
+    Whole(Edge<'a>),
+}
+
+/// The rows of a map whose failures are allowed; `T` is a `Result`.
+trait OutcomeRows<T>: Send + Sync {
+    fn map(&self) -> (&Handle<MapId>, Option<&Range<u32>>);
+    fn obtain(&self, row: u32, last: bool) -> Result<T>;
+    fn describe(&self, row: u32) -> Result<ArgumentDescriptor>;
+}
+
+impl<T: Send + Sync + 'static> OutcomeRows<Result<T, Error>> for Mapped<T> {
+    fn map(&self) -> (&Handle<MapId>, Option<&Range<u32>>) {
+        (self.cell().handle(), self.rows())
+    }
+
+    fn obtain(&self, row: u32, last: bool) -> Result<Result<T, Error>> {
+        let row = self.first_row() + row;
+        let place = Place::Row(Arc::clone(self.cell()), row);
+        match place.settled_error() {
+            Some(error) => Ok(Err(error)),
+            None => {
+                drop(place);
+                self.cell().obtain_row(row, last, None).map(Ok)
+            }
+        }
+    }
+
+    fn describe(&self, row: u32) -> Result<ArgumentDescriptor> {
+        super::Assemble::describe(&Outcome(Place::Row(
+            Arc::clone(self.cell()),
+            self.first_row() + row,
+        )))
+    }
+}
+
+/// How many rows a (part of a) map has.
+fn map_length<'a>(handle: &'a Handle<MapId>, rows: Option<&Range<u32>>) -> ColumnLength<'a> {
+    if let Some(rows) = rows {
+        return ColumnLength::Known(rows.len());
+    }
+    match handle {
+        Handle::Live { flow, id } => match flow.map_length(*id) {
+            Some(length) => ColumnLength::Known(length as usize),
+            None => ColumnLength::SameAs(handle),
+        },
+        Handle::Rejected(_) => ColumnLength::Repeats,
+    }
+}
+
+impl<T: Send + Sync + 'static> Column<T> {
+    pub(crate) fn length(&self) -> ColumnLength<'_> {
+        match &self.0 {
+            ColumnSource::Values(values) => ColumnLength::Known(values.len()),
+            ColumnSource::Arguments(arguments) => ColumnLength::Known(arguments.len()),
+            ColumnSource::Rows(mapped) => map_length(mapped.cell().handle(), mapped.rows()),
+            ColumnSource::Outcomes(rows) => {
+                let (handle, rows) = rows.map();
+                map_length(handle, rows)
+            }
+            ColumnSource::Repeat(_) => ColumnLength::Repeats,
+            ColumnSource::List(_, values) => match values.get() {
+                Some(values) => ColumnLength::Known(values.len()),
+                None => ColumnLength::Later,
+            },
+        }
+    }
+
+    /// Looks into a list that has arrived, so that `length` knows.
+    pub(crate) fn expand(&self) -> Result<()> {
+        if let ColumnSource::List(list, values) = &self.0
+            && values.get().is_none()
+        {
+            let list = list.obtain(true, &Access::new(None, None))?;
+            values.get_or_init(|| list.into_iter().map(ValueCell::new).collect());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn inputs<'a>(&'a self, visit: &mut dyn FnMut(ColumnInput<'a>)) {
+        let aligned = |handle: &'a Handle<MapId>, rows: Option<&Range<u32>>, allow_failure| {
+            match handle {
+                Handle::Live { .. } => ColumnInput::Aligned {
+                    handle,
+                    first: rows.map_or(0, |rows| rows.start),
+                    allow_failure,
+                },
+                Handle::Rejected(error) => ColumnInput::Whole(Edge {
+                    upstream: Upstream::Rejected(error),
+                    allow_failure,
+                }),
+            }
+        };
+        match &self.0 {
+            ColumnSource::Values(_) => {}
+            ColumnSource::Arguments(arguments) => {
+                for (row, argument) in (0..).zip(arguments) {
+                    argument.edges(&mut |edge| visit(ColumnInput::Row(row, edge)));
+                }
+            }
+            ColumnSource::Rows(mapped) => {
+                visit(aligned(mapped.cell().handle(), mapped.rows(), false));
+            }
+            ColumnSource::Outcomes(rows) => {
+                let (handle, rows) = rows.map();
+                visit(aligned(handle, rows, true));
+            }
+            ColumnSource::Repeat(argument) => {
+                argument.edges(&mut |edge| visit(ColumnInput::Whole(edge)));
+            }
+            ColumnSource::List(list, ..) => {
+                list.edges(&mut |edge| visit(ColumnInput::Whole(edge)));
+            }
+        }
+    }
+
+    pub(crate) fn obtain(&self, row: u32, last: bool, access: &Access<T>) -> Result<T> {
+        match &self.0 {
+            ColumnSource::Values(values) => cell(values, row)?.obtain(last, access),
+            ColumnSource::Arguments(arguments) => {
+                cell(arguments, row)?.obtain(last, access)
+            }
+            ColumnSource::Rows(mapped) => {
+                mapped
+                    .cell()
+                    .obtain_row(mapped.first_row() + row, last, Some(access))
+            }
+            ColumnSource::Outcomes(rows) => rows.obtain(row, last),
+            ColumnSource::Repeat(argument) => argument.obtain(false, access),
+            ColumnSource::List(_, values) => cell(arrived(values)?, row)?.obtain(last, access),
+        }
+    }
+
+    pub(crate) fn share(&self, row: u32) -> Result<Arc<T>> {
+        match &self.0 {
+            ColumnSource::Values(values) => cell(values, row)?.share(),
+            ColumnSource::Arguments(arguments) => cell(arguments, row)?.share(),
+            ColumnSource::Rows(mapped) => mapped.cell().row(mapped.first_row() + row)?.share(),
+            ColumnSource::Outcomes(rows) => rows.obtain(row, false).map(Arc::new),
+            ColumnSource::Repeat(argument) => argument.share(),
+            ColumnSource::List(_, values) => cell(arrived(values)?, row)?.share(),
+        }
+    }
+
+    pub(crate) fn describe(&self, row: u32, access: &Access<T>) -> Result<ArgumentDescriptor> {
+        let inline = |cell: &ValueCell<T>| {
+            let codec = access.codec().ok_or_else(|| {
+                Error::invalid(format!(
+                    "a value of type `{}` cannot travel to another process: mark the task that \
+                     takes it `#[task(local)]`",
+                    std::any::type_name::<T>()
+                ))
+            })?;
+            let encoded = cell.with(|value| codec.encode(value))??;
+            Ok(ArgumentDescriptor::Inline(encoded))
+        };
+        match &self.0 {
+            ColumnSource::Values(values) => inline(cell(values, row)?),
+            ColumnSource::Arguments(arguments) => cell(arguments, row)?.describe(access),
+            ColumnSource::Rows(mapped) => {
+                ArgumentDescriptor::row(mapped.cell().handle(), mapped.first_row() + row)
+            }
+            ColumnSource::Outcomes(rows) => rows.describe(row),
+            ColumnSource::Repeat(argument) => argument.describe(access),
+            ColumnSource::List(list, values) => match values.get() {
+                Some(values) => inline(cell(values, row)?),
+                None => Ok(ArgumentDescriptor::Element(
+                    Box::new(list.describe(&Access::new(None, None))?),
+                    row,
+                )),
+            },
+        }
+    }
+}
+
+fn cell<T>(values: &[T], row: u32) -> Result<&T> {
+    values
+        .get(row as usize)
+        .ok_or_else(|| Error::invalid(format!("a column of the map has no row {row}")))
+}
+
+fn arrived<T>(values: &OnceLock<Box<[ValueCell<T>]>>) -> Result<&[ValueCell<T>]> {
+    values
+        .get()
+        .map(|values| &**values)
+        .ok_or_else(|| Error::invalid("the list of a map's column is not here"))
+}
+
+/// What `map` takes for a parameter of type `T`: anything that iterates over
+/// arguments for `T`, the rows of another map, the future of a list, or one
+/// value for all rows by `unmapped(..)`.
+///
+/// An `Option` iterates too: `Some(x)` is a column of one row.
+#[diagnostic::on_unimplemented(
+    message = "`map` wants a sequence of `{T}` here, but got `{Self}`",
+    label = "not a sequence of `{T}`",
+    note = "a sequence of values or futures, another map, or the future of a list; or wrap a single \
+            value for all rows: `unmapped(..)`"
+)]
+pub trait IntoColumn<T> {
+    /// The column.
+    fn into_column(self) -> Column<T>;
+}
+
+impl<I, T> IntoColumn<T> for I
+where
+    I: IntoIterator,
+    I::Item: IntoArgument<T>,
+{
+    fn into_column(self) -> Column<T> {
+        let arguments = self.into_iter();
+        let mut values = Vec::with_capacity(arguments.size_hint().0);
+        let mut arguments = arguments.map(IntoArgument::into_argument);
+        for argument in arguments.by_ref() {
+            match argument.0 {
+                Source::Value(value) => values.push(value),
+                other => {
+                    // The first row that is no plain value: from here on, and
+                    // for what is already there, whole arguments.
+                    let before = values.into_iter().map(|value| Argument(Source::Value(value)));
+                    let all = before.chain([Argument(other)]).chain(arguments);
+                    return Column(ColumnSource::Arguments(all.collect()));
+                }
+            }
+        }
+        Column(ColumnSource::Values(values.into_boxed_slice()))
+    }
+}
+
+impl<T> IntoColumn<T> for Mapped<T> {
+    fn into_column(self) -> Column<T> {
+        Column(ColumnSource::Rows(self))
+    }
+}
+
+impl<T> IntoColumn<T> for &Mapped<T> {
+    fn into_column(self) -> Column<T> {
+        self.clone().into_column()
+    }
+}
+
+impl<T: Send + Sync + 'static> IntoColumn<Result<T, Error>> for AllowFailure<Mapped<T>> {
+    fn into_column(self) -> Column<Result<T, Error>> {
+        Column(ColumnSource::Outcomes(Box::new(self.0)))
+    }
+}
+
+impl<T: Send + Sync + 'static> IntoColumn<Result<T, Error>> for AllowFailure<&Mapped<T>> {
+    fn into_column(self) -> Column<Result<T, Error>> {
+        Column(ColumnSource::Outcomes(Box::new(self.0.clone())))
+    }
+}
+
+impl<T, A: IntoArgument<T>> IntoColumn<T> for Unmapped<A> {
+    fn into_column(self) -> Column<T> {
+        Column(ColumnSource::Repeat(self.0.into_argument()))
+    }
+}
+
+impl<T> IntoColumn<T> for TaskFuture<Vec<T>> {
+    fn into_column(self) -> Column<T> {
+        let argument = Argument::place(self.into_place());
+        Column(ColumnSource::List(argument, OnceLock::new()))
+    }
+}
+
+impl<T> IntoColumn<T> for &TaskFuture<Vec<T>> {
+    fn into_column(self) -> Column<T> {
+        self.clone().into_column()
+    }
+}
+
+impl<T> std::fmt::Debug for Column<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = match &self.0 {
+            ColumnSource::Values(values) => return write!(f, "Column({} values)", values.len()),
+            ColumnSource::Arguments(rows) => return write!(f, "Column({} rows)", rows.len()),
+            ColumnSource::Rows(_) => "rows of a map",
+            ColumnSource::Outcomes(_) => "outcomes of a map",
+            ColumnSource::Repeat(_) => "one value",
+            ColumnSource::List(..) => "future list",
+        };
+        write!(f, "Column({kind})")
+    }
+}

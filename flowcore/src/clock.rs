@@ -1,0 +1,79 @@
+//! Time as the engine sees it: a number handed in from outside.
+//!
+//! Only [`Clock`] reads the machine's clocks; state machines take
+//! [`Timestamp`]s as arguments.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Nanoseconds since the Unix epoch. Zero stands for "not yet".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// "Not yet".
+    pub const NONE: Self = Self(0);
+
+    /// The instant `nanoseconds` after the Unix epoch.
+    #[must_use]
+    pub const fn from_nanoseconds(nanoseconds: u64) -> Self {
+        Self(nanoseconds)
+    }
+
+    /// Nanoseconds since the Unix epoch.
+    #[must_use]
+    pub const fn nanoseconds(self) -> u64 {
+        self.0
+    }
+
+    /// Whether this is a real instant.
+    #[must_use]
+    pub const fn is_some(self) -> bool {
+        self.0 != 0
+    }
+
+    /// The time from `earlier` to this one; zero if it is not earlier.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// The instant as a calendar time.
+    #[must_use]
+    pub fn to_jiff(self) -> jiff::Timestamp {
+        jiff::Timestamp::from_nanosecond(i128::from(self.0)).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+    }
+}
+
+impl std::ops::Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(nanoseconds))
+    }
+}
+
+/// Wall time that never steps back while the process lives: the wall clock is
+/// read once, and the monotonic clock counts from there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    started: Instant,
+    started_at: u64,
+}
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        let started_at = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(1, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
+        Self {
+            started: Instant::now(),
+            started_at,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        let elapsed = self.started.elapsed().as_nanos();
+        Timestamp(self.started_at + u64::try_from(elapsed).unwrap_or(u64::MAX))
+    }
+}

@@ -1,0 +1,184 @@
+//! Which run the current code belongs to.
+//!
+//! A task-local that follows async code and is set around sync code. Log
+//! lines, `submit` and nested calls find their run here; spans play no part.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::definition::TaskInfo;
+use crate::engine::MapId;
+use crate::flow::FlowRun;
+use crate::runner::{AttemptControl, RunReference};
+
+tokio::task_local! {
+    static CURRENT: RunContext;
+}
+
+/// The run that code belongs to.
+#[derive(Clone)]
+pub(crate) struct RunContext {
+    flow: Arc<FlowRun>,
+    task: Option<Arc<TaskContext>>,
+}
+
+struct TaskContext {
+    info: &'static TaskInfo,
+    name: Cow<'static, str>,
+    place: Place,
+}
+
+enum Place {
+    Run(RunReference, Arc<AttemptControl>),
+    /// A thread that goes through rows of a map.
+    Rows(MapId, CurrentRow),
+}
+
+/// The row that a thread is at.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CurrentRow(Arc<AtomicU32>);
+
+impl CurrentRow {
+    #[inline]
+    pub(crate) fn set(&self, row: u32) {
+        self.0.store(row, Ordering::Relaxed);
+    }
+}
+
+impl RunContext {
+    pub(crate) fn of_flow(flow: &Arc<FlowRun>) -> Self {
+        Self {
+            flow: Arc::clone(flow),
+            task: None,
+        }
+    }
+
+    pub(crate) fn of_run(
+        flow: &Arc<FlowRun>,
+        info: &'static TaskInfo,
+        name: &Cow<'static, str>,
+        run: RunReference,
+        control: &Arc<AttemptControl>,
+    ) -> Self {
+        Self {
+            flow: Arc::clone(flow),
+            task: Some(Arc::new(TaskContext {
+                info,
+                name: name.clone(),
+                place: Place::Run(run, Arc::clone(control)),
+            })),
+        }
+    }
+
+    pub(crate) fn of_rows(
+        flow: &Arc<FlowRun>,
+        info: &'static TaskInfo,
+        name: &Cow<'static, str>,
+        map: MapId,
+        current: &CurrentRow,
+    ) -> Self {
+        Self {
+            flow: Arc::clone(flow),
+            task: Some(Arc::new(TaskContext {
+                info,
+                name: name.clone(),
+                place: Place::Rows(map, current.clone()),
+            })),
+        }
+    }
+
+    pub(crate) fn current() -> Option<Self> {
+        CURRENT.try_with(Clone::clone).ok()
+    }
+
+    pub(crate) fn flow(&self) -> &Arc<FlowRun> {
+        &self.flow
+    }
+
+    /// Runs sync code as this run's.
+    pub(crate) fn enter<R>(self, code: impl FnOnce() -> R) -> R {
+        CURRENT.sync_scope(self, code)
+    }
+
+    /// Runs async code as this run's.
+    pub(crate) async fn scope<F: Future>(self, code: F) -> F::Output {
+        CURRENT.scope(self, code).await
+    }
+
+    fn task_run_name(&self) -> Option<String> {
+        let task = self.task.as_ref()?;
+        let run = match &task.place {
+            Place::Run(run, control) => {
+                if let Some(name) = control.name() {
+                    return Some(name.to_owned());
+                }
+                *run
+            }
+            Place::Rows(map, row) => RunReference::row(*map, row.0.load(Ordering::Relaxed)),
+        };
+        Some(self.flow.task_run_name(&task.name, run))
+    }
+
+    /// `Task run 'inc-9c2'` or `Flow run 'brave-otter'`, as log lines say it.
+    pub(crate) fn who(&self) -> String {
+        match self.task_run_name() {
+            Some(name) => format!("Task run '{name}'"),
+            None => format!("Flow run '{}'", self.flow.name()),
+        }
+    }
+}
+
+/// What code can know of the run it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunInfo {
+    /// The name of the flow run, such as `brave-otter`; a task that is called
+    /// outside a flow is a run of its own and has none.
+    pub flow_run_name: Option<String>,
+    /// The id of the flow run.
+    pub flow_run_id: uuid::Uuid,
+    /// The key of the task, in a task.
+    pub task_key: Option<&'static str>,
+    /// The name of the task run, such as `inc-9c2`, in a task.
+    pub task_run_name: Option<String>,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// Whether the run was asked to stop: it was cancelled, or its time is up.
+    pub is_cancelled: bool,
+}
+
+/// The run that the calling code belongs to; `None` outside of runs, and on
+/// threads that the code started by itself.
+///
+/// ```
+/// use flowcore::prelude::*;
+///
+/// #[task]
+/// fn which() -> String {
+///     flowcore::run_info().unwrap().task_run_name.unwrap()
+/// }
+/// # #[flowcore::main]
+/// # async fn main() -> Result<()> {
+/// assert!(which().await?.starts_with("which"));
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub fn run_info() -> Option<RunInfo> {
+    let context = RunContext::current()?;
+    let control = context.task.as_ref().and_then(|task| match &task.place {
+        Place::Run(_, control) => Some(control),
+        Place::Rows(..) => None,
+    });
+    Some(RunInfo {
+        flow_run_name: (!context.flow.is_standalone()).then(|| context.flow.name().to_owned()),
+        flow_run_id: context.flow.id(),
+        task_key: context.task.as_ref().map(|task| task.info.key),
+        task_run_name: context.task_run_name(),
+        attempt: control.map_or(1, |control| control.attempt()),
+        is_cancelled: context.flow.is_stopping()
+            || control.is_some_and(|control| control.is_cancelled()),
+    })
+}

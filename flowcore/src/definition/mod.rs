@@ -1,0 +1,19 @@
+//! What the macros generate and what is known of tasks and flows before they
+//! run.
+
+mod flow;
+mod name_template;
+mod options;
+mod parameters;
+mod registry;
+mod task;
+
+pub use flow::{FlowAttributes, FlowBody, FlowConfiguration, FlowInfo, FlowOptions};
+pub(crate) use name_template::render;
+pub(crate) use options::OptionsSource;
+pub use options::{TaskAttributes, TaskConfiguration, TaskOptions};
+pub use parameters::{Owned, Parameter, Parameters, Shared};
+pub use registry::{TaskEntry, tasks};
+pub(crate) use registry::find_task;
+pub(crate) use task::Failure;
+pub use task::{BodyFuture, TaskBody, TaskDefinition, TaskError, TaskInfo};

@@ -1,0 +1,233 @@
+//! What a task may be told beside its arguments.
+//!
+//! [`TaskOptions`] is made by `#[task(..)]` in a constant and changed by
+//! `with_options`; [`TaskConfiguration`] is what a task's static and its
+//! changed copies hold.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::arguments::{Dependencies, IntoDependencies};
+
+/// The options of a task: those of its `#[task(..)]`, changed by
+/// `with_options`.
+///
+/// ```
+/// use flowcore::prelude::*;
+/// use std::time::Duration;
+///
+/// #[task]
+/// fn load(path: String) -> usize { path.len() }
+///
+/// let patient = load.with_options(|o| o.retries(3).retry_delay(Duration::from_secs(1)).tag("io"));
+/// # let _ = patient;
+/// ```
+#[derive(Clone, Debug)]
+pub struct TaskOptions {
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) description: Cow<'static, str>,
+    pub(crate) tags: Cow<'static, [&'static str]>,
+    pub(crate) more_tags: Vec<String>,
+    pub(crate) retries: u32,
+    pub(crate) retry_delay: Duration,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) task_run_name: Option<Cow<'static, str>>,
+}
+
+/// What `#[task(..)]` says, as the macro writes it down.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct TaskAttributes {
+    /// The task's name.
+    pub name: &'static str,
+    /// Its description.
+    pub description: &'static str,
+    /// Its tags.
+    pub tags: &'static [&'static str],
+    /// How often a failed run is tried again.
+    pub retries: u32,
+    /// The wait before a retry.
+    pub retry_delay: Duration,
+    /// The longest time of one attempt.
+    pub timeout: Option<Duration>,
+    /// The template of run names.
+    pub task_run_name: Option<&'static str>,
+}
+
+impl TaskAttributes {
+    /// A task of this name without any option.
+    #[must_use]
+    pub const fn named(name: &'static str) -> Self {
+        Self {
+            name,
+            description: "",
+            tags: &[],
+            retries: 0,
+            retry_delay: Duration::ZERO,
+            timeout: None,
+            task_run_name: None,
+        }
+    }
+}
+
+impl TaskOptions {
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn from_attributes(attributes: TaskAttributes) -> Self {
+        Self {
+            name: Cow::Borrowed(attributes.name),
+            description: Cow::Borrowed(attributes.description),
+            tags: Cow::Borrowed(attributes.tags),
+            more_tags: Vec::new(),
+            retries: attributes.retries,
+            retry_delay: attributes.retry_delay,
+            timeout: attributes.timeout,
+            task_run_name: match attributes.task_run_name {
+                Some(template) => Some(Cow::Borrowed(template)),
+                None => None,
+            },
+        }
+    }
+
+    /// The name under which runs are listed. The task's key stays.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Cow::Owned(name.into());
+        self
+    }
+
+    /// What the task does, for people.
+    #[must_use]
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = Cow::Owned(description.into());
+        self
+    }
+
+    /// Adds a tag.
+    #[must_use]
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.more_tags.push(tag.into());
+        self
+    }
+
+    /// Replaces all tags.
+    #[must_use]
+    pub fn tags<I>(mut self, tags: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.tags = Cow::Borrowed(&[]);
+        self.more_tags = tags.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How often a failed or timed-out run is tried again. Default: 0.
+    #[must_use]
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// The wait before each retry. Default: none.
+    #[must_use]
+    pub fn retry_delay(mut self, delay: Duration) -> Self {
+        self.retry_delay = delay;
+        self
+    }
+
+    /// The longest time that one attempt may take. Default: no limit.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// The template of run names; `{x}` stands for the argument `x`. Default:
+    /// the task's name and three characters of the run's id.
+    #[must_use]
+    pub fn task_run_name(mut self, template: impl Into<String>) -> Self {
+        self.task_run_name = Some(Cow::Owned(template.into()));
+        self
+    }
+
+    /// All tags, those of the attribute first.
+    pub fn all_tags(&self) -> impl Iterator<Item = &str> {
+        self.tags
+            .iter()
+            .copied()
+            .chain(self.more_tags.iter().map(String::as_str))
+    }
+}
+
+/// The options that a task's static or a changed copy holds, and what its
+/// runs wait for.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct TaskConfiguration {
+    options: OptionsSource,
+    after: Option<Dependencies>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum OptionsSource {
+    Attribute(&'static TaskOptions),
+    Changed(Arc<TaskOptions>),
+}
+
+impl std::ops::Deref for OptionsSource {
+    type Target = TaskOptions;
+
+    fn deref(&self) -> &TaskOptions {
+        match self {
+            Self::Attribute(options) => options,
+            Self::Changed(options) => options,
+        }
+    }
+}
+
+impl TaskConfiguration {
+    /// The configuration of a task's static.
+    #[must_use]
+    pub const fn of(options: &'static TaskOptions) -> Self {
+        Self {
+            options: OptionsSource::Attribute(options),
+            after: None,
+        }
+    }
+
+    /// The options in force.
+    #[must_use]
+    pub fn options(&self) -> &TaskOptions {
+        &self.options
+    }
+
+    pub(crate) fn source(&self) -> OptionsSource {
+        self.options.clone()
+    }
+
+    pub(crate) fn dependencies(&self) -> Option<&Dependencies> {
+        self.after.as_ref()
+    }
+
+    /// A copy with other options.
+    #[must_use]
+    pub fn with_options(&self, change: impl FnOnce(TaskOptions) -> TaskOptions) -> Self {
+        Self {
+            options: OptionsSource::Changed(Arc::new(change(self.options().clone()))),
+            after: self.after.clone(),
+        }
+    }
+
+    /// A copy whose runs wait for `runs` too.
+    #[must_use]
+    pub fn after(&self, runs: impl IntoDependencies) -> Self {
+        let mut after = self.after.clone().unwrap_or_default();
+        runs.add_to(&mut after);
+        Self {
+            options: self.options.clone(),
+            after: Some(after),
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! A task's parameters as types: how each is passed, and tuples of them.
+//!
+//! The macro writes `(Owned<i64>, Shared<String>)` for `(x: i64, s: &str)`;
+//! everything else about arguments follows from that tuple here.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::arguments::{Argument, Column, ColumnInput, ColumnLength, Edge};
+use crate::error::{Error, Result};
+use crate::runner::{ArgumentDescriptor, ValueSource, decode_argument};
+use crate::value::Access;
+
+/// A parameter that takes its value: `x: T`.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Owned<T>(PhantomData<fn() -> T>);
+
+/// A parameter that borrows its value: `x: &T`.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Shared<T>(PhantomData<fn() -> T>);
+
+/// How one parameter is passed.
+#[doc(hidden)]
+pub trait Parameter: 'static {
+    /// The type that arguments are checked against.
+    type Stored: Send + Sync + 'static;
+    /// What one attempt gets.
+    type Value: Send + 'static;
+
+    #[doc(hidden)]
+    fn argument(
+        argument: &Argument<Self::Stored>,
+        last: bool,
+        access: &Access<Self::Stored>,
+    ) -> Result<Self::Value>;
+
+    #[doc(hidden)]
+    fn column(
+        column: &Column<Self::Stored>,
+        row: u32,
+        last: bool,
+        access: &Access<Self::Stored>,
+    ) -> Result<Self::Value>;
+}
+
+impl<T: Send + Sync + 'static> Parameter for Owned<T> {
+    type Stored = T;
+    type Value = T;
+
+    fn argument(argument: &Argument<T>, last: bool, access: &Access<T>) -> Result<T> {
+        argument.obtain(last, access)
+    }
+
+    fn column(column: &Column<T>, row: u32, last: bool, access: &Access<T>) -> Result<T> {
+        column.obtain(row, last, access)
+    }
+}
+
+impl<T: Send + Sync + 'static> Parameter for Shared<T> {
+    type Stored = T;
+    type Value = Arc<T>;
+
+    fn argument(argument: &Argument<T>, _: bool, _: &Access<T>) -> Result<Arc<T>> {
+        argument.share()
+    }
+
+    fn column(column: &Column<T>, row: u32, _: bool, _: &Access<T>) -> Result<Arc<T>> {
+        column.share(row)
+    }
+}
+
+/// All parameters of a task.
+#[doc(hidden)]
+pub trait Parameters: 'static {
+    /// The values of a direct call.
+    type Stored: Send + 'static;
+    /// What one attempt gets.
+    type Values: Send + 'static;
+    /// The arguments of `submit`.
+    type Arguments: Send + Sync + 'static;
+    /// The columns of `map`.
+    type Columns: Send + Sync + 'static;
+    /// What can be done with each value.
+    type Access: Copy + Send + Sync + 'static;
+
+    #[doc(hidden)]
+    fn from_stored(stored: Self::Stored) -> Self::Arguments;
+    #[doc(hidden)]
+    fn edges<'a>(arguments: &'a Self::Arguments, visit: &mut dyn FnMut(Edge<'a>));
+    #[doc(hidden)]
+    fn obtain(
+        arguments: &Self::Arguments,
+        last: bool,
+        access: &Self::Access,
+    ) -> Result<Self::Values>;
+    #[doc(hidden)]
+    fn inputs<'a>(columns: &'a Self::Columns, visit: &mut dyn FnMut(ColumnInput<'a>));
+    #[doc(hidden)]
+    fn lengths<'a>(columns: &'a Self::Columns, visit: &mut dyn FnMut(usize, ColumnLength<'a>));
+    #[doc(hidden)]
+    fn expand(columns: &Self::Columns) -> Result<()>;
+    #[doc(hidden)]
+    fn obtain_row(
+        columns: &Self::Columns,
+        row: u32,
+        last: bool,
+        access: &Self::Access,
+    ) -> Result<Self::Values>;
+    #[doc(hidden)]
+    fn describe(arguments: &Self::Arguments, access: &Self::Access)
+    -> Result<Vec<ArgumentDescriptor>>;
+    #[doc(hidden)]
+    fn describe_row(
+        columns: &Self::Columns,
+        row: u32,
+        access: &Self::Access,
+    ) -> Result<Vec<ArgumentDescriptor>>;
+    #[doc(hidden)]
+    fn decode(
+        descriptors: Vec<ArgumentDescriptor>,
+        values: &dyn ValueSource,
+        access: &Self::Access,
+    ) -> Result<Self::Arguments>;
+}
+
+macro_rules! tuples {
+    ($($name:ident $index:tt),*) => {
+        #[allow(unused_variables, clippy::unused_unit)]
+        impl<$($name: Parameter),*> Parameters for ($($name,)*) {
+            type Stored = ($($name::Stored,)*);
+            type Values = ($($name::Value,)*);
+            type Arguments = ($(Argument<$name::Stored>,)*);
+            type Columns = ($(Column<$name::Stored>,)*);
+            type Access = ($(Access<$name::Stored>,)*);
+
+            fn from_stored(stored: Self::Stored) -> Self::Arguments {
+                ($(Argument::value(stored.$index),)*)
+            }
+
+            fn edges<'a>(arguments: &'a Self::Arguments, visit: &mut dyn FnMut(Edge<'a>)) {
+                $(arguments.$index.edges(visit);)*
+            }
+
+            #[inline]
+            fn obtain(
+                arguments: &Self::Arguments,
+                last: bool,
+                access: &Self::Access,
+            ) -> Result<Self::Values> {
+                Ok(($($name::argument(&arguments.$index, last, &access.$index)?,)*))
+            }
+
+            fn inputs<'a>(columns: &'a Self::Columns, visit: &mut dyn FnMut(ColumnInput<'a>)) {
+                $(columns.$index.inputs(visit);)*
+            }
+
+            fn lengths<'a>(
+                columns: &'a Self::Columns,
+                visit: &mut dyn FnMut(usize, ColumnLength<'a>),
+            ) {
+                $(visit($index, columns.$index.length());)*
+            }
+
+            fn expand(columns: &Self::Columns) -> Result<()> {
+                $(columns.$index.expand()?;)*
+                Ok(())
+            }
+
+            #[inline]
+            fn obtain_row(
+                columns: &Self::Columns,
+                row: u32,
+                last: bool,
+                access: &Self::Access,
+            ) -> Result<Self::Values> {
+                Ok(($($name::column(&columns.$index, row, last, &access.$index)?,)*))
+            }
+
+            fn describe(
+                arguments: &Self::Arguments,
+                access: &Self::Access,
+            ) -> Result<Vec<ArgumentDescriptor>> {
+                Ok(vec![$(arguments.$index.describe(&access.$index)?,)*])
+            }
+
+            fn describe_row(
+                columns: &Self::Columns,
+                row: u32,
+                access: &Self::Access,
+            ) -> Result<Vec<ArgumentDescriptor>> {
+                Ok(vec![$(columns.$index.describe(row, &access.$index)?,)*])
+            }
+
+            fn decode(
+                descriptors: Vec<ArgumentDescriptor>,
+                values: &dyn ValueSource,
+                access: &Self::Access,
+            ) -> Result<Self::Arguments> {
+                let wanted = <[&str]>::len(&[$(stringify!($index)),*]);
+                if descriptors.len() != wanted {
+                    return Err(Error::invalid(format!(
+                        "the task takes {wanted} arguments, but {} came",
+                        descriptors.len()
+                    )));
+                }
+                let mut descriptors = descriptors.into_iter();
+                Ok(($(
+                    decode_argument(descriptors.next().as_ref(), values, access.$index.codec())?,
+                )*))
+            }
+        }
+    };
+}
+
+tuples!();
+tuples!(A 0);
+tuples!(A 0, B 1);
+tuples!(A 0, B 1, C 2);
+tuples!(A 0, B 1, C 2, D 3);
+tuples!(A 0, B 1, C 2, D 3, E 4);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11);

@@ -1,0 +1,139 @@
+//! One single run in the engine: its state, times and dependents.
+
+use super::MapId;
+use super::RunId;
+use crate::clock::Timestamp;
+use crate::definition::Failure;
+use crate::state::StateName;
+
+/// How a run ends.
+#[derive(Clone, Debug)]
+pub(crate) enum End {
+    Completed,
+    /// Failed, timed out, crashed or was cancelled, as the failure says.
+    Ended(Failure),
+    /// Never starts; the failure is the first cause upstream.
+    NotReady(Failure),
+}
+
+impl End {
+    pub(crate) fn name(&self) -> StateName {
+        match self {
+            Self::Completed => StateName::Completed,
+            Self::Ended(failure) => failure.0.name,
+            Self::NotReady(_) => StateName::NotReady,
+        }
+    }
+
+    pub(crate) fn failure(self) -> Option<Failure> {
+        match self {
+            Self::Completed => None,
+            Self::Ended(failure) | Self::NotReady(failure) => Some(failure),
+        }
+    }
+}
+
+/// What waits for a run, a row or a range of rows.
+#[derive(Clone, Debug)]
+pub(crate) struct Dependent {
+    pub(crate) waits: Waits,
+    /// A failed upstream does not stop it.
+    pub(crate) allow_failure: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waits {
+    Run(RunId),
+    Row(MapId, u32),
+    /// Every row of that map.
+    Map(MapId),
+}
+
+/// A single run.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) life: Life,
+    /// Inputs that have not settled.
+    pub(crate) missing: u32,
+    pub(crate) dependents: Vec<Dependent>,
+    pub(crate) is_held: bool,
+    pub(crate) dispatched: bool,
+}
+
+/// State and times of one run, and what ended it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Life {
+    pub(crate) name: StateName,
+    /// Attempts begun.
+    pub(crate) attempt: u32,
+    pub(crate) started: Timestamp,
+    pub(crate) ended: Timestamp,
+    /// For NotReady: the first cause upstream.
+    pub(crate) failure: Option<Failure>,
+}
+
+impl Life {
+    pub(crate) fn is_settled(&self) -> bool {
+        self.name.is_settled()
+    }
+
+    /// Begins an attempt. `false` if the run has settled meanwhile.
+    pub(crate) fn start(&mut self, attempt: u32, at: Timestamp) -> bool {
+        if self.is_settled() {
+            return false;
+        }
+        self.name = if attempt > 1 {
+            StateName::Retrying
+        } else {
+            StateName::Running
+        };
+        self.attempt = self.attempt.max(attempt);
+        if !self.started.is_some() {
+            self.started = at;
+        }
+        true
+    }
+
+    /// An attempt failed and another follows.
+    pub(crate) fn await_retry(&mut self) -> bool {
+        if self.is_settled() {
+            return false;
+        }
+        self.name = StateName::AwaitingRetry;
+        true
+    }
+
+    /// Ends the run; `false` if it had ended before.
+    pub(crate) fn settle(&mut self, end: End, at: Timestamp) -> bool {
+        debug_assert!(end.name().is_settled());
+        if self.is_settled() {
+            return false;
+        }
+        self.name = end.name();
+        self.failure = end.failure();
+        self.ended = at;
+        true
+    }
+}
+
+/// What a handle sees of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct RunView {
+    pub(crate) name: StateName,
+    pub(crate) attempt: u32,
+    pub(crate) started: Timestamp,
+    pub(crate) ended: Timestamp,
+    pub(crate) failure: Option<Failure>,
+}
+
+impl From<&Life> for RunView {
+    fn from(life: &Life) -> Self {
+        Self {
+            name: life.name,
+            attempt: life.attempt,
+            started: life.started,
+            ended: life.ended,
+            failure: life.failure.clone(),
+        }
+    }
+}

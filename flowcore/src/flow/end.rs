@@ -1,0 +1,170 @@
+//! How runs end, in words: console lines and the errors that readers get.
+
+use std::ops::Range;
+
+use super::FlowRun;
+use crate::definition::Failure;
+use crate::engine::{Map, RunView};
+use crate::error::{Error, ErrorKind};
+use crate::runner::MapJob;
+use crate::state::{StateName, describe_state};
+
+/// Lines of a map's rows that are written one by one; of a larger map only
+/// this many failures are, and one line sums up the rest.
+const ROW_LINES: u32 = 100;
+
+/// Whether anybody listens to the lines about runs.
+pub(super) fn is_heard() -> bool {
+    tracing::enabled!(target: "flowcore::runs", tracing::Level::ERROR)
+}
+
+/// One line about a run, written under its name.
+pub(super) struct Line {
+    /// `None`: under the flow run's own name.
+    task_run: Option<String>,
+    is_error: bool,
+    text: String,
+}
+
+impl Line {
+    pub(super) fn finished(task_run: String, view: &RunView) -> Self {
+        Self {
+            task_run: Some(task_run),
+            is_error: !matches!(view.name, StateName::Completed),
+            text: format!("Finished in state {}", describe_view(view)),
+        }
+    }
+
+    pub(super) fn retry(task_run: String, message: &str) -> Self {
+        Self {
+            task_run: Some(task_run),
+            is_error: false,
+            text: message.to_owned(),
+        }
+    }
+
+    pub(super) fn write(self, flow: &FlowRun) {
+        let who = match &self.task_run {
+            Some(name) => format!("Task run '{name}'"),
+            None => format!("Flow run '{}'", flow.name()),
+        };
+        if self.is_error {
+            tracing::error!(target: "flowcore::runs", who, "{}", self.text);
+        } else {
+            tracing::info!(target: "flowcore::runs", who, "{}", self.text);
+        }
+    }
+}
+
+/// The state of a run as a line shows it.
+pub(super) fn describe_view(view: &RunView) -> String {
+    match (view.name, &view.failure) {
+        (StateName::NotReady, Some(_)) => {
+            describe_state(view.name, Some(&not_ready_message(&view.error())))
+        }
+        (name, Some(failure)) => describe_state(name, failure.0.message.as_deref()),
+        (name, None) => describe_state(name, None),
+    }
+}
+
+/// How many lines a map has written.
+#[derive(Default)]
+pub(super) struct MapLog {
+    written: u32,
+}
+
+impl MapLog {
+    pub(super) fn rows(
+        &mut self,
+        map: &Map,
+        rows: &Range<u32>,
+        name: impl Fn(u32) -> String,
+        lines: &mut Vec<Line>,
+    ) {
+        let all = map.length.is_some_and(|length| length <= ROW_LINES);
+        if !all && map.failures.is_empty() {
+            return;
+        }
+        for row in rows.clone() {
+            if self.written >= ROW_LINES {
+                break;
+            }
+            if let Some(view) = map.view(row)
+                && (all || view.name != StateName::Completed)
+            {
+                self.written += 1;
+                lines.push(Line::finished(name(row), &view));
+            }
+        }
+    }
+
+    /// The line at the end of a map that has not written every row.
+    pub(super) fn summary(&self, job: &dyn MapJob, map: Option<&Map>) -> Option<Line> {
+        let map = map?;
+        let length = map.length?;
+        if length <= ROW_LINES || !is_heard() {
+            return None;
+        }
+        let failed = map.failures.len();
+        let completed = length as usize - failed;
+        let is_error = failed > 0;
+        let others = if is_error {
+            format!(", {failed} did not complete")
+        } else {
+            String::new()
+        };
+        Some(Line {
+            task_run: None,
+            is_error,
+            text: format!(
+                "Finished {length} runs of '{}': {completed} completed{others}",
+                job.options().name
+            ),
+        })
+    }
+}
+
+/// The end of something that was asked to stop.
+pub(super) fn cancelled(message: &str) -> Failure {
+    Failure::new(
+        StateName::Cancelled,
+        Some(message.to_owned()),
+        Error::build(ErrorKind::Cancelled, message).finish(),
+    )
+}
+
+/// The end of a run whose arguments were refused.
+pub(super) fn refused(task_key: &str, error: Error) -> Failure {
+    let message = format!("`{task_key}`: {error}");
+    Failure::new(StateName::Failed, Some(message), error)
+}
+
+fn not_ready_message(error: &Error) -> String {
+    error.to_string()
+}
+
+/// The error that readers of a run that did not complete get. A run that
+/// never started names the first cause.
+pub(super) fn error_of(view: &RunView) -> Error {
+    let Some(failure) = &view.failure else {
+        return Error::build(
+            ErrorKind::NotReady,
+            format!("run is {}, its result is not available", view.name),
+        )
+        .finish();
+    };
+    let cause = &failure.0.error;
+    if view.name != StateName::NotReady {
+        return cause.clone();
+    }
+    let upstream = match cause.run_name() {
+        Some(name) => format!("upstream task run '{name}'"),
+        None => "an upstream task run".to_owned(),
+    };
+    Error::build(
+        ErrorKind::NotReady,
+        format!("{upstream} did not reach a 'COMPLETED' state"),
+    )
+    .because(cause.clone())
+    .finish()
+}

@@ -1,0 +1,15 @@
+//! Flow runs: the shell around the engine, and the life of a flow's body.
+
+mod aggregate;
+mod call;
+mod end;
+mod execute;
+mod names;
+mod shell;
+mod submit;
+
+pub use aggregate::{FlowOutcome, ReturnedRun};
+pub use call::{Attempt, BorrowedBody, Call, OwnedValue, StateCall, call, call_borrowed};
+pub use execute::call_flow;
+pub(crate) use shell::FlowRun;
+pub use submit::{map, submit};

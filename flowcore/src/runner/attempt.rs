@@ -1,0 +1,103 @@
+//! What follows an attempt: the run's end, or another attempt.
+//!
+//! Pure: the outcome of one attempt and the options go in, the next step
+//! comes out. The same for every runner, since retries happen where the task
+//! runs.
+
+use std::time::Duration;
+
+use super::panic::PanicReport;
+use crate::definition::{Failure, TaskError, TaskInfo, TaskOptions};
+use crate::engine::End;
+use crate::error::{Error, ErrorKind};
+use crate::state::StateName;
+
+/// How one attempt went.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    Completed,
+    Failed(TaskError),
+    Panicked(PanicReport),
+    TimedOut(Duration),
+    Cancelled,
+}
+
+/// What follows.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Settle(End),
+    /// Another attempt after the delay; `log` is the line that says so.
+    Retry { delay: Duration, log: String },
+}
+
+/// Decides what follows attempt number `attempt` (from 1).
+pub(crate) fn next(
+    ending: Ending,
+    attempt: u32,
+    info: &TaskInfo,
+    options: &TaskOptions,
+    run_name: &str,
+) -> Next {
+    let brief = match &ending {
+        Ending::Completed => return Next::Settle(End::Completed),
+        Ending::Cancelled => return Next::Settle(End::Ended(cancelled(info, run_name))),
+        Ending::Failed(error) => error.brief(),
+        Ending::Panicked(report) => report.to_string(),
+        Ending::TimedOut(limit) => timeout_message(*limit),
+    };
+    if attempt <= options.retries {
+        let delay = options.retry_delay;
+        let when = if delay.is_zero() {
+            "immediately".to_owned()
+        } else {
+            format!("{} second(s) from now", delay.as_secs_f64())
+        };
+        return Next::Retry {
+            delay,
+            log: format!(
+                "Task run failed with exception: {brief} - Retry {attempt}/{} will start {when}",
+                options.retries
+            ),
+        };
+    }
+    let failed = |name: StateName, message: String, kind: ErrorKind, text: String| {
+        Failure::new(
+            name,
+            Some(message),
+            Error::build(kind, text).task(info.key).run(run_name).finish(),
+        )
+    };
+    Next::Settle(End::Ended(match ending {
+        Ending::Failed(error) => error.into_failure(info.key, run_name, false),
+        Ending::Panicked(report) => failed(
+            StateName::Failed,
+            format!("Task run encountered an exception {report}"),
+            ErrorKind::Failed,
+            report.to_string(),
+        ),
+        Ending::TimedOut(limit) => failed(
+            StateName::TimedOut,
+            timeout_message(limit),
+            ErrorKind::TimedOut,
+            timeout_message(limit),
+        ),
+        Ending::Completed | Ending::Cancelled => unreachable!("returned above"),
+    }))
+}
+
+fn timeout_message(limit: Duration) -> String {
+    format!("Task run exceeded timeout of {:?} second(s)", limit.as_secs_f64())
+}
+
+/// The end of a run that was asked to stop.
+fn cancelled(info: &TaskInfo, run_name: &str) -> Failure {
+    let message = "Task run was cancelled.";
+    Failure::new(
+        StateName::Cancelled,
+        Some(message.to_owned()),
+        Error::build(ErrorKind::Cancelled, message)
+            .task(info.key)
+            .run(run_name)
+            .finish(),
+    )
+}

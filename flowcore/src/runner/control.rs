@@ -1,0 +1,121 @@
+//! One attempt seen from outside: who ended it, and whether it was asked to
+//! stop.
+//!
+//! An attempt ends once. Either its code returns and *finishes* it, or a
+//! timer *abandons* it; whoever comes second sees that and does nothing.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use tokio::sync::Notify;
+
+const OPEN: u8 = 0;
+const FINISHED: u8 = 1;
+const ABANDONED: u8 = 2;
+
+#[derive(Debug)]
+pub(crate) struct AttemptControl {
+    attempt: u32,
+    is_last: bool,
+    phase: AtomicU8,
+    is_cancelled: AtomicBool,
+    cancelled: Notify,
+    /// The run's name, if a template made one.
+    name: OnceLock<String>,
+}
+
+impl AttemptControl {
+    /// Attempt number `attempt` (from 1) of a run that has `retries` retries.
+    pub(crate) fn new(attempt: u32, retries: u32) -> Self {
+        Self {
+            attempt,
+            is_last: attempt > retries,
+            phase: AtomicU8::new(OPEN),
+            is_cancelled: AtomicBool::new(false),
+            cancelled: Notify::new(),
+            name: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Whether no other attempt can follow, so that arguments may be taken.
+    pub(crate) fn is_last(&self) -> bool {
+        self.is_last
+    }
+
+    fn end(&self, phase: u8) -> bool {
+        self.phase
+            .compare_exchange(OPEN, phase, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    /// The code returned; `false` if the attempt was abandoned before.
+    pub(crate) fn finish(&self) -> bool {
+        self.end(FINISHED)
+    }
+
+    /// Nobody waits for the code any more; `false` if it had returned.
+    pub(crate) fn abandon(&self) -> bool {
+        let abandoned = self.end(ABANDONED);
+        if abandoned {
+            self.cancel();
+        }
+        abandoned
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.phase.load(Ordering::Acquire) == ABANDONED
+    }
+
+    /// Asks the code to stop: async code ends at its next await, sync code
+    /// when it looks.
+    pub(crate) fn cancel(&self) {
+        self.is_cancelled.store(true, Ordering::Release);
+        self.cancelled.notify_waiters();
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Ordering::Acquire)
+    }
+
+    /// Ends when the attempt is asked to stop.
+    pub(crate) async fn cancelled(&self) {
+        let notified = self.cancelled.notified();
+        tokio::pin!(notified);
+        // Registered before the flag is read, so that no call is missed.
+        notified.as_mut().enable();
+        if !self.is_cancelled() {
+            notified.await;
+        }
+    }
+
+    pub(crate) fn rename(&self, name: String) {
+        let _ = self.name.set(name);
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.get().map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_ends_once() {
+        let control = AttemptControl::new(1, 0);
+        assert!(control.is_last());
+        assert!(control.finish());
+        assert!(!control.abandon());
+        assert!(!control.is_cancelled());
+        let control = AttemptControl::new(1, 1);
+        assert!(!control.is_last());
+        assert!(control.abandon());
+        assert!(!control.finish());
+        assert!(control.is_cancelled());
+    }
+}

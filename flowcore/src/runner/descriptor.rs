@@ -1,0 +1,350 @@
+//! A run as data: what another process needs to execute it.
+//!
+//! These are types of our own, coded with bincode; users' values inside carry
+//! a tag of their own codec. A value that another run makes is named, not
+//! sent: it stays where it was made until someone asks for it.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::arguments::Argument;
+use crate::engine::{MapId, RunId};
+use crate::error::{Error, Result};
+use crate::handle::Handle;
+use crate::value::{Codec, CodecTag, EncodedValue};
+
+/// Names a run between processes, within one flow run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum RunReference {
+    /// A single run.
+    Run(u64),
+    /// A row of a map.
+    Row(u64, u32),
+}
+
+impl From<RunId> for RunReference {
+    fn from(id: RunId) -> Self {
+        Self::Run(id.to_bits())
+    }
+}
+
+impl RunReference {
+    pub(crate) fn row(map: MapId, row: u32) -> Self {
+        Self::Row(map.to_bits(), row)
+    }
+}
+
+/// Where an argument's value comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum ArgumentDescriptor {
+    /// The value itself.
+    Inline(EncodedValue),
+    /// The result of another run.
+    Result(RunReference),
+    /// A list or tuple of these.
+    List(Vec<ArgumentDescriptor>),
+    /// The results of these rows of a map, as a list.
+    Rows(u64, Range<u32>),
+    /// The result of another run, or its error.
+    Outcome(Box<ArgumentDescriptor>),
+    /// One element of a list.
+    Element(Box<ArgumentDescriptor>, u32),
+}
+
+fn live<Id: Copy>(handle: &Handle<Id>) -> Result<Id> {
+    match handle {
+        Handle::Live { id, .. } => Ok(*id),
+        Handle::Rejected(error) => Err(error.clone()),
+    }
+}
+
+impl ArgumentDescriptor {
+    pub(crate) fn run(handle: &Handle<RunId>) -> Result<Self> {
+        Ok(Self::Result(live(handle)?.into()))
+    }
+
+    pub(crate) fn row(handle: &Handle<MapId>, row: u32) -> Result<Self> {
+        Ok(Self::Result(RunReference::row(live(handle)?, row)))
+    }
+
+    pub(crate) fn rows(handle: &Handle<MapId>, rows: Range<u32>) -> Result<Self> {
+        Ok(Self::Rows(live(handle)?.to_bits(), rows))
+    }
+
+    /// Every run whose result this argument needs.
+    pub fn visit_runs(&self, visit: &mut dyn FnMut(RunReference)) {
+        match self {
+            Self::Inline(_) => {}
+            Self::Result(run) => visit(*run),
+            Self::List(parts) => {
+                for part in parts {
+                    part.visit_runs(visit);
+                }
+            }
+            Self::Rows(map, rows) => {
+                for row in rows.clone() {
+                    visit(RunReference::Row(*map, row));
+                }
+            }
+            Self::Outcome(inner) | Self::Element(inner, _) => inner.visit_runs(visit),
+        }
+    }
+}
+
+/// One run, ready to travel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkDescriptor {
+    /// Which run this is.
+    pub run: RunReference,
+    /// The task's key.
+    pub task_key: String,
+    /// The task's fingerprint: another one means another build.
+    pub fingerprint: u64,
+    /// The task's name, for run names and messages.
+    pub name: String,
+    /// The name of the run, unless a template makes another.
+    pub run_name: String,
+    /// The template of the run's name.
+    pub run_name_template: Option<String>,
+    /// The tags of the run.
+    pub tags: Vec<String>,
+    /// Retries that are left are counted from the first attempt.
+    pub retries: u32,
+    /// The wait before each retry.
+    pub retry_delay: Duration,
+    /// The longest time of one attempt.
+    pub timeout: Option<Duration>,
+    /// The number of the attempt to begin with, from 1.
+    pub attempt: u32,
+    /// The arguments, in the order of the parameters.
+    pub arguments: Vec<ArgumentDescriptor>,
+}
+
+impl WorkDescriptor {
+    /// The descriptor as bytes.
+    ///
+    /// # Errors
+    ///
+    /// None in practice: all types are our own.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        Ok(bincode::serde::encode_to_vec(self, bincode::config::standard())?)
+    }
+
+    /// Reads a descriptor.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are no descriptor, or more than one.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        // A limit, so that a length in damaged bytes allocates no more than
+        // a few times what came.
+        let (work, read) = bincode::serde::decode_from_slice(bytes, bincode::config::standard())?;
+        if read != bytes.len() {
+            return Err(Error::invalid(format!(
+                "a task descriptor of {read} bytes is followed by {} more",
+                bytes.len() - read
+            )));
+        }
+        Ok(work)
+    }
+}
+
+/// Where a process that executes descriptors finds the results they name.
+pub trait ValueSource {
+    /// The result of a run that completed, or the error of one that did not.
+    ///
+    /// # Errors
+    ///
+    /// The value is not here.
+    fn outcome(&self, run: RunReference) -> Result<Result<EncodedValue, Error>>;
+}
+
+/// The argument in the process that executes: its value, decoded.
+pub(crate) fn decode_argument<T>(
+    descriptor: Option<&ArgumentDescriptor>,
+    values: &dyn ValueSource,
+    codec: Option<&Codec<T>>,
+) -> Result<Argument<T>> {
+    let (Some(descriptor), Some(codec)) = (descriptor, codec) else {
+        return Err(Error::invalid(format!(
+            "an argument of type `{}` of a local task cannot be decoded here",
+            std::any::type_name::<T>()
+        )));
+    };
+    let encoded = encoded(descriptor, values)?;
+    Ok(Argument::value(codec.decode(&encoded)?))
+}
+
+/// The value as bytes. Lists are put together as MessagePack arrays of bytes
+/// that are MessagePack already, so that nobody needs to know the elements'
+/// type.
+fn encoded(descriptor: &ArgumentDescriptor, values: &dyn ValueSource) -> Result<EncodedValue> {
+    match descriptor {
+        ArgumentDescriptor::Inline(value) => Ok(value.clone()),
+        ArgumentDescriptor::Result(run) => values.outcome(*run)?,
+        ArgumentDescriptor::List(parts) => {
+            array(parts.iter().map(|part| encoded(part, values)), parts.len())
+        }
+        ArgumentDescriptor::Rows(map, rows) => array(
+            rows.clone()
+                .map(|row| values.outcome(RunReference::Row(*map, row))?),
+            rows.len(),
+        ),
+        ArgumentDescriptor::Outcome(inner) => {
+            let ArgumentDescriptor::Result(run) = &**inner else {
+                return Err(Error::invalid("only a run's outcome can be asked for"));
+            };
+            // The form that serde gives a `Result`: a map of one entry.
+            let (variant, bytes) = match values.outcome(*run)? {
+                Ok(value) => ("Ok", value.bytes),
+                Err(error) => ("Err", rmp_serde::to_vec_named(&error)?),
+            };
+            let mut out = vec![0x81];
+            out.extend(rmp_serde::to_vec(variant)?);
+            out.extend(bytes);
+            Ok(EncodedValue {
+                codec: CodecTag::MessagePack,
+                bytes: out,
+            })
+        }
+        ArgumentDescriptor::Element(list, index) => {
+            let list = encoded(list, values)?;
+            element(&list.bytes, *index)
+        }
+    }
+}
+
+fn array(
+    parts: impl Iterator<Item = Result<EncodedValue>>,
+    length: usize,
+) -> Result<EncodedValue> {
+    let length = u32::try_from(length)
+        .map_err(|_| Error::invalid("a list of more than 2^32 values cannot travel"))?;
+    let mut bytes = Vec::new();
+    match length {
+        0..16 => bytes.push(0x90 | u8::try_from(length)?),
+        16..0x1_0000 => {
+            bytes.push(0xdc);
+            bytes.extend(u16::try_from(length)?.to_be_bytes());
+        }
+        _ => {
+            bytes.push(0xdd);
+            bytes.extend(length.to_be_bytes());
+        }
+    }
+    for part in parts {
+        bytes.extend(part?.bytes);
+    }
+    Ok(EncodedValue {
+        codec: CodecTag::MessagePack,
+        bytes,
+    })
+}
+
+/// Cuts one element out of a MessagePack array.
+fn element(list: &[u8], index: u32) -> Result<EncodedValue> {
+    let elements: Vec<AnyValue> = rmp_serde::from_slice(list)?;
+    let value = elements.get(index as usize).ok_or_else(|| {
+        Error::invalid(format!("the list has no element {index}: it has {}", elements.len()))
+    })?;
+    Ok(EncodedValue {
+        codec: CodecTag::MessagePack,
+        bytes: rmp_serde::to_vec_named(value)?,
+    })
+}
+
+/// Any MessagePack value, unread.
+type AnyValue = rmpv::Value;
+
+/// How many elements a list has that came as bytes.
+pub(crate) fn list_length(list: &EncodedValue) -> Result<u32> {
+    let elements: Vec<serde::de::IgnoredAny> = rmp_serde::from_slice(&list.bytes)?;
+    Ok(u32::try_from(elements.len())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    struct Values(HashMap<RunReference, Result<EncodedValue, Error>>);
+
+    impl ValueSource for Values {
+        fn outcome(&self, run: RunReference) -> Result<Result<EncodedValue, Error>> {
+            self.0
+                .get(&run)
+                .cloned()
+                .ok_or_else(|| Error::invalid("not here"))
+        }
+    }
+
+    fn values() -> Values {
+        let codec = Codec::<i64>::message_pack();
+        let mut values: HashMap<_, _> = (0..20)
+            .map(|row| {
+                let value = codec.encode(&(i64::from(row) * 1000)).unwrap();
+                (RunReference::Row(7, row), Ok(value))
+            })
+            .collect();
+        values.insert(RunReference::Run(1), Err(Error::msg("gone")));
+        values.insert(
+            RunReference::Run(2),
+            Ok(Codec::message_pack().encode(&vec!["a", "b"]).unwrap()),
+        );
+        Values(values)
+    }
+
+    #[test]
+    fn lists_are_put_together_from_bytes() {
+        let codec = Codec::<Vec<i64>>::message_pack();
+        for count in [3, 16, 20] {
+            let rows = ArgumentDescriptor::Rows(7, 0..count);
+            let list = codec.decode(&encoded(&rows, &values()).unwrap()).unwrap();
+            assert_eq!(list, (0..i64::from(count)).map(|i| i * 1000).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn outcomes_and_elements() {
+        let codec = Codec::<Result<i64, Error>>::message_pack();
+        let outcome = |run| {
+            let descriptor = ArgumentDescriptor::Outcome(Box::new(ArgumentDescriptor::Result(run)));
+            codec.decode(&encoded(&descriptor, &values()).unwrap()).unwrap()
+        };
+        assert_eq!(outcome(RunReference::Row(7, 2)).unwrap(), 2000);
+        assert_eq!(outcome(RunReference::Run(1)).unwrap_err().to_string(), "gone");
+        let list = ArgumentDescriptor::Result(RunReference::Run(2));
+        let second = ArgumentDescriptor::Element(Box::new(list), 1);
+        let codec = Codec::<String>::message_pack();
+        let value = codec.decode(&encoded(&second, &values()).unwrap()).unwrap();
+        assert_eq!(value, "b");
+    }
+
+    #[test]
+    fn descriptors_survive_bytes_and_reject_garbage() {
+        let work = WorkDescriptor {
+            run: RunReference::Row(3, 9),
+            task_key: "m::inc".into(),
+            fingerprint: 42,
+            name: "inc".into(),
+            run_name: "inc-abc".into(),
+            run_name_template: None,
+            tags: vec!["x".into()],
+            retries: 2,
+            retry_delay: Duration::from_millis(5),
+            timeout: None,
+            attempt: 1,
+            arguments: vec![ArgumentDescriptor::Rows(1, 0..4)],
+        };
+        let mut bytes = work.to_bytes().unwrap();
+        assert_eq!(WorkDescriptor::from_bytes(&bytes).unwrap(), work);
+        for cut in 0..bytes.len() {
+            assert!(WorkDescriptor::from_bytes(&bytes[..cut]).is_err());
+        }
+        bytes.push(0);
+        assert!(WorkDescriptor::from_bytes(&bytes).is_err());
+    }
+}

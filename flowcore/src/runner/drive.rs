@@ -1,0 +1,130 @@
+//! Driving attempts of async code, and of direct calls in place.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::attempt::{Ending, Next, next};
+use super::control::AttemptControl;
+use super::descriptor::RunReference;
+use super::execution::AttemptBody;
+use super::panic::Caught;
+use super::catch;
+use crate::context::RunContext;
+use crate::definition::{TaskInfo, TaskOptions};
+use crate::flow::FlowRun;
+
+/// Polls an attempt to its end, or until its time is up or it is cancelled:
+/// then the future is dropped where it stands.
+pub(crate) async fn run_attempt(
+    body: AttemptBody<'_>,
+    control: &AttemptControl,
+    limit: Option<Duration>,
+) -> Ending {
+    let future = match body {
+        AttemptBody::Done(Ok(())) => return Ending::Completed,
+        AttemptBody::Done(Err(error)) => return Ending::Failed(error),
+        AttemptBody::Future(future) => future,
+    };
+    let code = async {
+        match Caught(future).await {
+            Ok(Ok(())) => Ending::Completed,
+            Ok(Err(error)) => Ending::Failed(error),
+            Err(report) => Ending::Panicked(report),
+        }
+    };
+    let code = std::pin::pin!(code);
+    let cancelled = std::pin::pin!(control.cancelled());
+    let stoppable = async {
+        match futures_util::future::select(code, cancelled).await {
+            futures_util::future::Either::Left((ending, _)) => ending,
+            futures_util::future::Either::Right(_) => Ending::Cancelled,
+        }
+    };
+    match limit {
+        None => stoppable.await,
+        Some(limit) => crate::runtime::timeout(limit, stoppable)
+            .await
+            .unwrap_or(Ending::TimedOut(limit)),
+    }
+}
+
+/// A run that its caller executes in place.
+pub(crate) struct InPlace {
+    pub(crate) flow: Arc<FlowRun>,
+    pub(crate) run: RunReference,
+    pub(crate) info: &'static TaskInfo,
+    pub(crate) options: Arc<TaskOptions>,
+}
+
+/// Runs all attempts of a direct call in the caller's task, and settles the
+/// run. Dropping the future cancels the run.
+pub(crate) async fn drive_in_place<'a>(
+    place: InPlace,
+    mut attempts: impl FnMut(&AttemptControl) -> AttemptBody<'a> + Send + 'a,
+) {
+    let InPlace {
+        flow,
+        run,
+        info,
+        options,
+    } = place;
+    let mut guard = CancelOnDrop {
+        flow: Arc::clone(&flow),
+        run,
+        is_armed: true,
+    };
+    let mut attempt = 1;
+    loop {
+        let control = Arc::new(AttemptControl::new(attempt, options.retries));
+        if !flow.begin(run, &control) {
+            break;
+        }
+        let context = RunContext::of_run(&flow, info, &options.name, run, &control);
+        let started = std::time::Instant::now();
+        let ending = context
+            .scope(async {
+                match catch(|| attempts(&control)) {
+                    Err(report) => Ending::Panicked(report),
+                    Ok(AttemptBody::Done(result)) => match (options.timeout, result) {
+                        // Sync code in the caller's own thread cannot be left
+                        // behind: that it took too long shows at its end.
+                        (Some(limit), _) if started.elapsed() > limit => Ending::TimedOut(limit),
+                        (_, Ok(())) => Ending::Completed,
+                        (_, Err(error)) => Ending::Failed(error),
+                    },
+                    Ok(body) => run_attempt(body, &control, options.timeout).await,
+                }
+            })
+            .await;
+        let name = flow.attempt_name(&options.name, run, &control);
+        match next(ending, attempt, info, &options, &name) {
+            Next::Settle(end) => {
+                flow.settle(run, &control, end);
+                break;
+            }
+            Next::Retry { delay, log } => {
+                flow.retry(run, &control, &log);
+                if !delay.is_zero() {
+                    crate::runtime::sleep(delay).await;
+                }
+                attempt += 1;
+            }
+        }
+    }
+    guard.is_armed = false;
+}
+
+/// A direct call that is dropped half-way is a cancelled run.
+struct CancelOnDrop {
+    flow: Arc<FlowRun>,
+    run: RunReference,
+    is_armed: bool,
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if self.is_armed {
+            self.flow.dropped(self.run);
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! A task with its arguments, ready to run, with its types hidden.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use super::control::AttemptControl;
+use super::descriptor::{ArgumentDescriptor, ValueSource, WorkDescriptor};
+use super::rows::RowSink;
+use super::{Ending, catch};
+use crate::arguments::ColumnLength;
+use crate::definition::{
+    OptionsSource, Parameters, TaskBody, TaskDefinition, TaskError, TaskInfo, TaskOptions, render,
+};
+use crate::error::{Error, Result};
+use crate::handle::RowStore;
+use crate::value::{EncodedValue, ValueCell};
+
+/// One attempt whose value, if any, has gone where it belongs.
+pub(crate) enum AttemptBody<'a> {
+    Done(Result<(), TaskError>),
+    Future(Pin<Box<dyn Future<Output = Result<(), TaskError>> + Send + 'a>>),
+}
+
+/// A single run.
+pub(crate) trait Execution: Send + Sync {
+    fn info(&self) -> &'static TaskInfo;
+    fn options(&self) -> &TaskOptions;
+    /// Begins an attempt; a sync task has run when this returns.
+    fn attempt(&self, control: &AttemptControl) -> AttemptBody<'static>;
+    fn describe(&self) -> Result<Vec<ArgumentDescriptor>>;
+    /// The result as bytes.
+    fn output(&self) -> Result<EncodedValue>;
+}
+
+/// All runs of a map.
+pub(crate) trait MapJob: Send + Sync {
+    fn info(&self) -> &'static TaskInfo;
+    fn options(&self) -> &TaskOptions;
+    /// Finds out how many rows there are and makes room for their results.
+    fn measure(&self) -> Result<u32>;
+    /// Runs the first attempt of rows of a sync task, one after the other.
+    fn run_rows(&self, rows: &mut dyn RowSink);
+    fn attempt_row(&self, row: u32, control: &AttemptControl) -> AttemptBody<'static>;
+    fn describe_row(&self, row: u32) -> Result<Vec<ArgumentDescriptor>>;
+}
+
+pub(crate) struct SingleExecution<D: TaskDefinition> {
+    pub(crate) arguments: <D::Parameters as Parameters>::Arguments,
+    pub(crate) options: OptionsSource,
+    pub(crate) output: Arc<ValueCell<D::Output>>,
+}
+
+impl<D: TaskDefinition> Execution for SingleExecution<D> {
+    fn info(&self) -> &'static TaskInfo {
+        D::info()
+    }
+
+    fn options(&self) -> &TaskOptions {
+        &self.options
+    }
+
+    fn attempt(&self, control: &AttemptControl) -> AttemptBody<'static> {
+        match D::Parameters::obtain(&self.arguments, control.is_last(), &D::access()) {
+            Ok(values) => run::<D>(values, &self.options, control, &self.output),
+            Err(error) => AttemptBody::Done(Err(TaskError::from_flow(error))),
+        }
+    }
+
+    fn describe(&self) -> Result<Vec<ArgumentDescriptor>> {
+        D::Parameters::describe(&self.arguments, &D::access())
+    }
+
+    fn output(&self) -> Result<EncodedValue> {
+        let access = D::output_access();
+        let codec = access.codec().ok_or_else(|| {
+            Error::invalid(format!("the result of local task `{}` stays here", D::info().key))
+        })?;
+        Ok(self.output.with(|value| codec.encode(value))??)
+    }
+}
+
+/// Something that can hold one result.
+trait Output<T>: Send + Clone + 'static {
+    fn fill(&self, value: T);
+}
+
+impl<T: Send + Sync + 'static> Output<T> for Arc<ValueCell<T>> {
+    fn fill(&self, value: T) {
+        ValueCell::fill(self, value);
+    }
+}
+
+struct RowOutput<T>(Arc<RowStore<T>>, u32);
+
+impl<T> Clone for RowOutput<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0), self.1)
+    }
+}
+
+impl<T: Send + Sync + 'static> Output<T> for RowOutput<T> {
+    fn fill(&self, value: T) {
+        if let Some(cell) = self.0.row(self.1) {
+            cell.fill(value);
+        }
+    }
+}
+
+fn run<D: TaskDefinition>(
+    values: <D::Parameters as Parameters>::Values,
+    options: &TaskOptions,
+    control: &AttemptControl,
+    output: &impl Output<D::Output>,
+) -> AttemptBody<'static> {
+    if let Some(template) = &options.task_run_name {
+        control.rename(render(template, |parameter| {
+            let mut names = D::info().parameters.iter();
+            let index = names.position(|name| *name == parameter)?;
+            Some(D::argument_text(&values, index))
+        }));
+    }
+    match D::run(values) {
+        TaskBody::Done(result) => AttemptBody::Done(result.map(|value| {
+            // An abandoned call came too late: its run has ended.
+            if control.finish() {
+                output.fill(value);
+            }
+        })),
+        TaskBody::Future(future) => {
+            let output = output.clone();
+            AttemptBody::Future(Box::pin(async move {
+                output.fill(future.await?);
+                Ok(())
+            }))
+        }
+    }
+}
+
+pub(crate) struct MapExecution<D: TaskDefinition> {
+    pub(crate) columns: <D::Parameters as Parameters>::Columns,
+    pub(crate) options: OptionsSource,
+    pub(crate) output: Arc<RowStore<D::Output>>,
+}
+
+impl<D: TaskDefinition> MapExecution<D> {
+    /// The number of rows; `None` if a column does not know yet.
+    pub(crate) fn length(
+        columns: &<D::Parameters as Parameters>::Columns,
+    ) -> Result<Option<u32>> {
+        let mut known = Vec::new();
+        let mut later = false;
+        D::Parameters::lengths(columns, &mut |index, length| match length {
+            ColumnLength::Known(length) => known.push((D::info().parameters[index], length)),
+            ColumnLength::Repeats => {}
+            ColumnLength::SameAs(_) | ColumnLength::Later => later = true,
+        });
+        if let Some(&(_, first)) = known.first()
+            && known.iter().any(|&(_, length)| length != first)
+        {
+            let lengths: Vec<_> = known
+                .iter()
+                .map(|(name, length)| format!("`{name}`: {length}"))
+                .collect();
+            return Err(Error::invalid(format!(
+                "`{}.map` received sequences of different lengths ({}); all must be the same \
+                 length, or wrap a single value for all rows: `unmapped(..)`",
+                D::info().function,
+                lengths.join(", ")
+            )));
+        }
+        match known.first() {
+            _ if later => Ok(None),
+            Some(&(_, length)) => Ok(Some(u32::try_from(length).map_err(|_| {
+                Error::invalid(format!(
+                    "`{}.map` received {length} rows; a map has fewer than 2^32: map over parts",
+                    D::info().function
+                ))
+            })?)),
+            None => Err(Error::invalid(format!(
+                "`{}.map` received no sequence: at least one argument must be one, all others may \
+                 be `unmapped(..)`",
+                D::info().function
+            ))),
+        }
+    }
+}
+
+impl<D: TaskDefinition> MapJob for MapExecution<D> {
+    fn info(&self) -> &'static TaskInfo {
+        D::info()
+    }
+
+    fn options(&self) -> &TaskOptions {
+        &self.options
+    }
+
+    fn measure(&self) -> Result<u32> {
+        D::Parameters::expand(&self.columns)?;
+        let length = Self::length(&self.columns)?.ok_or_else(|| {
+            Error::invalid("the length of a map's column is still unknown")
+        })?;
+        self.output.allocate(length);
+        Ok(length)
+    }
+
+    fn run_rows(&self, rows: &mut dyn RowSink) {
+        let access = D::access();
+        let last = self.options.retries == 0;
+        while let Some(row) = rows.next() {
+            let values = match D::Parameters::obtain_row(&self.columns, row, last, &access) {
+                Ok(values) => values,
+                Err(error) => {
+                    rows.ended(row, Ending::Failed(TaskError::from_flow(error)));
+                    continue;
+                }
+            };
+            match catch(|| D::run(values)) {
+                Ok(TaskBody::Done(Ok(value))) => {
+                    if let Some(cell) = self.output.row(row) {
+                        cell.fill(value);
+                    }
+                    rows.completed(row);
+                }
+                Ok(TaskBody::Done(Err(error))) => rows.ended(row, Ending::Failed(error)),
+                Ok(TaskBody::Future(_)) => unreachable!("async tasks run row by row"),
+                Err(report) => rows.ended(row, Ending::Panicked(report)),
+            }
+        }
+    }
+
+    fn attempt_row(&self, row: u32, control: &AttemptControl) -> AttemptBody<'static> {
+        match D::Parameters::obtain_row(&self.columns, row, control.is_last(), &D::access()) {
+            Ok(values) => {
+                let output = RowOutput(Arc::clone(&self.output), row);
+                run::<D>(values, &self.options, control, &output)
+            }
+            Err(error) => AttemptBody::Done(Err(TaskError::from_flow(error))),
+        }
+    }
+
+    fn describe_row(&self, row: u32) -> Result<Vec<ArgumentDescriptor>> {
+        D::Parameters::describe_row(&self.columns, row, &D::access())
+    }
+}
+
+/// A run from its descriptor, in a process that did not submit it.
+pub(crate) fn execution_of<D: TaskDefinition>(
+    work: &WorkDescriptor,
+    values: &dyn ValueSource,
+) -> Result<Box<dyn Execution>> {
+    let info = D::info();
+    if work.fingerprint != info.fingerprint {
+        return Err(Error::invalid(format!(
+            "task `{}` came with fingerprint {:016x}, but here it has {:016x}: both sides must run \
+             the same build",
+            info.key, work.fingerprint, info.fingerprint
+        )));
+    }
+    let mut options = info.options.clone();
+    options.retries = work.retries;
+    options.retry_delay = work.retry_delay;
+    options.timeout = work.timeout;
+    options.task_run_name = work.run_name_template.clone().map(Into::into);
+    let options = options.name(work.name.clone()).tags(work.tags.clone());
+    Ok(Box::new(SingleExecution::<D> {
+        arguments: D::Parameters::decode(work.arguments.clone(), values, &D::access())?,
+        options: OptionsSource::Changed(Arc::new(options)),
+        output: Arc::new(ValueCell::default()),
+    }))
+}

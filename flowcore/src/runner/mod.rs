@@ -1,0 +1,30 @@
+//! Where runs run: the seam between the engine and what executes, the
+//! embedded runners, and what another process needs to execute a descriptor.
+
+mod attempt;
+mod control;
+mod descriptor;
+mod drive;
+mod embedded;
+mod execution;
+mod panic;
+mod rows;
+mod seam;
+mod sequential;
+mod thread_pool;
+mod worker;
+
+pub(crate) use attempt::{Ending, Next, next};
+pub(crate) use control::AttemptControl;
+pub use descriptor::{ArgumentDescriptor, RunReference, ValueSource, WorkDescriptor};
+pub(crate) use descriptor::decode_argument;
+pub(crate) use drive::{InPlace, drive_in_place};
+pub(crate) use embedded::EmbeddedSession;
+pub(crate) use execution::{
+    AttemptBody, Execution, MapExecution, MapJob, SingleExecution, execution_of,
+};
+pub(crate) use panic::{PanicReport, catch, install_hook};
+pub use seam::{Feed, Home, RunEvent, RunnerFuture, RunnerSession, TaskRunner, Work};
+pub use sequential::SequentialTaskRunner;
+pub use thread_pool::ThreadPoolTaskRunner;
+pub use worker::execute;

@@ -1,0 +1,129 @@
+//! Panics of user code: caught, told with message and place, never allowed to
+//! take a thread or the process down.
+
+use std::any::Any;
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::cell::RefCell;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+/// What a panic said and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PanicReport {
+    message: String,
+    place: Option<String>,
+    backtrace: Option<String>,
+}
+
+impl fmt::Display for PanicReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Some(place) => write!(f, "panic at {place}: {}", self.message)?,
+            None => write!(f, "panic: {}", self.message)?,
+        }
+        if let Some(backtrace) = &self.backtrace {
+            write!(f, "\n{backtrace}")?;
+        }
+        Ok(())
+    }
+}
+
+thread_local! {
+    /// Set while user code runs: the hook notes place and backtrace here
+    /// instead of printing them, since the failed run tells them.
+    static CAUGHT: RefCell<Option<Option<(String, Option<String>)>>> = const { RefCell::new(None) };
+}
+
+/// Makes panics of user code quiet; other panics print as before.
+pub(crate) fn install_hook() {
+    static INSTALL: Once = Once::new();
+    INSTALL.call_once(|| {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let is_ours = CAUGHT.with_borrow_mut(|caught| match caught {
+                Some(slot) => {
+                    let place = panic
+                        .location()
+                        .map_or_else(String::new, ToString::to_string);
+                    let backtrace = Backtrace::capture();
+                    let backtrace = (backtrace.status() == BacktraceStatus::Captured)
+                        .then(|| backtrace.to_string());
+                    *slot = Some((place, backtrace));
+                    true
+                }
+                None => false,
+            });
+            if !is_ours {
+                previous(panic);
+            }
+        }));
+    });
+}
+
+/// Runs user code; a panic becomes a report.
+#[inline]
+pub(crate) fn catch<R>(code: impl FnOnce() -> R) -> Result<R, PanicReport> {
+    let outer = CAUGHT.replace(Some(None));
+    // The code's values are dropped on a panic or belong to this run alone.
+    let result = catch_unwind(AssertUnwindSafe(code));
+    let caught = CAUGHT.replace(outer);
+    result.map_err(|payload| report(&*payload, caught.flatten()))
+}
+
+fn report(payload: &(dyn Any + Send), caught: Option<(String, Option<String>)>) -> PanicReport {
+    let message = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a value that is no text".to_owned());
+    let (place, backtrace) = caught.unzip();
+    PanicReport {
+        message,
+        place: place.filter(|place| !place.is_empty()),
+        backtrace: backtrace.flatten(),
+    }
+}
+
+/// A future whose panics become reports.
+pub(crate) struct Caught<F>(pub(crate) F);
+
+impl<F: Future + Unpin> Future for Caught<F> {
+    type Output = Result<F::Output, PanicReport>;
+
+    fn poll(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Self::Output> {
+        let future = std::pin::Pin::new(&mut self.0);
+        match catch(|| future.poll(context)) {
+            Ok(poll) => poll.map(Ok),
+            Err(report) => std::task::Poll::Ready(Err(report)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_tells_message_and_place() {
+        install_hook();
+        let report = catch(|| panic!("number {}", 7)).unwrap_err();
+        assert!(report.to_string().contains("number 7"), "{report}");
+        assert!(report.to_string().contains("panic.rs:"), "{report}");
+        assert!(catch(|| 1).is_ok());
+    }
+
+    #[test]
+    fn nested_catches_keep_their_own() {
+        install_hook();
+        let outer = catch(|| {
+            let inner = catch(|| panic!("inner")).unwrap_err();
+            assert!(inner.to_string().contains("inner"));
+            panic!("outer");
+        });
+        assert!(outer.unwrap_err().to_string().contains("outer"));
+    }
+}

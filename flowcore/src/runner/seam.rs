@@ -1,0 +1,228 @@
+//! The one seam between the engine and what executes.
+//!
+//! Down go works: a run, or rows of a map, with everything they need either
+//! as typed values in this process or as descriptors for another one. Up go
+//! [`RunEvent`]s. Values stay where they were made until someone asks.
+
+use std::fmt;
+use std::future::Future;
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+
+use serde::{Deserialize, Serialize};
+
+use super::descriptor::{RunReference, WorkDescriptor};
+use super::execution::{Execution, MapJob};
+use crate::definition::{Failure, TaskInfo, TaskOptions};
+use crate::engine::{MapId, RunId};
+use crate::error::{Error, Result};
+use crate::flow::FlowRun;
+use crate::state::StateName;
+use crate::value::EncodedValue;
+
+/// A boxed future of a runner.
+pub type RunnerFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Where the runs of a flow run: in this process's threads, one after the
+/// other, on a cluster.
+///
+/// A runner is a description; each flow run [starts](TaskRunner::start) a
+/// session of its own.
+pub trait TaskRunner: fmt::Debug + Send + Sync + 'static {
+    /// The runner's name, for messages.
+    fn name(&self) -> &'static str;
+
+    /// Starts a session for one flow run.
+    fn start(&self, home: Home) -> RunnerFuture<Result<Arc<dyn RunnerSession>>>;
+}
+
+/// When a session wants its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feed {
+    /// When all inputs are there.
+    Ready,
+    /// At once, in an order in which inputs come before what needs them; the
+    /// session itself waits for inputs.
+    Submitted,
+}
+
+/// A runner at work for one flow run.
+///
+/// All methods but the futures return quickly: they are called from any
+/// thread, also from the ones that run tasks.
+pub trait RunnerSession: Send + Sync + 'static {
+    /// When the session wants its work.
+    fn feed(&self) -> Feed;
+
+    /// Takes work.
+    fn submit(&self, work: Work);
+
+    /// Asks for a run to stop, or to be forgotten if it has not started.
+    fn cancel(&self, run: RunReference);
+
+    /// The result of a completed run.
+    fn fetch(&self, run: RunReference) -> RunnerFuture<Result<EncodedValue>>;
+
+    /// The number of elements of a completed run's result, a list, without
+    /// moving it.
+    fn length(&self, run: RunReference) -> RunnerFuture<Result<u32>>;
+
+    /// The flow run has ended, nothing is needed any more.
+    fn close(&self) -> RunnerFuture<()>;
+}
+
+/// A run, or rows of a map, to be executed.
+pub struct Work {
+    pub(crate) flow: Arc<FlowRun>,
+    pub(crate) kind: WorkKind,
+}
+
+pub(crate) enum WorkKind {
+    Run(RunId, Arc<dyn Execution>),
+    Rows(MapId, Range<u32>, Arc<dyn MapJob>),
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            WorkKind::Run(id, job) => write!(f, "Work({} {id:?})", job.info().key),
+            WorkKind::Rows(id, rows, job) => {
+                write!(f, "Work({} {id:?} rows {rows:?})", job.info().key)
+            }
+        }
+    }
+}
+
+impl Work {
+    /// Whether the work must stay in this process.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match &self.kind {
+            WorkKind::Run(_, job) => job.info().is_local,
+            WorkKind::Rows(_, _, job) => job.info().is_local,
+        }
+    }
+
+    /// The work as data, one descriptor per run.
+    ///
+    /// # Errors
+    ///
+    /// An argument that cannot be encoded, with the run that it belongs to.
+    pub fn describe(&self) -> Vec<(RunReference, Result<WorkDescriptor>)> {
+        match &self.kind {
+            WorkKind::Run(id, job) => {
+                let run = RunReference::from(*id);
+                let descriptor = job.describe().map(|arguments| {
+                    self.descriptor(run, job.info(), job.options(), arguments)
+                });
+                vec![(run, descriptor)]
+            }
+            WorkKind::Rows(map, rows, job) => rows
+                .clone()
+                .map(|row| {
+                    let run = RunReference::row(*map, row);
+                    let descriptor = job.describe_row(row).map(|arguments| {
+                        self.descriptor(run, job.info(), job.options(), arguments)
+                    });
+                    (run, descriptor)
+                })
+                .collect(),
+        }
+    }
+
+    fn descriptor(
+        &self,
+        run: RunReference,
+        info: &TaskInfo,
+        options: &TaskOptions,
+        arguments: Vec<super::ArgumentDescriptor>,
+    ) -> WorkDescriptor {
+        WorkDescriptor {
+            run,
+            task_key: info.key.to_owned(),
+            fingerprint: info.fingerprint,
+            name: options.name.clone().into_owned(),
+            run_name: self.flow.task_run_name(&options.name, run),
+            run_name_template: options.task_run_name.clone().map(Into::into),
+            tags: options.all_tags().map(str::to_owned).collect(),
+            retries: options.retries,
+            retry_delay: options.retry_delay,
+            timeout: options.timeout,
+            attempt: 1,
+            arguments,
+        }
+    }
+}
+
+/// What happens to a run, as the process that executes it tells home.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum RunEvent {
+    /// An attempt begins.
+    Started {
+        /// Which run.
+        run: RunReference,
+        /// Which attempt, from 1.
+        attempt: u32,
+    },
+    /// An attempt failed, another will follow.
+    AwaitingRetry {
+        /// Which run.
+        run: RunReference,
+        /// The line for the log.
+        message: String,
+    },
+    /// The run completed; its value is with the runner.
+    Completed {
+        /// Which run.
+        run: RunReference,
+    },
+    /// The run ended otherwise.
+    Ended {
+        /// Which run.
+        run: RunReference,
+        /// Failed, TimedOut, Crashed or Cancelled.
+        state: StateName,
+        /// The state's message.
+        message: Option<String>,
+        /// What readers of the run get.
+        error: Error,
+    },
+}
+
+/// The way home, for a session.
+#[derive(Clone)]
+pub struct Home(pub(crate) Weak<FlowRun>);
+
+impl fmt::Debug for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Home")
+    }
+}
+
+impl Home {
+    /// Tells what happened. An event for a run that has settled changes
+    /// nothing: execution is at least once.
+    pub fn report(&self, event: RunEvent) {
+        let Some(flow) = self.0.upgrade() else {
+            return;
+        };
+        match event {
+            RunEvent::Started { run, attempt } => {
+                flow.started(run, attempt);
+            }
+            RunEvent::AwaitingRetry { run, message } => flow.awaits_retry(run, &message),
+            RunEvent::Completed { run } => flow.settled(run, crate::engine::End::Completed),
+            RunEvent::Ended {
+                run,
+                state,
+                message,
+                error,
+            } => {
+                let failure = Failure::new(state, message, error);
+                flow.settled(run, crate::engine::End::Ended(failure));
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The default runner: threads for sync tasks, lanes for async ones.
+
+use std::sync::Arc;
+
+use super::embedded::{Embedded, EmbeddedSession, Slots};
+use super::seam::{Home, RunnerFuture, RunnerSession, TaskRunner};
+use crate::error::Result;
+
+/// Runs tasks in this process: sync ones on threads, as many as the machine
+/// has cores, async ones interleaved on a runtime, up to 1024 at once.
+///
+/// Prefect's runner of this name has no limit by default, because its threads
+/// mostly wait; a Rust task that only waits is an `async fn`. For sync tasks
+/// that block, ask for more threads.
+///
+/// ```
+/// use flowcore::prelude::*;
+///
+/// #[task]
+/// fn blocking(x: i64) -> i64 { x }
+///
+/// #[flow(task_runner = ThreadPoolTaskRunner::new().max_workers(16))]
+/// async fn sixteen_at_once() -> Result<Vec<i64>> {
+///     blocking.map(0..100).await
+/// }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ThreadPoolTaskRunner {
+    max_workers: Option<usize>,
+}
+
+impl ThreadPoolTaskRunner {
+    /// As many threads as cores, shared by all flow runs of the process.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { max_workers: None }
+    }
+
+    /// So many threads, and so many async runs at once, for each flow run by
+    /// itself. Zero counts as one.
+    #[must_use]
+    pub const fn max_workers(mut self, workers: usize) -> Self {
+        self.max_workers = Some(workers);
+        self
+    }
+}
+
+/// The process's shared session, which no single flow run closes.
+struct Shared(Embedded);
+
+impl RunnerSession for Shared {
+    fn feed(&self) -> super::Feed {
+        self.0.feed()
+    }
+
+    fn submit(&self, work: super::Work) {
+        self.0.submit(work);
+    }
+
+    fn cancel(&self, run: super::RunReference) {
+        self.0.cancel(run);
+    }
+
+    fn fetch(
+        &self,
+        run: super::RunReference,
+    ) -> RunnerFuture<Result<crate::value::EncodedValue>> {
+        self.0.fetch(run)
+    }
+
+    fn length(&self, run: super::RunReference) -> RunnerFuture<Result<u32>> {
+        self.0.length(run)
+    }
+
+    fn close(&self) -> RunnerFuture<()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+impl TaskRunner for ThreadPoolTaskRunner {
+    fn name(&self) -> &'static str {
+        "ThreadPoolTaskRunner"
+    }
+
+    fn start(&self, _home: Home) -> RunnerFuture<Result<Arc<dyn RunnerSession>>> {
+        let session: Arc<dyn RunnerSession> = match self.max_workers {
+            None => Arc::new(Shared(Embedded(EmbeddedSession::shared()))),
+            Some(workers) => Arc::new(Embedded(EmbeddedSession::new(Slots {
+                threads: workers.max(1),
+                lanes: workers.max(1),
+                one_by_one: false,
+            }))),
+        };
+        Box::pin(std::future::ready(Ok(session)))
+    }
+}

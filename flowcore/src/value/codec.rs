@@ -1,0 +1,193 @@
+//! How users' values become bytes and back.
+//!
+//! A [`Codec`] is a pair of function pointers with a tag, so that it can be
+//! named in constants that the macros generate. The tag travels with the
+//! bytes; a reader that does not know it says so.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// How bytes of a value are to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum CodecTag {
+    /// MessagePack, structs as maps with field names.
+    MessagePack,
+}
+
+/// A value could not become bytes, or bytes not a value.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CodecError {
+    /// The value's own `Serialize` refused, or the format cannot hold it.
+    #[error("cannot encode a value of type `{type_name}`")]
+    Encode {
+        /// The value's type.
+        type_name: &'static str,
+        /// What refused.
+        #[source]
+        source: rmp_serde::encode::Error,
+    },
+    /// The bytes are not a value of this type.
+    #[error("cannot decode {length} bytes as a value of type `{type_name}`")]
+    Decode {
+        /// The type that was wanted.
+        type_name: &'static str,
+        /// How many bytes there were.
+        length: usize,
+        /// What went wrong.
+        #[source]
+        source: rmp_serde::decode::Error,
+    },
+    /// The bytes carry another codec's tag.
+    #[error("bytes are coded as {found:?}, but `{type_name}` is read as {wanted:?}")]
+    Tag {
+        /// The type that was wanted.
+        type_name: &'static str,
+        /// The tag found.
+        found: CodecTag,
+        /// The tag of the reader.
+        wanted: CodecTag,
+    },
+}
+
+/// A value as bytes, with the tag that says how to read them.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncodedValue {
+    /// How to read the bytes.
+    pub codec: CodecTag,
+    /// The value.
+    pub bytes: Vec<u8>,
+}
+
+/// Values may hold secrets: only the length is shown.
+impl fmt::Debug for EncodedValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EncodedValue({:?}, {} bytes)", self.codec, self.bytes.len())
+    }
+}
+
+/// Encodes and decodes values of one type.
+pub struct Codec<T> {
+    tag: CodecTag,
+    encode: fn(&T) -> Result<Vec<u8>, CodecError>,
+    decode: fn(&[u8]) -> Result<T, CodecError>,
+}
+
+impl<T> Clone for Codec<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Codec<T> {}
+
+impl<T> fmt::Debug for Codec<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Codec({:?})", self.tag)
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Codec<T> {
+    /// MessagePack with field names: survives added fields, reads
+    /// `untagged`, `flatten` and `skip_serializing_if`, and is readable from
+    /// Python.
+    #[must_use]
+    pub const fn message_pack() -> Self {
+        Self {
+            tag: CodecTag::MessagePack,
+            encode: |value| {
+                rmp_serde::to_vec_named(value).map_err(|source| CodecError::Encode {
+                    type_name: std::any::type_name::<T>(),
+                    source,
+                })
+            },
+            decode: |bytes| {
+                rmp_serde::from_slice(bytes).map_err(|source| CodecError::Decode {
+                    type_name: std::any::type_name::<T>(),
+                    length: bytes.len(),
+                    source,
+                })
+            },
+        }
+    }
+}
+
+impl<T> Codec<T> {
+    pub(crate) fn encode(&self, value: &T) -> Result<EncodedValue, CodecError> {
+        Ok(EncodedValue {
+            codec: self.tag,
+            bytes: (self.encode)(value)?,
+        })
+    }
+
+    pub(crate) fn decode(&self, encoded: &EncodedValue) -> Result<T, CodecError> {
+        if encoded.codec != self.tag {
+            return Err(CodecError::Tag {
+                type_name: std::any::type_name::<T>(),
+                found: encoded.codec,
+                wanted: self.tag,
+            });
+        }
+        (self.decode)(&encoded.bytes)
+    }
+}
+
+/// What the code that reads values of one type can do with them: clone them,
+/// code them, or neither.
+pub struct Access<T> {
+    clone: Option<fn(&T) -> T>,
+    codec: Option<Codec<T>>,
+}
+
+impl<T> Clone for Access<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Access<T> {}
+
+impl<T> fmt::Debug for Access<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access")
+            .field("clone", &self.clone.is_some())
+            .field("codec", &self.codec)
+            .finish()
+    }
+}
+
+impl<T> Access<T> {
+    /// What is known of the type: how to clone it, how to code it.
+    #[must_use]
+    pub const fn new(clone: Option<fn(&T) -> T>, codec: Option<Codec<T>>) -> Self {
+        Self { clone, codec }
+    }
+
+    pub(crate) fn codec(&self) -> Option<&Codec<T>> {
+        self.codec.as_ref()
+    }
+
+    pub(crate) fn can_copy(&self) -> bool {
+        self.clone.is_some() || self.codec.is_some()
+    }
+
+    /// A second value: a clone, or a trip through the codec.
+    pub(crate) fn copy(&self, value: &T) -> crate::Result<T> {
+        if let Some(clone) = self.clone {
+            return Ok(clone(value));
+        }
+        let codec = self.codec.as_ref().ok_or_else(|| {
+            crate::Error::invalid(format!(
+                "a second value of type `{type_name}` is needed (for a retry, a second reader or a \
+                 live handle), but the type is neither `Clone` nor serializable: derive `Clone` for \
+                 `{type_name}`, or take it as `&{type_name}`",
+                type_name = std::any::type_name::<T>()
+            ))
+        })?;
+        let encoded = codec.encode(value)?;
+        Ok(codec.decode(&encoded)?)
+    }
+}

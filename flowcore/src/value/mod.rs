@@ -1,0 +1,9 @@
+//! Values: the cells they wait in, how they are copied and coded.
+
+mod cell;
+mod codec;
+mod stored;
+
+pub(crate) use cell::ValueCell;
+pub use codec::{Access, Codec, CodecError, CodecTag, EncodedValue};
+pub(crate) use stored::StoredValue;
