@@ -65,7 +65,9 @@ impl Clock {
     pub(crate) fn start() -> Self {
         let started_at = SystemTime::now()
             .duration_since(UNIX_EPOCH)
-            .map_or(1, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
+            .map_or(1, |since| {
+                u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+            });
         Self {
             started: Instant::now(),
             started_at,

@@ -6,10 +6,14 @@
 //! the error.
 
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+
+use parking_lot::Mutex;
 
 use crate::engine::{MapId, RunId};
 use crate::error::{Error, Result};
 use crate::flow::FlowRun;
+use crate::runner::{RunReference, RunnerFuture};
 use crate::value::{Access, ValueCell};
 
 /// Where a run or a map lives.
@@ -21,15 +25,21 @@ pub(crate) enum Handle<Id> {
 /// A single run and its value.
 pub(crate) struct RunCell<T> {
     handle: Handle<RunId>,
-    value: ValueCell<T>,
+    /// Shared with the execution that fills it.
+    value: Arc<ValueCell<T>>,
     access: fn() -> Access<T>,
 }
 
 impl<T> RunCell<T> {
-    pub(crate) fn live(flow: Arc<FlowRun>, id: RunId, access: fn() -> Access<T>) -> Self {
+    pub(crate) fn live(
+        flow: Arc<FlowRun>,
+        id: RunId,
+        value: Arc<ValueCell<T>>,
+        access: fn() -> Access<T>,
+    ) -> Self {
         Self {
             handle: Handle::Live { flow, id },
-            value: ValueCell::default(),
+            value,
             access,
         }
     }
@@ -37,7 +47,7 @@ impl<T> RunCell<T> {
     pub(crate) fn rejected(error: Error) -> Self {
         Self {
             handle: Handle::Rejected(error),
-            value: ValueCell::default(),
+            value: Arc::default(),
             access: || Access::new(None, None),
         }
     }
@@ -53,6 +63,77 @@ impl<T> RunCell<T> {
     pub(crate) fn access(&self) -> Access<T> {
         (self.access)()
     }
+}
+
+impl<T: Send + Sync + 'static> RunCell<T> {
+    /// Brings the value here, if it lies with the runner.
+    pub(crate) fn fetch(cell: &Arc<Self>) -> Option<RunnerFuture<Result<()>>> {
+        let Handle::Live { flow, id } = &cell.handle else {
+            return None;
+        };
+        fetch(flow, (*id).into(), cell.value(), Arc::clone(cell), |cell| {
+            Ok((cell.value(), cell.access()))
+        })
+    }
+}
+
+/// A handle's way to values that lie with the runner.
+#[derive(Default)]
+pub(crate) struct Fetch(
+    /// Only ever used through `&mut`; the lock makes handles `Sync`.
+    Mutex<Option<RunnerFuture<Result<()>>>>,
+);
+
+impl From<Option<RunnerFuture<Result<()>>>> for Fetch {
+    fn from(fetch: Option<RunnerFuture<Result<()>>>) -> Self {
+        Self(Mutex::new(fetch))
+    }
+}
+
+impl Fetch {
+    pub(crate) fn is_idle(&mut self) -> bool {
+        self.0.get_mut().is_none()
+    }
+
+    /// Ready at once if there is nothing to fetch.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
+        let Some(fetch) = self.0.get_mut() else {
+            return Poll::Ready(Ok(()));
+        };
+        let result = std::task::ready!(fetch.as_mut().poll(context));
+        *self.0.get_mut() = None;
+        Poll::Ready(result)
+    }
+}
+
+/// The value of a completed run, from the runner into its cell.
+fn fetch<T, C>(
+    flow: &Arc<FlowRun>,
+    run: RunReference,
+    value: &ValueCell<T>,
+    cell: Arc<C>,
+    parts: impl Fn(&C) -> Result<(&ValueCell<T>, Access<T>)> + Send + 'static,
+) -> Option<RunnerFuture<Result<()>>>
+where
+    T: Send + Sync + 'static,
+    C: Send + Sync + 'static,
+{
+    if !value.is_empty() {
+        return None;
+    }
+    let session = Arc::clone(flow.session().filter(|session| session.keeps_values())?);
+    Some(Box::pin(async move {
+        let encoded = session.fetch(run).await?;
+        let (value, access) = parts(&cell)?;
+        let codec = access.codec().ok_or_else(|| {
+            Error::invalid(format!(
+                "a value of type `{}` came as bytes and cannot be decoded",
+                std::any::type_name::<T>()
+            ))
+        })?;
+        value.fill(codec.decode(&encoded)?);
+        Ok(())
+    }))
 }
 
 impl<T> Drop for RunCell<T> {
@@ -138,6 +219,23 @@ impl<T> MapCell<T> {
 
     pub(crate) fn access(&self) -> Access<T> {
         (self.access)()
+    }
+}
+
+impl<T: Send + Sync + 'static> MapCell<T> {
+    /// Brings a row's value here, if it lies with the runner.
+    pub(crate) fn fetch(cell: &Arc<Self>, row: u32) -> Option<RunnerFuture<Result<()>>> {
+        let Handle::Live { flow, id } = &cell.handle else {
+            return None;
+        };
+        let run = RunReference::row(*id, row);
+        fetch(
+            flow,
+            run,
+            cell.row(row).ok()?,
+            Arc::clone(cell),
+            move |cell| Ok((cell.row(row)?, cell.access())),
+        )
     }
 }
 

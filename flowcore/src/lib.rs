@@ -1,1 +1,100 @@
-//! Prefect's tasks and flows in Rust: definitions, engine, embedded runners.
+//! Prefect's tasks and flows in Rust: `#[task]` and `#[flow]` turn functions
+//! into tracked, retried, mapped, typed runs.
+//!
+//! ```
+//! use flowcore::prelude::*;
+//!
+//! #[task]
+//! fn inc(x: i64) -> i64 { x + 1 }
+//!
+//! #[task]
+//! fn sum_all(z: Vec<i64>) -> i64 { z.iter().sum() }
+//!
+//! #[flow]
+//! async fn inc_and_sum(range: Vec<i64>) -> Result<i64> {
+//!     let incremented = inc.map(&range);
+//!     sum_all.submit(incremented).await
+//! }
+//!
+//! #[flowcore::main]
+//! async fn main() -> Result<()> {
+//!     assert_eq!(inc_and_sum((0..10).collect()).await?, 55);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Start at [`prelude`], [`macro@task`] and [`macro@flow`]; what they give is
+//! a [`Call`], a [`TaskFuture`] or a [`Mapped`], and what went wrong an
+//! [`Error`]. Where runs run is a [`TaskRunner`].
+
+mod arguments;
+mod clock;
+mod console;
+mod context;
+mod definition;
+mod engine;
+mod entry;
+mod error;
+mod flow;
+mod future;
+mod handle;
+mod mapped;
+mod progress;
+mod runner;
+mod runtime;
+mod state;
+mod value;
+
+pub use arguments::{
+    AllowFailure, Dependencies, IntoArgument, IntoColumn, IntoDependencies, Unmapped,
+    allow_failure, unmapped,
+};
+pub use context::{RunInfo, run_info};
+pub use definition::{FlowInfo, FlowOptions, TaskInfo, TaskOptions, tasks};
+pub use entry::init;
+pub use error::{Error, ErrorKind, Result};
+pub use flow::{Call, StateCall};
+pub use flowmacros::{flow, main, task};
+pub use future::TaskFuture;
+pub use mapped::{Completions, Mapped};
+pub use progress::Progress;
+pub use runner::{SequentialTaskRunner, TaskRunner, ThreadPoolTaskRunner};
+pub use state::{State, StateName, StateType};
+
+/// What a bridge to another engine needs: the seam between the engine and
+/// what executes.
+pub mod bridge {
+    pub use crate::runner::{
+        ArgumentDescriptor, Home, RunEvent, RunReference, RunnerFuture, RunnerSession, TaskRunner,
+        ValueSource, Work, WorkDescriptor, execute,
+    };
+    pub use crate::value::{CodecError, CodecTag, EncodedValue};
+}
+
+/// Everything for writing flows: `use flowcore::prelude::*;`.
+pub mod prelude {
+    pub use crate::{
+        Error, Mapped, Result, SequentialTaskRunner, State, TaskFuture, ThreadPoolTaskRunner,
+        allow_failure, flow, task, unmapped,
+    };
+}
+
+/// For generated code only: nothing here is stable.
+#[doc(hidden)]
+pub mod __private {
+    pub use inventory;
+
+    pub use crate::arguments::{IntoArgument, IntoColumn, IntoDependencies};
+    pub use crate::definition::{
+        BodyFuture, FlowAttributes, FlowBody, FlowConfiguration, FlowInfo, FlowOptions, Owned,
+        Parameters, Shared, TaskAttributes, TaskBody, TaskConfiguration, TaskDefinition, TaskEntry,
+        TaskError, TaskInfo, TaskOptions, probe,
+    };
+    pub use crate::entry::run_main;
+    pub use crate::flow::{
+        BorrowedBody, Call, OwnedValue, call, call_borrowed, call_flow, map, submit,
+    };
+    pub use crate::future::TaskFuture;
+    pub use crate::mapped::Mapped;
+    pub use crate::value::{Access, Codec};
+}

@@ -171,6 +171,7 @@ pub struct State<T = ()> {
     message: Option<Arc<str>>,
     timestamp: Timestamp,
     outcome: StateOutcome<T>,
+    by_hand: bool,
 }
 
 pub(crate) enum StateOutcome<T> {
@@ -191,6 +192,7 @@ impl<T> Clone for State<T> {
                 StateOutcome::Value(value) => StateOutcome::Value(value.clone()),
                 StateOutcome::Error(error) => StateOutcome::Error(error.clone()),
             },
+            by_hand: self.by_hand,
         }
     }
 }
@@ -207,12 +209,16 @@ impl<T> State<T> {
             message,
             timestamp,
             outcome,
+            by_hand: false,
         }
     }
 
     fn made_by_hand(name: StateName, message: String, outcome: StateOutcome<T>) -> Self {
         let message = (!message.is_empty()).then(|| Arc::from(message));
-        Self::new(name, message, crate::runtime::now(), outcome)
+        Self {
+            by_hand: true,
+            ..Self::new(name, message, crate::runtime::now(), outcome)
+        }
     }
 
     /// A Failed state made by hand: a task or flow that returns it fails with
@@ -289,6 +295,27 @@ impl<T> State<T> {
             StateOutcome::Error(error) => Some(error),
             _ => None,
         }
+    }
+
+    /// The end of a call that was refused.
+    pub(crate) fn refused(error: Error) -> Self {
+        Self::new(
+            StateName::Failed,
+            Some(Arc::from(error.to_string())),
+            crate::runtime::now(),
+            StateOutcome::Error(error),
+        )
+    }
+
+    /// The same completed state with its value.
+    pub(crate) fn with_value(mut self, value: Arc<T>) -> Self {
+        self.outcome = StateOutcome::Value(StoredValue::shared(value));
+        self
+    }
+
+    /// Whether user code made the state, not a run.
+    pub(crate) fn is_made_by_hand(&self) -> bool {
+        self.by_hand
     }
 
     pub(crate) fn outcome(&self) -> &StateOutcome<T> {

@@ -7,7 +7,7 @@ use super::{Argument, Assemble, Edge, IntoArgument, Source, Upstream};
 use crate::error::{Error, Result};
 use crate::future::{Place, TaskFuture};
 use crate::mapped::Mapped;
-use crate::runner::ArgumentDescriptor;
+use crate::runner::{ArgumentDescriptor, RunnerFuture};
 
 /// An upstream run that may fail; made by [`allow_failure`].
 #[derive(Clone, Debug)]
@@ -75,6 +75,12 @@ impl<T: Send + Sync + 'static> Assemble<Result<T, Error>> for Outcome<T> {
         }?;
         Ok(ArgumentDescriptor::Outcome(Box::new(upstream)))
     }
+
+    fn fetch(&self, fetches: &mut Vec<RunnerFuture<Result<()>>>) {
+        if self.0.settled_error().is_none() {
+            fetches.extend(self.0.fetch());
+        }
+    }
 }
 
 /// All rows' values or errors.
@@ -105,6 +111,12 @@ impl<T: Send + Sync + 'static> Assemble<Vec<Result<T, Error>>> for Outcomes<T> {
             .map(|row| row.describe())
             .collect::<Result<_>>()
             .map(ArgumentDescriptor::List)
+    }
+
+    fn fetch(&self, fetches: &mut Vec<RunnerFuture<Result<()>>>) {
+        for row in self.rows() {
+            row.fetch(fetches);
+        }
     }
 }
 

@@ -7,9 +7,9 @@ use super::assemble::{Assemble, Gather};
 use super::{Edge, Upstream};
 use crate::error::{Error, Result};
 use crate::future::{Place, TaskFuture};
-use crate::handle::{MapCell, RunCell};
+use crate::handle::{Handle, MapCell, RunCell};
 use crate::mapped::Mapped;
-use crate::runner::ArgumentDescriptor;
+use crate::runner::{ArgumentDescriptor, RunReference, RunnerFuture};
 use crate::state::{State, StateOutcome};
 use crate::value::{Access, StoredValue, ValueCell};
 
@@ -78,6 +78,34 @@ impl<T: Send + Sync + 'static> Argument<T> {
             Source::Row(cell, row) => cell.row(*row)?.share(),
             Source::Assembled(parts) => parts.assemble(false).map(Arc::new),
             Source::Rejected(error) => Err(error.clone()),
+        }
+    }
+
+    /// What brings the value here, if it lies with the runner.
+    pub(crate) fn fetch(&self, fetches: &mut Vec<RunnerFuture<Result<()>>>) {
+        match &self.0 {
+            Source::Value(_) | Source::Rejected(_) => {}
+            Source::Run(cell) => fetches.extend(RunCell::fetch(cell)),
+            Source::Row(cell, row) => fetches.extend(MapCell::fetch(cell, *row)),
+            Source::Assembled(parts) => parts.fetch(fetches),
+        }
+    }
+
+    /// The run that gives the value, if it has completed and its value is not
+    /// here.
+    pub(crate) fn elsewhere(&self) -> Option<RunReference> {
+        match &self.0 {
+            Source::Run(cell) if cell.value().is_empty() => match cell.handle() {
+                Handle::Live { id, .. } => Some((*id).into()),
+                Handle::Rejected(_) => None,
+            },
+            Source::Row(cell, row) if cell.row(*row).is_ok_and(ValueCell::is_empty) => {
+                match cell.handle() {
+                    Handle::Live { id, .. } => Some(RunReference::row(*id, *row)),
+                    Handle::Rejected(_) => None,
+                }
+            }
+            _ => None,
         }
     }
 
@@ -190,9 +218,7 @@ impl<T> IntoArgument<T> for &State<T> {
     fn into_argument(self) -> Argument<T> {
         Argument(match self.outcome() {
             StateOutcome::Value(StoredValue::Run(cell)) => Source::Run(Arc::clone(cell)),
-            StateOutcome::Value(StoredValue::Row(cell, row)) => {
-                Source::Row(Arc::clone(cell), *row)
-            }
+            StateOutcome::Value(StoredValue::Row(cell, row)) => Source::Row(Arc::clone(cell), *row),
             StateOutcome::Value(StoredValue::Shared(value)) => {
                 Source::Value(ValueCell::shared(Arc::clone(value)))
             }

@@ -4,8 +4,9 @@
 use super::{Argument, Edge, IntoArgument, Source};
 use crate::error::Result;
 use crate::future::TaskFuture;
+use crate::handle::MapCell;
 use crate::mapped::Mapped;
-use crate::runner::ArgumentDescriptor;
+use crate::runner::{ArgumentDescriptor, RunnerFuture};
 use crate::value::Access;
 
 /// Makes one value of a parameter's type from several upstream values.
@@ -13,6 +14,8 @@ pub(crate) trait Assemble<T>: Send + Sync {
     fn edges<'a>(&'a self, visit: &mut dyn FnMut(Edge<'a>));
     fn assemble(&self, last: bool) -> Result<T>;
     fn describe(&self) -> Result<ArgumentDescriptor>;
+    /// What brings the parts here that lie with the runner.
+    fn fetch(&self, fetches: &mut Vec<RunnerFuture<Result<()>>>);
 }
 
 /// A list of futures or states for a `Vec`.
@@ -51,6 +54,12 @@ impl<T: Send + Sync + 'static> Assemble<Vec<T>> for Gather<T> {
             .collect::<Result<_>>()
             .map(ArgumentDescriptor::List)
     }
+
+    fn fetch(&self, fetches: &mut Vec<RunnerFuture<Result<()>>>) {
+        for part in &self.0 {
+            part.fetch(fetches);
+        }
+    }
 }
 
 impl<T: Send + Sync + 'static> Assemble<Vec<T>> for Mapped<T> {
@@ -70,6 +79,12 @@ impl<T: Send + Sync + 'static> Assemble<Vec<T>> for Mapped<T> {
     fn describe(&self) -> Result<ArgumentDescriptor> {
         ArgumentDescriptor::rows(self.cell().handle(), self.settled_rows())
     }
+
+    fn fetch(&self, fetches: &mut Vec<RunnerFuture<Result<()>>>) {
+        for row in self.settled_rows() {
+            fetches.extend(MapCell::fetch(self.cell(), row));
+        }
+    }
 }
 
 macro_rules! tuples {
@@ -85,6 +100,10 @@ macro_rules! tuples {
 
             fn describe(&self) -> Result<ArgumentDescriptor> {
                 Ok(ArgumentDescriptor::List(vec![$(self.$index.describe(&unknown())?,)+]))
+            }
+
+            fn fetch(&self, fetches: &mut Vec<RunnerFuture<Result<()>>>) {
+                $(self.$index.fetch(fetches);)+
             }
         }
 

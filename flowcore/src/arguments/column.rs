@@ -8,9 +8,9 @@ use super::{AllowFailure, Argument, Edge, IntoArgument, Source, Unmapped, Upstre
 use crate::engine::MapId;
 use crate::error::{Error, Result};
 use crate::future::{Place, TaskFuture};
-use crate::handle::Handle;
+use crate::handle::{Handle, MapCell};
 use crate::mapped::Mapped;
-use crate::runner::ArgumentDescriptor;
+use crate::runner::{ArgumentDescriptor, RunReference, RunnerFuture};
 use crate::value::{Access, ValueCell};
 
 /// An argument of every row of a map.
@@ -23,7 +23,31 @@ enum ColumnSource<T> {
     Outcomes(Box<dyn OutcomeRows<T>>),
     Repeat(Argument<T>),
     /// A list that some run will give: its length becomes known later.
-    List(Argument<Vec<T>>, OnceLock<Box<[ValueCell<T>]>>),
+    List(Argument<Vec<T>>, OnceLock<ListRows<T>>),
+}
+
+/// A list that has arrived, or of which only the length is known here.
+enum ListRows<T> {
+    Here(Box<[ValueCell<T>]>),
+    Elsewhere(u32),
+}
+
+impl<T> ListRows<T> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Here(values) => values.len(),
+            Self::Elsewhere(length) => *length as usize,
+        }
+    }
+
+    fn row(&self, row: u32) -> Result<&ValueCell<T>> {
+        match self {
+            Self::Here(values) => cell(values, row),
+            Self::Elsewhere(_) => Err(Error::invalid(
+                "the list of a map's column lies with the task runner",
+            )),
+        }
+    }
 }
 
 /// How many rows a column has.
@@ -56,6 +80,7 @@ trait OutcomeRows<T>: Send + Sync {
     fn map(&self) -> (&Handle<MapId>, Option<&Range<u32>>);
     fn obtain(&self, row: u32, last: bool) -> Result<T>;
     fn describe(&self, row: u32) -> Result<ArgumentDescriptor>;
+    fn fetch(&self, rows: &Range<u32>, fetches: &mut Vec<RunnerFuture<Result<()>>>);
 }
 
 impl<T: Send + Sync + 'static> OutcomeRows<Result<T, Error>> for Mapped<T> {
@@ -80,6 +105,13 @@ impl<T: Send + Sync + 'static> OutcomeRows<Result<T, Error>> for Mapped<T> {
             Arc::clone(self.cell()),
             self.first_row() + row,
         )))
+    }
+
+    fn fetch(&self, rows: &Range<u32>, fetches: &mut Vec<RunnerFuture<Result<()>>>) {
+        for row in rows.clone() {
+            let place = Place::Row(Arc::clone(self.cell()), self.first_row() + row);
+            super::Assemble::fetch(&Outcome(place), fetches);
+        }
     }
 }
 
@@ -115,20 +147,59 @@ impl<T: Send + Sync + 'static> Column<T> {
         }
     }
 
-    /// Looks into a list that has arrived, so that `length` knows.
-    pub(crate) fn expand(&self) -> Result<()> {
-        if let ColumnSource::List(list, values) = &self.0
-            && values.get().is_none()
-        {
-            let list = list.obtain(true, &Access::new(None, None))?;
-            values.get_or_init(|| list.into_iter().map(ValueCell::new).collect());
+    /// The run that gives the list, if the list is not here.
+    pub(crate) fn list_elsewhere(&self) -> Option<RunReference> {
+        match &self.0 {
+            ColumnSource::List(list, values) if values.get().is_none() => list.elsewhere(),
+            _ => None,
         }
+    }
+
+    /// Looks into a list that has arrived, so that `length` knows; one that
+    /// lies elsewhere takes the next of `lengths`.
+    pub(crate) fn expand(&self, lengths: &mut dyn Iterator<Item = u32>) -> Result<()> {
+        let ColumnSource::List(list, values) = &self.0 else {
+            return Ok(());
+        };
+        if values.get().is_some() {
+            return Ok(());
+        }
+        let rows = match (list.elsewhere(), lengths.next()) {
+            (Some(_), Some(length)) => ListRows::Elsewhere(length),
+            _ => {
+                let list = list.obtain(true, &Access::new(None, None))?;
+                ListRows::Here(list.into_iter().map(ValueCell::new).collect())
+            }
+        };
+        values.get_or_init(|| rows);
         Ok(())
     }
 
+    /// What brings the values of these rows here that lie with the runner.
+    pub(crate) fn fetch(&self, rows: &Range<u32>, fetches: &mut Vec<RunnerFuture<Result<()>>>) {
+        match &self.0 {
+            ColumnSource::Values(_) => {}
+            ColumnSource::Arguments(arguments) => {
+                for row in rows.clone() {
+                    if let Some(argument) = arguments.get(row as usize) {
+                        argument.fetch(fetches);
+                    }
+                }
+            }
+            ColumnSource::Rows(mapped) => {
+                for row in rows.clone() {
+                    fetches.extend(MapCell::fetch(mapped.cell(), mapped.first_row() + row));
+                }
+            }
+            ColumnSource::Outcomes(outcomes) => outcomes.fetch(rows, fetches),
+            ColumnSource::Repeat(argument) => argument.fetch(fetches),
+            ColumnSource::List(list, _) => list.fetch(fetches),
+        }
+    }
+
     pub(crate) fn inputs<'a>(&'a self, visit: &mut dyn FnMut(ColumnInput<'a>)) {
-        let aligned = |handle: &'a Handle<MapId>, rows: Option<&Range<u32>>, allow_failure| {
-            match handle {
+        let aligned =
+            |handle: &'a Handle<MapId>, rows: Option<&Range<u32>>, allow_failure| match handle {
                 Handle::Live { .. } => ColumnInput::Aligned {
                     handle,
                     first: rows.map_or(0, |rows| rows.start),
@@ -138,8 +209,7 @@ impl<T: Send + Sync + 'static> Column<T> {
                     upstream: Upstream::Rejected(error),
                     allow_failure,
                 }),
-            }
-        };
+            };
         match &self.0 {
             ColumnSource::Values(_) => {}
             ColumnSource::Arguments(arguments) => {
@@ -166,9 +236,7 @@ impl<T: Send + Sync + 'static> Column<T> {
     pub(crate) fn obtain(&self, row: u32, last: bool, access: &Access<T>) -> Result<T> {
         match &self.0 {
             ColumnSource::Values(values) => cell(values, row)?.obtain(last, access),
-            ColumnSource::Arguments(arguments) => {
-                cell(arguments, row)?.obtain(last, access)
-            }
+            ColumnSource::Arguments(arguments) => cell(arguments, row)?.obtain(last, access),
             ColumnSource::Rows(mapped) => {
                 mapped
                     .cell()
@@ -176,7 +244,7 @@ impl<T: Send + Sync + 'static> Column<T> {
             }
             ColumnSource::Outcomes(rows) => rows.obtain(row, last),
             ColumnSource::Repeat(argument) => argument.obtain(false, access),
-            ColumnSource::List(_, values) => cell(arrived(values)?, row)?.obtain(last, access),
+            ColumnSource::List(_, values) => arrived(values)?.row(row)?.obtain(last, access),
         }
     }
 
@@ -187,7 +255,7 @@ impl<T: Send + Sync + 'static> Column<T> {
             ColumnSource::Rows(mapped) => mapped.cell().row(mapped.first_row() + row)?.share(),
             ColumnSource::Outcomes(rows) => rows.obtain(row, false).map(Arc::new),
             ColumnSource::Repeat(argument) => argument.share(),
-            ColumnSource::List(_, values) => cell(arrived(values)?, row)?.share(),
+            ColumnSource::List(_, values) => arrived(values)?.row(row)?.share(),
         }
     }
 
@@ -212,8 +280,8 @@ impl<T: Send + Sync + 'static> Column<T> {
             ColumnSource::Outcomes(rows) => rows.describe(row),
             ColumnSource::Repeat(argument) => argument.describe(access),
             ColumnSource::List(list, values) => match values.get() {
-                Some(values) => inline(cell(values, row)?),
-                None => Ok(ArgumentDescriptor::Element(
+                Some(values @ ListRows::Here(_)) => inline(values.row(row)?),
+                _ => Ok(ArgumentDescriptor::Element(
                     Box::new(list.describe(&Access::new(None, None))?),
                     row,
                 )),
@@ -228,10 +296,9 @@ fn cell<T>(values: &[T], row: u32) -> Result<&T> {
         .ok_or_else(|| Error::invalid(format!("a column of the map has no row {row}")))
 }
 
-fn arrived<T>(values: &OnceLock<Box<[ValueCell<T>]>>) -> Result<&[ValueCell<T>]> {
+fn arrived<T>(values: &OnceLock<ListRows<T>>) -> Result<&ListRows<T>> {
     values
         .get()
-        .map(|values| &**values)
         .ok_or_else(|| Error::invalid("the list of a map's column is not here"))
 }
 
@@ -266,7 +333,9 @@ where
                 other => {
                     // The first row that is no plain value: from here on, and
                     // for what is already there, whole arguments.
-                    let before = values.into_iter().map(|value| Argument(Source::Value(value)));
+                    let before = values
+                        .into_iter()
+                        .map(|value| Argument(Source::Value(value)));
                     let all = before.chain([Argument(other)]).chain(arguments);
                     return Column(ColumnSource::Arguments(all.collect()));
                 }

@@ -9,8 +9,8 @@ mod dependencies;
 mod unmapped;
 
 pub use allow_failure::{AllowFailure, allow_failure};
-pub use argument::{Argument, IntoArgument};
 pub(crate) use argument::Source;
+pub use argument::{Argument, IntoArgument};
 pub(crate) use assemble::Assemble;
 pub use column::{Column, IntoColumn};
 pub(crate) use column::{ColumnInput, ColumnLength};

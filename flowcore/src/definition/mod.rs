@@ -5,6 +5,7 @@ mod flow;
 mod name_template;
 mod options;
 mod parameters;
+pub mod probe;
 mod registry;
 mod task;
 
@@ -12,8 +13,8 @@ pub use flow::{FlowAttributes, FlowBody, FlowConfiguration, FlowInfo, FlowOption
 pub(crate) use name_template::render;
 pub(crate) use options::OptionsSource;
 pub use options::{TaskAttributes, TaskConfiguration, TaskOptions};
-pub use parameters::{Owned, Parameter, Parameters, Shared};
-pub use registry::{TaskEntry, tasks};
+pub use parameters::{Owned, Parameters, Shared};
 pub(crate) use registry::find_task;
+pub use registry::{TaskEntry, tasks};
 pub(crate) use task::Failure;
 pub use task::{BodyFuture, TaskBody, TaskDefinition, TaskError, TaskInfo};

@@ -4,11 +4,12 @@
 //! everything else about arguments follows from that tuple here.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::arguments::{Argument, Column, ColumnInput, ColumnLength, Edge};
 use crate::error::{Error, Result};
-use crate::runner::{ArgumentDescriptor, ValueSource, decode_argument};
+use crate::runner::{ArgumentDescriptor, RunReference, RunnerFuture, ValueSource, decode_argument};
 use crate::value::Access;
 
 /// A parameter that takes its value: `x: T`.
@@ -28,6 +29,10 @@ pub trait Parameter: 'static {
     type Stored: Send + Sync + 'static;
     /// What one attempt gets.
     type Value: Send + 'static;
+
+    /// Whether a second attempt needs a second value.
+    #[doc(hidden)]
+    const TAKES: bool;
 
     #[doc(hidden)]
     fn argument(
@@ -49,6 +54,8 @@ impl<T: Send + Sync + 'static> Parameter for Owned<T> {
     type Stored = T;
     type Value = T;
 
+    const TAKES: bool = true;
+
     fn argument(argument: &Argument<T>, last: bool, access: &Access<T>) -> Result<T> {
         argument.obtain(last, access)
     }
@@ -62,6 +69,8 @@ impl<T: Send + Sync + 'static> Parameter for Shared<T> {
     type Stored = T;
     type Value = Arc<T>;
 
+    const TAKES: bool = false;
+
     fn argument(argument: &Argument<T>, _: bool, _: &Access<T>) -> Result<Arc<T>> {
         argument.share()
     }
@@ -73,6 +82,10 @@ impl<T: Send + Sync + 'static> Parameter for Shared<T> {
 
 /// All parameters of a task.
 #[doc(hidden)]
+#[allow(
+    private_interfaces,
+    reason = "generated code names the trait, but only this crate calls its methods"
+)]
 pub trait Parameters: 'static {
     /// The values of a direct call.
     type Stored: Send + 'static;
@@ -100,7 +113,20 @@ pub trait Parameters: 'static {
     #[doc(hidden)]
     fn lengths<'a>(columns: &'a Self::Columns, visit: &mut dyn FnMut(usize, ColumnLength<'a>));
     #[doc(hidden)]
-    fn expand(columns: &Self::Columns) -> Result<()>;
+    fn lists_elsewhere(columns: &Self::Columns, lists: &mut Vec<RunReference>);
+    #[doc(hidden)]
+    fn expand(columns: &Self::Columns, lengths: &mut dyn Iterator<Item = u32>) -> Result<()>;
+    #[doc(hidden)]
+    fn fetch(arguments: &Self::Arguments, fetches: &mut Vec<RunnerFuture<Result<()>>>);
+    #[doc(hidden)]
+    fn fetch_rows(
+        columns: &Self::Columns,
+        rows: &Range<u32>,
+        fetches: &mut Vec<RunnerFuture<Result<()>>>,
+    );
+    /// The type of a parameter whose value cannot be had twice.
+    #[doc(hidden)]
+    fn taken_once(access: &Self::Access) -> Option<(usize, &'static str)>;
     #[doc(hidden)]
     fn obtain_row(
         columns: &Self::Columns,
@@ -109,8 +135,10 @@ pub trait Parameters: 'static {
         access: &Self::Access,
     ) -> Result<Self::Values>;
     #[doc(hidden)]
-    fn describe(arguments: &Self::Arguments, access: &Self::Access)
-    -> Result<Vec<ArgumentDescriptor>>;
+    fn describe(
+        arguments: &Self::Arguments,
+        access: &Self::Access,
+    ) -> Result<Vec<ArgumentDescriptor>>;
     #[doc(hidden)]
     fn describe_row(
         columns: &Self::Columns,
@@ -127,7 +155,7 @@ pub trait Parameters: 'static {
 
 macro_rules! tuples {
     ($($name:ident $index:tt),*) => {
-        #[allow(unused_variables, clippy::unused_unit)]
+        #[allow(unused_variables, clippy::unused_unit, private_interfaces)]
         impl<$($name: Parameter),*> Parameters for ($($name,)*) {
             type Stored = ($($name::Stored,)*);
             type Values = ($($name::Value,)*);
@@ -163,9 +191,35 @@ macro_rules! tuples {
                 $(visit($index, columns.$index.length());)*
             }
 
-            fn expand(columns: &Self::Columns) -> Result<()> {
-                $(columns.$index.expand()?;)*
+            fn lists_elsewhere(columns: &Self::Columns, lists: &mut Vec<RunReference>) {
+                $(lists.extend(columns.$index.list_elsewhere());)*
+            }
+
+            fn expand(
+                columns: &Self::Columns,
+                lengths: &mut dyn Iterator<Item = u32>,
+            ) -> Result<()> {
+                $(columns.$index.expand(lengths)?;)*
                 Ok(())
+            }
+
+            fn fetch(arguments: &Self::Arguments, fetches: &mut Vec<RunnerFuture<Result<()>>>) {
+                $(arguments.$index.fetch(fetches);)*
+            }
+
+            fn fetch_rows(
+                columns: &Self::Columns,
+                rows: &Range<u32>,
+                fetches: &mut Vec<RunnerFuture<Result<()>>>,
+            ) {
+                $(columns.$index.fetch(rows, fetches);)*
+            }
+
+            fn taken_once(access: &Self::Access) -> Option<(usize, &'static str)> {
+                $(if $name::TAKES && !access.$index.can_copy() {
+                    return Some(($index, std::any::type_name::<$name::Stored>()));
+                })*
+                None
             }
 
             #[inline]
@@ -193,6 +247,7 @@ macro_rules! tuples {
                 Ok(vec![$(columns.$index.describe(row, &access.$index)?,)*])
             }
 
+            #[allow(unused_mut)]
             fn decode(
                 descriptors: Vec<ArgumentDescriptor>,
                 values: &dyn ValueSource,

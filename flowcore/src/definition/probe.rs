@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 
 use super::TaskError;
 use crate::error::Error;
+use crate::flow::{FlowOutcome, ReturnedRuns};
 use crate::value::Codec;
 
 type BoxedError = Box<dyn StdError + Send + Sync>;
@@ -151,7 +152,10 @@ pub struct ValueProbe<T: ?Sized>(PhantomData<T>);
 impl<T: ?Sized> ValueProbe<T> {
     /// A probe for `T`.
     #[must_use]
-    #[expect(clippy::new_without_default, reason = "only generated code makes probes")]
+    #[expect(
+        clippy::new_without_default,
+        reason = "only generated code makes probes"
+    )]
     pub const fn new() -> Self {
         Self(PhantomData)
     }
@@ -250,6 +254,47 @@ impl Write for Shortened {
             self.room -= 1;
         }
         Ok(())
+    }
+}
+
+/// Asks which runs a flow's value stands for:
+/// `(&OutcomeProbe::<T>::new()).outcome()`.
+#[derive(Debug)]
+pub struct OutcomeProbe<T>(PhantomData<fn() -> T>);
+
+impl<T> OutcomeProbe<T> {
+    /// A probe for `T`.
+    #[must_use]
+    #[expect(
+        clippy::new_without_default,
+        reason = "only generated code makes probes"
+    )]
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// For futures, states, maps, and lists and tuples of nothing else.
+pub trait RunsOutcome<T> {
+    /// How to look at the value.
+    fn outcome(&self) -> FlowOutcome<T>;
+}
+
+impl<T: ReturnedRuns> RunsOutcome<T> for &OutcomeProbe<T> {
+    fn outcome(&self) -> FlowOutcome<T> {
+        Some(T::returned)
+    }
+}
+
+/// For all other values.
+pub trait PlainOutcome<T> {
+    /// Nothing to look at.
+    fn outcome(&self) -> FlowOutcome<T>;
+}
+
+impl<T> PlainOutcome<T> for OutcomeProbe<T> {
+    fn outcome(&self) -> FlowOutcome<T> {
+        None
     }
 }
 

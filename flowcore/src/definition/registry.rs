@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use super::task::{TaskDefinition, TaskInfo};
 use crate::error::{Error, Result};
-use crate::runner::{Execution, WorkDescriptor, ValueSource, execution_of};
+use crate::runner::{Execution, ValueSource, WorkDescriptor, execution_of};
 
 /// One task in the registry; the macro submits it.
 #[doc(hidden)]

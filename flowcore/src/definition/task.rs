@@ -71,10 +71,7 @@ pub trait TaskDefinition: Send + Sync + 'static {
     fn run(values: <Self::Parameters as Parameters>::Values) -> TaskBody<Self::Output>;
 
     /// The text of one argument, for run names.
-    fn argument_text(
-        values: &<Self::Parameters as Parameters>::Values,
-        index: usize,
-    ) -> String;
+    fn argument_text(values: &<Self::Parameters as Parameters>::Values, index: usize) -> String;
 }
 
 /// What a task's code gives instead of a value, on its way to the engine.
@@ -180,7 +177,9 @@ impl TaskError {
     pub(crate) fn into_failure(self, key: &str, run_name: &str, is_flow: bool) -> Failure {
         let encountered = |type_name: Option<&str>, message: &str| {
             let what = type_name.map_or("Error", short_type_name);
-            let colon = if is_flow { "Flow run encountered an exception:" } else {
+            let colon = if is_flow {
+                "Flow run encountered an exception:"
+            } else {
                 "Task run encountered an exception"
             };
             format!("{colon} {what}: {message}")

@@ -15,11 +15,12 @@ pub(crate) enum Command {
     /// Everything that decides the map's length is there: find it out and
     /// call `length_known`.
     Measure(MapId),
-    /// The run will not change any more: wake its readers, drop its job.
+    /// The run will not change any more: wake its readers, drop its job, then
+    /// call `noted_run`.
     Settled(RunId),
     /// These rows will not change any more: wake their readers.
     RowsSettled(MapId, Range<u32>),
-    /// All rows have settled: drop the map's job.
+    /// All rows have settled: drop the map's job, then call `noted_map`.
     MapSettled(MapId),
     /// Stop what runs.
     Cancel(RunId),

@@ -22,6 +22,10 @@ pub(crate) enum Source {
     Row(MapId, u32),
     /// These rows; `None` for all.
     Rows(MapId, Option<Range<u32>>),
+    /// Something outside of this engine: the shell calls `external_settled`.
+    External,
+    /// Something that never was.
+    Rejected(Failure),
 }
 
 /// One input of a run.
@@ -61,6 +65,8 @@ pub(crate) struct Engine {
     maps: Slab<Map>,
     commands: VecDeque<Command>,
     worklist: Vec<Settled>,
+    /// Maps whose last rows are on the worklist.
+    finished: Vec<MapId>,
     tally: Tally,
     unsettled: u64,
 }
@@ -151,11 +157,23 @@ impl Engine {
         }
     }
 
-    /// Submits a run that the caller itself runs here and now.
-    pub(crate) fn submit_inline(&mut self, id: RunId) {
-        if let Some(run) = self.runs.get_mut(id) {
-            run.dispatched = true;
-        }
+    /// Whether a run may begin: all its inputs are there, or it has settled.
+    pub(crate) fn is_dispatched(&self, id: RunId) -> bool {
+        self.runs
+            .get(id)
+            .is_none_or(|run| run.dispatched || run.life.is_settled())
+    }
+
+    /// An input outside of this engine has settled.
+    pub(crate) fn external_settled(
+        &mut self,
+        dependent: &Dependent,
+        name: StateName,
+        failure: Option<&Failure>,
+        now: Timestamp,
+    ) {
+        self.input_settled(dependent, name, failure, now);
+        self.work(now);
     }
 
     /// Submits a reserved map; without `length` it is measured later.
@@ -179,11 +197,13 @@ impl Engine {
                     first,
                     allow_failure,
                 } => {
-                    map_mut(&mut self.maps, id).aligned_inputs.push(AlignedInput {
-                        upstream: map,
-                        first,
-                        allow_failure,
-                    });
+                    map_mut(&mut self.maps, id)
+                        .aligned_inputs
+                        .push(AlignedInput {
+                            upstream: map,
+                            first,
+                            allow_failure,
+                        });
                 }
                 MapInput::Row(row, input) => rows.push((row, input)),
                 MapInput::Whole(input) => {
@@ -215,9 +235,11 @@ impl Engine {
                 }
             }
         }
-        map_mut(&mut self.maps, id).gates = gates;
+        let map = map_mut(&mut self.maps, id);
+        map.gates = gates;
+        map.row_inputs = rows;
         if length.is_some() {
-            self.attach_rows(id, rows, now);
+            self.attach_rows(id, now);
             self.open(id);
         } else if gates == 0 {
             self.commands.push_back(Command::Measure(id));
@@ -226,12 +248,7 @@ impl Engine {
     }
 
     /// The shell found out how many rows the map has, or why it has none.
-    pub(crate) fn length_known(
-        &mut self,
-        id: MapId,
-        length: Result<u32, Failure>,
-        now: Timestamp,
-    ) {
+    pub(crate) fn length_known(&mut self, id: MapId, length: Result<u32, Failure>, now: Timestamp) {
         let Some(map) = self.maps.get_mut(id) else {
             return;
         };
@@ -244,7 +261,7 @@ impl Engine {
                 let waiting = std::mem::take(&mut map.length_dependents);
                 self.grow(length);
                 self.fit_dependents(id, length, now);
-                self.attach_rows(id, Vec::new(), now);
+                self.attach_rows(id, now);
                 self.open(id);
                 for dependent in waiting {
                     self.open_gate(dependent);
@@ -286,9 +303,10 @@ impl Engine {
     }
 
     /// Notes row-wise inputs, now that there are rows.
-    fn attach_rows(&mut self, id: MapId, rows: Vec<(u32, RunInput)>, now: Timestamp) {
+    fn attach_rows(&mut self, id: MapId, now: Timestamp) {
         let map = map_mut(&mut self.maps, id);
         let count = map.length.unwrap_or(0);
+        let rows = std::mem::take(&mut map.row_inputs);
         for input in map.aligned_inputs.clone() {
             self.attach_aligned(id, count, &input, now);
         }
@@ -323,7 +341,12 @@ impl Engine {
             if !name.is_settled() {
                 waiting.push(row);
             } else if !lets_pass(name, input.allow_failure) {
-                stopped.extend(upstream.failures.get(&above).map(|cause| (row, cause.clone())));
+                stopped.extend(
+                    upstream
+                        .failures
+                        .get(&above)
+                        .map(|cause| (row, cause.clone())),
+                );
             }
         }
         if !waiting.is_empty() {
@@ -391,6 +414,8 @@ impl Engine {
                 }
             }
             Source::Rows(id, rows) => self.attach_range(*id, rows.as_ref(), dependent),
+            Source::External => Attached::Waits,
+            Source::Rejected(failure) => Attached::after(failure.0.name, Some(failure), &dependent),
         }
     }
 
@@ -415,8 +440,7 @@ impl Engine {
         let mut unsettled = u32::MAX;
         if map.length.is_some() {
             let mut first_stop = None;
-            for row in rows.clone() {
-                let name = map.states[row as usize];
+            for (row, &name) in (rows.start..rows.end).zip(&map.states[rows.start as usize..]) {
                 if name.is_settled() && !lets_pass(name, dependent.allow_failure) {
                     first_stop = Some(row);
                     break;
@@ -461,24 +485,13 @@ impl Engine {
             .is_some_and(|run| run.life.await_retry())
     }
 
-    pub(crate) fn run_settled(
-        &mut self,
-        id: RunId,
-        end: End,
-        at: Timestamp,
-    ) {
+    pub(crate) fn run_settled(&mut self, id: RunId, end: End, at: Timestamp) {
         self.settle_run(id, end, at);
         self.work(at);
     }
 
     /// An attempt of a row begins. `false`: the row has settled, do not run.
-    pub(crate) fn row_started(
-        &mut self,
-        id: MapId,
-        row: u32,
-        attempt: u32,
-        at: Timestamp,
-    ) -> bool {
+    pub(crate) fn row_started(&mut self, id: MapId, row: u32, attempt: u32, at: Timestamp) -> bool {
         let Some(map) = self.maps.get_mut(id) else {
             return false;
         };
@@ -516,13 +529,7 @@ impl Engine {
         }
     }
 
-    pub(crate) fn row_settled(
-        &mut self,
-        id: MapId,
-        row: u32,
-        end: End,
-        at: Timestamp,
-    ) {
+    pub(crate) fn row_settled(&mut self, id: MapId, row: u32, end: End, at: Timestamp) {
         self.settle_row(id, row, end, at);
         self.work(at);
     }
@@ -616,6 +623,20 @@ impl Engine {
         }
     }
 
+    /// The shell has done what a settled run asks for.
+    pub(crate) fn noted_run(&mut self, id: RunId) {
+        if self.runs.get(id).is_some_and(|run| !run.is_held) {
+            self.runs.remove(id);
+        }
+    }
+
+    /// The shell has done what a settled map asks for.
+    pub(crate) fn noted_map(&mut self, id: MapId) {
+        if self.maps.get(id).is_some_and(|map| !map.is_held) {
+            self.maps.remove(id);
+        }
+    }
+
     /// The last handle of a run went away.
     pub(crate) fn release_run(&mut self, id: RunId) {
         if let Some(run) = self.runs.get_mut(id) {
@@ -638,12 +659,7 @@ impl Engine {
 
     // ----- settling -------------------------------------------------------
 
-    fn settle_run(
-        &mut self,
-        id: RunId,
-        end: End,
-        at: Timestamp,
-    ) {
+    fn settle_run(&mut self, id: RunId, end: End, at: Timestamp) {
         let Some(run) = self.runs.get_mut(id) else {
             return;
         };
@@ -655,13 +671,7 @@ impl Engine {
         }
     }
 
-    fn settle_row(
-        &mut self,
-        id: MapId,
-        row: u32,
-        end: End,
-        at: Timestamp,
-    ) {
+    fn settle_row(&mut self, id: MapId, row: u32, end: End, at: Timestamp) {
         let Some(map) = self.maps.get_mut(id) else {
             return;
         };
@@ -714,6 +724,10 @@ impl Engine {
                 Settled::Map(id) => self.tell_of_map(id, now),
             }
         }
+        // After all their rows have been told of.
+        for id in std::mem::take(&mut self.finished) {
+            self.commands.push_back(Command::MapSettled(id));
+        }
         if was_busy && self.unsettled == 0 {
             self.commands.push_back(Command::Idle);
         }
@@ -726,9 +740,6 @@ impl Engine {
         };
         let dependents = std::mem::take(&mut run.dependents);
         let (name, failure) = (run.life.name, run.life.failure.clone());
-        if !run.is_held {
-            self.runs.remove(id);
-        }
         for dependent in dependents {
             self.input_settled(&dependent, name, failure.as_ref(), now);
         }
@@ -781,18 +792,14 @@ impl Engine {
         });
         let aligned = map.aligned.clone();
         let is_settled = map.is_settled();
-        let is_held = map.is_held;
         for dependent in aligned {
             self.tell_aligned(id, &rows, &dependent, now);
         }
         for (dependent, name, failure) in told {
             self.input_settled(&dependent, name, failure.as_ref(), now);
         }
-        if is_settled {
-            self.commands.push_back(Command::MapSettled(id));
-            if !is_held {
-                self.maps.remove(id);
-            }
+        if is_settled && !self.finished.contains(&id) {
+            self.finished.push(id);
         }
     }
 
@@ -857,9 +864,6 @@ impl Engine {
         let rows = std::mem::take(&mut map.row_dependents);
         let ranges = std::mem::take(&mut map.range_dependents);
         let lengths = std::mem::take(&mut map.length_dependents);
-        if !map.is_held {
-            self.maps.remove(id);
-        }
         for dependent in rows
             .into_values()
             .flatten()
@@ -934,7 +938,8 @@ impl Engine {
 /// An entry that the caller knows to be there: it was reserved and its handle
 /// lives.
 fn map_mut(maps: &mut Slab<Map>, id: MapId) -> &mut Map {
-    maps.get_mut(id).expect("a reserved map stays until released")
+    maps.get_mut(id)
+        .expect("a reserved map stays until released")
 }
 
 /// Whether a dependent may go on after an upstream that settled so. Only

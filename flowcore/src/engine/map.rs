@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::MapId;
+use super::graph::RunInput;
 use super::run::{Dependent, End, RunView};
 use crate::clock::Timestamp;
 use crate::definition::Failure;
@@ -32,6 +33,7 @@ pub(crate) struct Map {
     pub(crate) attempts: HashMap<u32, u32>,
     /// Row inputs noted before the length was known.
     pub(crate) aligned_inputs: Vec<AlignedInput>,
+    pub(crate) row_inputs: Vec<(u32, RunInput)>,
     pub(crate) aligned: Vec<AlignedDependent>,
     pub(crate) row_dependents: HashMap<u32, Vec<Dependent>>,
     pub(crate) range_dependents: Vec<RangeDependent>,
@@ -90,7 +92,10 @@ impl Map {
     pub(crate) fn is_row_ready(&self, row: u32) -> bool {
         self.gates == 0
             && self.states[row as usize] == StateName::Pending
-            && self.missing.get(row as usize).is_none_or(|&missing| missing == 0)
+            && self
+                .missing
+                .get(row as usize)
+                .is_none_or(|&missing| missing == 0)
     }
 
     pub(crate) fn view(&self, row: u32) -> Option<RunView> {
@@ -120,7 +125,8 @@ impl Map {
 
     /// How many rows of `rows` have settled.
     pub(crate) fn settled_in(&self, rows: &Range<u32>) -> u32 {
-        let settled = self.states[rows.start as usize..rows.end as usize]
+        let end = self.states.len().min(rows.end as usize);
+        let settled = self.states[end.min(rows.start as usize)..end]
             .iter()
             .filter(|name| name.is_settled())
             .count();

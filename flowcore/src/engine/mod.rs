@@ -17,13 +17,10 @@ mod map;
 mod run;
 mod slab;
 
-#[cfg(test)]
-mod model_tests;
-
-pub(crate) use command::{Command, Tally};
+pub(crate) use command::Command;
 pub(crate) use graph::{Engine, MapInput, RunInput, Source};
 pub(crate) use map::Map;
-pub(crate) use run::{End, Run, RunView};
+pub(crate) use run::{Dependent, End, Run, RunView, Waits};
 pub(crate) use slab::{Key, Side};
 
 /// Names a single run.

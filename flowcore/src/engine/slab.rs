@@ -170,6 +170,10 @@ impl<K, V> Side<K, V> {
         }
     }
 
+    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
+        self.places.iter().flatten().map(|(_, value)| value)
+    }
+
     pub(crate) fn remove(&mut self, key: Key<K>) -> Option<V> {
         let place = self.places.get_mut(key.index as usize)?;
         match place {

@@ -1,6 +1,7 @@
 //! How runs end, in words: console lines and the errors that readers get.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::FlowRun;
 use crate::definition::Failure;
@@ -57,14 +58,8 @@ impl Line {
 }
 
 /// The state of a run as a line shows it.
-pub(super) fn describe_view(view: &RunView) -> String {
-    match (view.name, &view.failure) {
-        (StateName::NotReady, Some(_)) => {
-            describe_state(view.name, Some(&not_ready_message(&view.error())))
-        }
-        (name, Some(failure)) => describe_state(name, failure.0.message.as_deref()),
-        (name, None) => describe_state(name, None),
-    }
+fn describe_view(view: &RunView) -> String {
+    describe_state(view.name, state_message(view).as_deref())
 }
 
 /// How many lines a map has written.
@@ -139,8 +134,23 @@ pub(super) fn refused(task_key: &str, error: Error) -> Failure {
     Failure::new(StateName::Failed, Some(message), error)
 }
 
-fn not_ready_message(error: &Error) -> String {
-    error.to_string()
+/// An upstream that never was: the call that should have made it was refused.
+pub(super) fn refused_upstream(error: &Error) -> Failure {
+    Failure::new(StateName::Failed, Some(error.to_string()), error.clone())
+}
+
+/// Writes a line under the flow run's own name.
+pub(super) fn say(flow: &FlowRun, text: &str) {
+    tracing::info!(target: "flowcore::runs", who = format!("Flow run '{}'", flow.name()), "{text}");
+}
+
+/// The message of a settled run's state.
+pub(super) fn state_message(view: &RunView) -> Option<Arc<str>> {
+    match (view.name, &view.failure) {
+        (StateName::NotReady, Some(_)) => Some(view.error().to_string().into()),
+        (_, Some(failure)) => failure.0.message.clone(),
+        (_, None) => None,
+    }
 }
 
 /// The error that readers of a run that did not complete get. A run that

@@ -8,8 +8,8 @@ mod names;
 mod shell;
 mod submit;
 
-pub use aggregate::{FlowOutcome, ReturnedRun};
-pub use call::{Attempt, BorrowedBody, Call, OwnedValue, StateCall, call, call_borrowed};
+pub use aggregate::{FlowOutcome, ReturnedRuns};
+pub use call::{BorrowedBody, Call, OwnedValue, StateCall, call, call_borrowed};
 pub use execute::call_flow;
-pub(crate) use shell::FlowRun;
+pub(crate) use shell::{FlowRun, state_of};
 pub use submit::{map, submit};

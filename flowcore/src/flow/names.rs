@@ -1,5 +1,7 @@
 //! Names of runs: `brave-otter` for flows, `inc-9c2` for tasks.
 
+use uuid::Uuid;
+
 use crate::runner::RunReference;
 
 const ADJECTIVES: [&str; 64] = [
@@ -13,13 +15,70 @@ const ADJECTIVES: [&str; 64] = [
 ];
 
 const ANIMALS: [&str; 64] = [
-    "albatross", "alpaca", "badger", "beaver", "bison", "bobcat", "buffalo", "butterfly", "camel",
-    "caribou", "cheetah", "cobra", "condor", "cougar", "coyote", "crab", "crane", "cricket",
-    "dolphin", "donkey", "dove", "eagle", "falcon", "ferret", "finch", "fox", "gazelle", "gecko",
-    "gibbon", "goose", "hare", "hawk", "hedgehog", "heron", "ibex", "iguana", "impala", "jackal",
-    "jaguar", "kestrel", "koala", "lemur", "leopard", "lizard", "llama", "lynx", "marmot", "marten",
-    "mole", "moose", "narwhal", "newt", "ocelot", "orca", "osprey", "otter", "panda", "parrot",
-    "pelican", "puffin", "rabbit", "raven", "salmon", "walrus",
+    "albatross",
+    "alpaca",
+    "badger",
+    "beaver",
+    "bison",
+    "bobcat",
+    "buffalo",
+    "butterfly",
+    "camel",
+    "caribou",
+    "cheetah",
+    "cobra",
+    "condor",
+    "cougar",
+    "coyote",
+    "crab",
+    "crane",
+    "cricket",
+    "dolphin",
+    "donkey",
+    "dove",
+    "eagle",
+    "falcon",
+    "ferret",
+    "finch",
+    "fox",
+    "gazelle",
+    "gecko",
+    "gibbon",
+    "goose",
+    "hare",
+    "hawk",
+    "hedgehog",
+    "heron",
+    "ibex",
+    "iguana",
+    "impala",
+    "jackal",
+    "jaguar",
+    "kestrel",
+    "koala",
+    "lemur",
+    "leopard",
+    "lizard",
+    "llama",
+    "lynx",
+    "marmot",
+    "marten",
+    "mole",
+    "moose",
+    "narwhal",
+    "newt",
+    "ocelot",
+    "orca",
+    "osprey",
+    "otter",
+    "panda",
+    "parrot",
+    "pelican",
+    "puffin",
+    "rabbit",
+    "raven",
+    "salmon",
+    "walrus",
 ];
 
 /// A flow run's name, from random bits.
@@ -32,12 +91,25 @@ pub(super) fn flow_run_name(random: u64) -> String {
 /// A task run's name: the task's name and three hexadecimal digits that
 /// belong to this run of this flow run.
 pub(super) fn task_run_name(task: &str, seed: u64, run: RunReference) -> String {
+    let digits = mix(seed ^ hash(run)) >> 52;
+    format!("{task}-{digits:03x}")
+}
+
+/// A task run's id: made from the flow run's, so that no row keeps one.
+pub(super) fn task_run_id(flow_run: Uuid, run: RunReference) -> Uuid {
+    let (high, low) = flow_run.as_u64_pair();
+    let hash = hash(run);
+    // A version for ids that are made by a rule of one's own (RFC 9562).
+    let bits = u128::from(mix(high ^ hash)) << 64 | u128::from(mix(low ^ hash));
+    uuid::Builder::from_custom_bytes(bits.to_be_bytes()).into_uuid()
+}
+
+fn hash(run: RunReference) -> u64 {
     let (entry, row) = match run {
         RunReference::Run(bits) => (bits, 0),
         RunReference::Row(bits, row) => (bits ^ 1 << 63, u64::from(row) + 1),
     };
-    let digits = mix(seed ^ mix(entry ^ mix(row))) >> 52;
-    format!("{task}-{digits:03x}")
+    mix(entry ^ mix(row))
 }
 
 /// SplitMix64's finalizer: spreads neighbours apart.

@@ -5,6 +5,7 @@
 //! commands; they are carried out after the lock is released, so that
 //! runners, wakers and destructors of users' values never run under it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,15 +19,16 @@ use uuid::Uuid;
 use super::end;
 use super::names;
 use crate::clock::Timestamp;
-use crate::definition::Failure;
-use crate::engine::{Command, End, Engine, Map, MapId, Run, RunId, RunView, Side, Tally};
+use crate::definition::{Failure, OptionsSource, TaskConfiguration};
+use crate::engine::{Command, End, Engine, Map, MapId, Run, RunId, RunView, Side, Waits};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::runner::{
-    AttemptControl, EmbeddedSession, Execution, Feed, MapJob, RunReference, RunnerSession, Work,
-    WorkKind,
+    AttemptControl, EmbeddedSession, Execution, MapJob, RunReference, RunnerSession, Work, WorkKind,
 };
 use crate::runtime::now;
+use crate::state::{State, StateName, StateOutcome};
+use crate::value::StoredValue;
 
 /// One run of a flow, or the unnamed run around a task that is called outside
 /// of flows.
@@ -40,18 +42,46 @@ pub(crate) struct FlowRun {
     /// Runs what must stay in this process.
     local: Arc<EmbeddedSession>,
     is_stopping: AtomicBool,
+    has_ended: AtomicBool,
     idle: Notify,
 }
 
 #[derive(Default)]
 pub(super) struct Shell {
     pub(super) engine: Engine,
-    pub(super) jobs: Side<Run, Arc<dyn Execution>>,
+    pub(super) jobs: Side<Run, RunEntry>,
     pub(super) maps: Side<Map, MapEntry>,
     run_wakers: Side<Run, Vec<Waker>>,
     map_wakers: Side<Map, Vec<Waker>>,
     /// Attempts that run and can be stopped.
     controls: HashMap<RunReference, Arc<AttemptControl>>,
+}
+
+/// What the shell keeps for a run until it has settled.
+pub(super) enum RunEntry {
+    /// A runner executes it.
+    Job(Arc<dyn Execution>),
+    /// Its caller executes it in place.
+    InPlace(OptionsSource),
+}
+
+impl RunEntry {
+    fn task_name(&self) -> &Cow<'static, str> {
+        match self {
+            Self::Job(job) => &job.options().name,
+            Self::InPlace(options) => &options.name,
+        }
+    }
+}
+
+impl MapEntry {
+    pub(super) fn new(job: Arc<dyn MapJob>, progress: Option<Progress>) -> Self {
+        Self {
+            job,
+            log: end::MapLog::default(),
+            progress,
+        }
+    }
 }
 
 /// What the shell keeps for a map until it has settled.
@@ -70,7 +100,7 @@ struct Todo {
     stop: Vec<Arc<AttemptControl>>,
     stop_remote: Vec<RunReference>,
     lines: Vec<end::Line>,
-    jobs: Vec<Arc<dyn Execution>>,
+    jobs: Vec<RunEntry>,
     maps: Vec<MapEntry>,
     progress: Vec<(Progress, u64)>,
     is_idle: bool,
@@ -89,6 +119,7 @@ impl FlowRun {
             session: OnceLock::new(),
             local: EmbeddedSession::shared(),
             is_stopping: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
             idle: Notify::new(),
         })
     }
@@ -125,6 +156,15 @@ impl FlowRun {
         self.is_stopping.load(Ordering::Acquire)
     }
 
+    /// Whether nothing can be submitted any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn task_run_id(&self, run: RunReference) -> Uuid {
+        names::task_run_id(self.id, run)
+    }
+
     pub(crate) fn task_run_name(&self, task: &str, run: RunReference) -> String {
         names::task_run_name(task, self.seed, run)
     }
@@ -140,11 +180,6 @@ impl FlowRun {
             Some(name) => name.to_owned(),
             None => self.task_run_name(task, run),
         }
-    }
-
-    /// Whether the runner orders work by itself.
-    pub(super) fn is_eager(&self) -> bool {
-        self.session().is_some_and(|session| session.feed() == Feed::Submitted)
     }
 
     // ----- changes --------------------------------------------------------
@@ -169,8 +204,14 @@ impl FlowRun {
         while let Some(command) = shell.engine.next_command() {
             match command {
                 Command::Dispatch(id) => {
-                    if let Some(job) = shell.jobs.get(id) {
-                        todo.work.push(WorkKind::Run(id, Arc::clone(job)));
+                    match shell.jobs.get(id) {
+                        Some(RunEntry::Job(job)) => {
+                            todo.work.push(WorkKind::Run(id, Arc::clone(job)));
+                        }
+                        // Its caller waits for this.
+                        Some(RunEntry::InPlace(_)) | None => todo
+                            .wakers
+                            .extend(shell.run_wakers.remove(id).unwrap_or_default()),
                     }
                 }
                 Command::DispatchRows(id, rows) => {
@@ -184,7 +225,10 @@ impl FlowRun {
                         todo.measure.push((id, Arc::clone(&entry.job)));
                     }
                 }
-                Command::Settled(id) => self.collect_settled(shell, todo, id),
+                Command::Settled(id) => {
+                    self.collect_settled(shell, todo, id);
+                    shell.engine.noted_run(id);
+                }
                 Command::RowsSettled(id, rows) => self.collect_rows(shell, todo, id, &rows),
                 Command::MapSettled(id) => {
                     todo.wakers
@@ -195,6 +239,7 @@ impl FlowRun {
                         entry.progress = None;
                         todo.maps.push(entry);
                     }
+                    shell.engine.noted_map(id);
                 }
                 Command::Cancel(id) => Self::collect_stop(shell, todo, id.into()),
                 Command::CancelRow(id, row) => {
@@ -216,19 +261,19 @@ impl FlowRun {
         todo.wakers
             .extend(shell.run_wakers.remove(id).unwrap_or_default());
         let control = shell.controls.remove(&id.into());
-        let Some(job) = shell.jobs.remove(id) else {
+        let Some(entry) = shell.jobs.remove(id) else {
             return;
         };
         if end::is_heard()
-            && let Some(view) = shell.engine.settled_run(id)
+            && let Some(view) = shell.engine.run(id)
         {
             let name = control
                 .as_ref()
                 .and_then(|control| control.name().map(str::to_owned))
-                .unwrap_or_else(|| self.task_run_name(&job.options().name, id.into()));
+                .unwrap_or_else(|| self.task_run_name(entry.task_name(), id.into()));
             todo.lines.push(end::Line::finished(name, &view));
         }
-        todo.jobs.push(job);
+        todo.jobs.push(entry);
     }
 
     fn collect_rows(&self, shell: &mut Shell, todo: &mut Todo, id: MapId, rows: &Range<u32>) {
@@ -291,7 +336,35 @@ impl FlowRun {
         };
         match self.session() {
             Some(session) if !work.is_local() => session.submit(work),
+            Some(session) if session.keeps_values() => self.dispatch_here(work),
             _ => self.local.take(work),
+        }
+    }
+
+    /// Local work beside a runner that keeps values: they come here first.
+    fn dispatch_here(self: &Arc<Self>, work: Work) {
+        let fetches = match &work.kind {
+            WorkKind::Run(_, job) => job.fetches(),
+            WorkKind::Rows(_, rows, job) => job.fetches(rows.clone()),
+        };
+        if fetches.is_empty() {
+            return self.local.take(work);
+        }
+        let flow = Arc::clone(self);
+        crate::runtime::service().spawn(async move {
+            for fetch in fetches {
+                if let Err(error) = fetch.await {
+                    return flow.cannot_start(&work, &error);
+                }
+            }
+            flow.local.take(work);
+        });
+    }
+
+    /// Inputs of this work could not be had.
+    fn cannot_start(self: &Arc<Self>, work: &Work, error: &Error) {
+        for (run, key) in work.runs() {
+            self.settled(run, End::Ended(end::refused(key, error.clone())));
         }
     }
 
@@ -301,7 +374,7 @@ impl FlowRun {
         let lists = job.lists_elsewhere();
         let session = self.session().filter(|_| !lists.is_empty());
         let Some(session) = session else {
-            let length = job.measure();
+            let length = job.measure(&[]);
             return self.length_known(id, job.info().key, length);
         };
         let lengths: Vec<_> = lists.into_iter().map(|list| session.length(list)).collect();
@@ -312,7 +385,7 @@ impl FlowRun {
                 known.push(length.await);
             }
             let known: Result<Vec<u32>> = known.into_iter().collect();
-            let length = known.and_then(|lengths| job.measure_with(&lengths));
+            let length = known.and_then(|lengths| job.measure(&lengths));
             flow.length_known(id, job.info().key, length);
         });
     }
@@ -329,6 +402,35 @@ impl FlowRun {
         })
         .into_iter()
         .for_each(Waker::wake);
+    }
+
+    /// A run that its caller executes in place, once its inputs are there.
+    pub(super) fn enter_inline(self: &Arc<Self>, configuration: &TaskConfiguration) -> RunId {
+        let (here, foreign) = super::submit::dependencies(self, configuration);
+        let id = self.update(|shell, now| {
+            let id = shell.engine.reserve_run();
+            let entry = RunEntry::InPlace(configuration.source());
+            shell.jobs.insert(id, entry);
+            shell.engine.submit_run(id, here, now);
+            id
+        });
+        for input in foreign {
+            input.watch(self, Waits::Run(id));
+        }
+        id
+    }
+
+    /// Ends when a run in place may begin.
+    pub(crate) async fn may_begin(&self, id: RunId) {
+        std::future::poll_fn(|context| {
+            let mut shell = self.shell.lock();
+            if shell.engine.is_dispatched(id) {
+                return Poll::Ready(());
+            }
+            shell.note_waker(id.into(), context.waker());
+            Poll::Pending
+        })
+        .await;
     }
 
     // ----- events from runners --------------------------------------------
@@ -393,16 +495,7 @@ impl FlowRun {
         }
     }
 
-    /// The run ends as its attempt did.
-    pub(crate) fn settle(
-        self: &Arc<Self>,
-        run: RunReference,
-        _control: &AttemptControl,
-        end: End,
-    ) {
-        self.settled(run, end);
-    }
-
+    /// The run ends.
     pub(crate) fn settled(self: &Arc<Self>, run: RunReference, end: End) {
         self.update(|shell, now| match run {
             RunReference::Run(id) => shell.engine.run_settled(RunId::from_bits(id), end, now),
@@ -505,8 +598,27 @@ impl FlowRun {
         }
     }
 
-    pub(crate) fn tally(&self) -> Tally {
-        self.shell.lock().engine.tally().clone()
+    /// How these rows of a settled map ended: the first that did not complete
+    /// stands for all.
+    pub(super) fn rows_end(
+        &self,
+        id: MapId,
+        rows: Option<&Range<u32>>,
+    ) -> (StateName, Option<Failure>) {
+        let end = self.with_map(id, |map| {
+            if map.ended_whole.is_some() {
+                return map.view(0);
+            }
+            let failed = map.failures.keys();
+            let first = failed
+                .filter(|row| rows.is_none_or(|rows| rows.contains(row)))
+                .min()?;
+            map.view(*first)
+        });
+        match end.flatten() {
+            Some(view) => (view.name, view.failure),
+            None => (StateName::Completed, None),
+        }
     }
 
     // ----- ending ---------------------------------------------------------
@@ -524,32 +636,50 @@ impl FlowRun {
         }
     }
 
+    /// Nothing is submitted any more: the runner's session closes.
+    pub(super) async fn end(&self) {
+        self.has_ended.store(true, Ordering::Release);
+        if let Some(session) = self.session() {
+            session.close().await;
+        }
+    }
+
     /// Cancels what is queued and asks what runs to stop.
     pub(super) fn stop(self: &Arc<Self>, reason: &str) {
         self.is_stopping.store(true, Ordering::Release);
         let failure = end::cancelled(reason);
-        self.update(|shell, now| shell.engine.cancel_all(&failure, now));
+        self.update(|shell, now| {
+            for entry in shell.maps.values() {
+                entry.job.stops().stop_all();
+            }
+            shell.engine.cancel_all(&failure, now);
+        });
     }
 
     pub(crate) fn cancel(self: &Arc<Self>, run: RunReference) {
         let failure = end::cancelled("Task run was cancelled.");
         self.update(|shell, now| match run {
             RunReference::Run(id) => {
-                shell
-                    .engine
-                    .cancel_run(RunId::from_bits(id), &failure, now);
+                shell.engine.cancel_run(RunId::from_bits(id), &failure, now);
             }
             RunReference::Row(id, row) => {
-                shell
-                    .engine
-                    .cancel_row(MapId::from_bits(id), row, &failure, now);
+                let id = MapId::from_bits(id);
+                if let Some(entry) = shell.maps.get(id) {
+                    entry.job.stops().stop(row);
+                }
+                shell.engine.cancel_row(id, row, &failure, now);
             }
         });
     }
 
     pub(crate) fn cancel_map(self: &Arc<Self>, id: MapId) {
         let failure = end::cancelled("Task run was cancelled.");
-        self.update(|shell, now| shell.engine.cancel_map(id, &failure, now));
+        self.update(|shell, now| {
+            if let Some(entry) = shell.maps.get(id) {
+                entry.job.stops().stop_all();
+            }
+            shell.engine.cancel_map(id, &failure, now);
+        });
     }
 
     pub(crate) fn release_run(&self, id: RunId) {
@@ -595,8 +725,8 @@ impl Shell {
     fn task_name(&self, run: RunReference) -> Option<String> {
         match run {
             RunReference::Run(id) => {
-                let job = self.jobs.get(RunId::from_bits(id))?;
-                Some(job.options().name.clone().into_owned())
+                let entry = self.jobs.get(RunId::from_bits(id))?;
+                Some(entry.task_name().clone().into_owned())
             }
             RunReference::Row(id, _) => {
                 let entry = self.maps.get(MapId::from_bits(id))?;
@@ -622,6 +752,22 @@ fn note<K>(wakers: &mut Side<K, Vec<Waker>>, id: crate::engine::Key<K>, waker: &
         }
         None => wakers.insert(id, vec![waker.clone()]),
     }
+}
+
+/// The state of a run as handles show it.
+pub(crate) fn state_of<T>(view: &RunView, value: impl FnOnce() -> StoredValue<T>) -> State<T> {
+    let (message, outcome) = match (view.name, &view.failure) {
+        (StateName::Completed, _) => (None, StateOutcome::Value(value())),
+        (name, Some(_)) if name.is_settled() => {
+            (end::state_message(view), StateOutcome::Error(view.error()))
+        }
+        _ => (None, StateOutcome::Open),
+    };
+    let timestamp = [view.ended, view.started]
+        .into_iter()
+        .find(|time| time.is_some())
+        .unwrap_or_else(now);
+    State::new(view.name, message, timestamp, outcome)
 }
 
 impl RunView {

@@ -27,7 +27,10 @@ pub(crate) enum Ending {
 pub(crate) enum Next {
     Settle(End),
     /// Another attempt after the delay; `log` is the line that says so.
-    Retry { delay: Duration, log: String },
+    Retry {
+        delay: Duration,
+        log: String,
+    },
 }
 
 /// Decides what follows attempt number `attempt` (from 1).
@@ -64,7 +67,10 @@ pub(crate) fn next(
         Failure::new(
             name,
             Some(message),
-            Error::build(kind, text).task(info.key).run(run_name).finish(),
+            Error::build(kind, text)
+                .task(info.key)
+                .run(run_name)
+                .finish(),
         )
     };
     Next::Settle(End::Ended(match ending {
@@ -86,7 +92,10 @@ pub(crate) fn next(
 }
 
 fn timeout_message(limit: Duration) -> String {
-    format!("Task run exceeded timeout of {:?} second(s)", limit.as_secs_f64())
+    format!(
+        "Task run exceeded timeout of {:?} second(s)",
+        limit.as_secs_f64()
+    )
 }
 
 /// The end of a run that was asked to stop.

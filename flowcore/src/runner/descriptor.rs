@@ -130,7 +130,10 @@ impl WorkDescriptor {
     ///
     /// None in practice: all types are our own.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        Ok(bincode::serde::encode_to_vec(self, bincode::config::standard())?)
+        Ok(bincode::serde::encode_to_vec(
+            self,
+            bincode::config::standard(),
+        )?)
     }
 
     /// Reads a descriptor.
@@ -217,10 +220,7 @@ fn encoded(descriptor: &ArgumentDescriptor, values: &dyn ValueSource) -> Result<
     }
 }
 
-fn array(
-    parts: impl Iterator<Item = Result<EncodedValue>>,
-    length: usize,
-) -> Result<EncodedValue> {
+fn array(parts: impl Iterator<Item = Result<EncodedValue>>, length: usize) -> Result<EncodedValue> {
     let length = u32::try_from(length)
         .map_err(|_| Error::invalid("a list of more than 2^32 values cannot travel"))?;
     let mut bytes = Vec::new();
@@ -248,7 +248,10 @@ fn array(
 fn element(list: &[u8], index: u32) -> Result<EncodedValue> {
     let elements: Vec<AnyValue> = rmp_serde::from_slice(list)?;
     let value = elements.get(index as usize).ok_or_else(|| {
-        Error::invalid(format!("the list has no element {index}: it has {}", elements.len()))
+        Error::invalid(format!(
+            "the list has no element {index}: it has {}",
+            elements.len()
+        ))
     })?;
     Ok(EncodedValue {
         codec: CodecTag::MessagePack,
@@ -303,7 +306,10 @@ mod tests {
         for count in [3, 16, 20] {
             let rows = ArgumentDescriptor::Rows(7, 0..count);
             let list = codec.decode(&encoded(&rows, &values()).unwrap()).unwrap();
-            assert_eq!(list, (0..i64::from(count)).map(|i| i * 1000).collect::<Vec<_>>());
+            assert_eq!(
+                list,
+                (0..i64::from(count)).map(|i| i * 1000).collect::<Vec<_>>()
+            );
         }
     }
 
@@ -312,10 +318,15 @@ mod tests {
         let codec = Codec::<Result<i64, Error>>::message_pack();
         let outcome = |run| {
             let descriptor = ArgumentDescriptor::Outcome(Box::new(ArgumentDescriptor::Result(run)));
-            codec.decode(&encoded(&descriptor, &values()).unwrap()).unwrap()
+            codec
+                .decode(&encoded(&descriptor, &values()).unwrap())
+                .unwrap()
         };
         assert_eq!(outcome(RunReference::Row(7, 2)).unwrap(), 2000);
-        assert_eq!(outcome(RunReference::Run(1)).unwrap_err().to_string(), "gone");
+        assert_eq!(
+            outcome(RunReference::Run(1)).unwrap_err().to_string(),
+            "gone"
+        );
         let list = ArgumentDescriptor::Result(RunReference::Run(2));
         let second = ArgumentDescriptor::Element(Box::new(list), 1);
         let codec = Codec::<String>::message_pack();

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::{Ending, Next, next};
+use super::catch;
 use super::control::AttemptControl;
 use super::descriptor::RunReference;
 use super::execution::AttemptBody;
 use super::panic::Caught;
-use super::catch;
 use crate::context::RunContext;
-use crate::definition::{TaskInfo, TaskOptions};
+use crate::definition::{OptionsSource, TaskInfo};
+use crate::engine::RunId;
 use crate::flow::FlowRun;
 
 /// Polls an attempt to its end, or until its time is up or it is cancelled:
@@ -51,9 +52,9 @@ pub(crate) async fn run_attempt(
 /// A run that its caller executes in place.
 pub(crate) struct InPlace {
     pub(crate) flow: Arc<FlowRun>,
-    pub(crate) run: RunReference,
+    pub(crate) run: RunId,
     pub(crate) info: &'static TaskInfo,
-    pub(crate) options: Arc<TaskOptions>,
+    pub(crate) options: OptionsSource,
 }
 
 /// Runs all attempts of a direct call in the caller's task, and settles the
@@ -68,11 +69,14 @@ pub(crate) async fn drive_in_place<'a>(
         info,
         options,
     } = place;
+    let id = run;
+    let run = RunReference::from(id);
     let mut guard = CancelOnDrop {
         flow: Arc::clone(&flow),
         run,
         is_armed: true,
     };
+    flow.may_begin(id).await;
     let mut attempt = 1;
     loop {
         let control = Arc::new(AttemptControl::new(attempt, options.retries));
@@ -99,7 +103,7 @@ pub(crate) async fn drive_in_place<'a>(
         let name = flow.attempt_name(&options.name, run, &control);
         match next(ending, attempt, info, &options, &name) {
             Next::Settle(end) => {
-                flow.settle(run, &control, end);
+                flow.settled(run, end);
                 break;
             }
             Next::Retry { delay, log } => {

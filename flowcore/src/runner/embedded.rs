@@ -21,7 +21,7 @@ use super::descriptor::RunReference;
 use super::drive::run_attempt;
 use super::execution::{AttemptBody, Execution, MapJob};
 use super::rows::{Claim, ClaimedRows};
-use super::seam::{Feed, RunnerFuture, RunnerSession, Work, WorkKind};
+use super::seam::{RunnerFuture, RunnerSession, Work, WorkKind};
 use crate::context::{CurrentRow, RunContext};
 use crate::definition::{TaskInfo, TaskOptions};
 use crate::engine::MapId;
@@ -302,8 +302,7 @@ impl EmbeddedSession {
         let current = CurrentRow::default();
         let info = rows.job.info();
         let options = rows.job.options();
-        let context =
-            RunContext::of_rows(&rows.flow, info, &options.name, rows.map, &current);
+        let context = RunContext::of_rows(&rows.flow, info, &options.name, rows.map, &current);
         let on_ended = |row: u32, ending: Ending| {
             let attempt = rows.single(row, 1);
             let control = Arc::new(AttemptControl::new(1, options.retries));
@@ -311,14 +310,22 @@ impl EmbeddedSession {
                 self.finish_attempt(attempt, &control, ending);
             }
         };
-        let mut sink =
-            ClaimedRows::new(&rows.flow, rows.map, Arc::clone(claim), &current, on_ended);
+        let mut sink = ClaimedRows::new(
+            &rows.flow,
+            rows.map,
+            Arc::clone(claim),
+            rows.job.stops(),
+            &current,
+            on_ended,
+        );
         context.enter(|| {
             rows.job.run_rows(&mut sink);
             sink.flush();
         });
         let mut queues = self.queues.lock();
-        queues.claims.retain(|(other, _)| !Arc::ptr_eq(other, claim));
+        queues
+            .claims
+            .retain(|(other, _)| !Arc::ptr_eq(other, claim));
     }
 
     /// One attempt on this thread.
@@ -375,7 +382,7 @@ impl EmbeddedSession {
                 // The arguments go before the run is told to have settled, so
                 // that whoever comes next may be their last reader.
                 drop(attempt);
-                flow.settle(run, control, end);
+                flow.settled(run, end);
             }
             Next::Retry { delay, log } => {
                 flow.retry(attempt.run, control, &log);
@@ -389,7 +396,9 @@ impl EmbeddedSession {
         let name = match ending {
             // Nobody reads the name of a run that completed.
             Ending::Completed => String::new(),
-            _ => attempt.flow.attempt_name(&options.name, attempt.run, control),
+            _ => attempt
+                .flow
+                .attempt_name(&options.name, attempt.run, control),
         };
         next(ending, attempt.number, attempt.job.info(), options, &name)
     }
@@ -422,7 +431,7 @@ impl EmbeddedSession {
             }
             session.lend();
             match session.decide(&attempt, &control, Ending::TimedOut(limit)) {
-                Next::Settle(end) => attempt.flow.settle(attempt.run, &control, end),
+                Next::Settle(end) => attempt.flow.settled(attempt.run, end),
                 Next::Retry { log, .. } => attempt.flow.retry(attempt.run, &control, &log),
             }
         });
@@ -431,9 +440,7 @@ impl EmbeddedSession {
     /// The code of an abandoned attempt returned at last.
     fn returned_late(self: &Arc<Self>, attempt: Attempt, control: &Arc<AttemptControl>) {
         let limit = attempt.job.options().timeout.unwrap_or_default();
-        if let Next::Retry { delay, .. } =
-            self.decide(&attempt, control, Ending::TimedOut(limit))
-        {
+        if let Next::Retry { delay, .. } = self.decide(&attempt, control, Ending::TimedOut(limit)) {
             self.again(attempt, delay);
         }
         self.take_back();
@@ -526,7 +533,13 @@ impl EmbeddedSession {
 impl Attempt {
     fn context(&self, control: &Arc<AttemptControl>) -> RunContext {
         let options = self.job.options();
-        RunContext::of_run(&self.flow, self.job.info(), &options.name, self.run, control)
+        RunContext::of_run(
+            &self.flow,
+            self.job.info(),
+            &options.name,
+            self.run,
+            control,
+        )
     }
 }
 
@@ -552,8 +565,8 @@ pub(crate) fn lend_while<R>(wait: impl FnOnce() -> R) -> R {
 pub(crate) struct Embedded(pub(crate) Arc<EmbeddedSession>);
 
 impl RunnerSession for Embedded {
-    fn feed(&self) -> Feed {
-        Feed::Ready
+    fn keeps_values(&self) -> bool {
+        false
     }
 
     fn submit(&self, work: Work) {

@@ -1,12 +1,14 @@
 //! A task with its arguments, ready to run, with its types hidden.
 
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use super::control::AttemptControl;
-use super::descriptor::{ArgumentDescriptor, ValueSource, WorkDescriptor};
-use super::rows::RowSink;
+use super::descriptor::{ArgumentDescriptor, RunReference, ValueSource, WorkDescriptor};
+use super::rows::{RowSink, Stops};
+use super::seam::RunnerFuture;
 use super::{Ending, catch};
 use crate::arguments::ColumnLength;
 use crate::definition::{
@@ -26,6 +28,10 @@ pub(crate) enum AttemptBody<'a> {
 pub(crate) trait Execution: Send + Sync {
     fn info(&self) -> &'static TaskInfo;
     fn options(&self) -> &TaskOptions;
+    /// Whether it stays in this process, whatever the runner.
+    fn is_local(&self) -> bool;
+    /// What brings inputs here that lie with the runner.
+    fn fetches(&self) -> Vec<RunnerFuture<Result<()>>>;
     /// Begins an attempt; a sync task has run when this returns.
     fn attempt(&self, control: &AttemptControl) -> AttemptBody<'static>;
     fn describe(&self) -> Result<Vec<ArgumentDescriptor>>;
@@ -37,8 +43,15 @@ pub(crate) trait Execution: Send + Sync {
 pub(crate) trait MapJob: Send + Sync {
     fn info(&self) -> &'static TaskInfo;
     fn options(&self) -> &TaskOptions;
+    /// Lists that decide the number of rows and lie with the runner.
+    fn lists_elsewhere(&self) -> Vec<RunReference>;
     /// Finds out how many rows there are and makes room for their results.
-    fn measure(&self) -> Result<u32>;
+    /// `lengths` are those of the lists elsewhere.
+    fn measure(&self, lengths: &[u32]) -> Result<u32>;
+    /// What brings inputs of these rows here that lie with the runner.
+    fn fetches(&self, rows: Range<u32>) -> Vec<RunnerFuture<Result<()>>>;
+    /// Rows that shall not start any more.
+    fn stops(&self) -> &Stops;
     /// Runs the first attempt of rows of a sync task, one after the other.
     fn run_rows(&self, rows: &mut dyn RowSink);
     fn attempt_row(&self, row: u32, control: &AttemptControl) -> AttemptBody<'static>;
@@ -49,6 +62,8 @@ pub(crate) struct SingleExecution<D: TaskDefinition> {
     pub(crate) arguments: <D::Parameters as Parameters>::Arguments,
     pub(crate) options: OptionsSource,
     pub(crate) output: Arc<ValueCell<D::Output>>,
+    /// A direct call: here, whatever the runner.
+    pub(crate) is_direct: bool,
 }
 
 impl<D: TaskDefinition> Execution for SingleExecution<D> {
@@ -58,6 +73,16 @@ impl<D: TaskDefinition> Execution for SingleExecution<D> {
 
     fn options(&self) -> &TaskOptions {
         &self.options
+    }
+
+    fn is_local(&self) -> bool {
+        self.is_direct || D::info().is_local
+    }
+
+    fn fetches(&self) -> Vec<RunnerFuture<Result<()>>> {
+        let mut fetches = Vec::new();
+        D::Parameters::fetch(&self.arguments, &mut fetches);
+        fetches
     }
 
     fn attempt(&self, control: &AttemptControl) -> AttemptBody<'static> {
@@ -74,14 +99,17 @@ impl<D: TaskDefinition> Execution for SingleExecution<D> {
     fn output(&self) -> Result<EncodedValue> {
         let access = D::output_access();
         let codec = access.codec().ok_or_else(|| {
-            Error::invalid(format!("the result of local task `{}` stays here", D::info().key))
+            Error::invalid(format!(
+                "the result of local task `{}` stays here",
+                D::info().key
+            ))
         })?;
         Ok(self.output.with(|value| codec.encode(value))??)
     }
 }
 
 /// Something that can hold one result.
-trait Output<T>: Send + Clone + 'static {
+trait Output<T>: Send + Sync + Clone + 'static {
     fn fill(&self, value: T);
 }
 
@@ -141,13 +169,12 @@ pub(crate) struct MapExecution<D: TaskDefinition> {
     pub(crate) columns: <D::Parameters as Parameters>::Columns,
     pub(crate) options: OptionsSource,
     pub(crate) output: Arc<RowStore<D::Output>>,
+    pub(crate) stops: Stops,
 }
 
 impl<D: TaskDefinition> MapExecution<D> {
     /// The number of rows; `None` if a column does not know yet.
-    pub(crate) fn length(
-        columns: &<D::Parameters as Parameters>::Columns,
-    ) -> Result<Option<u32>> {
+    pub(crate) fn length(columns: &<D::Parameters as Parameters>::Columns) -> Result<Option<u32>> {
         let mut known = Vec::new();
         let mut later = false;
         D::Parameters::lengths(columns, &mut |index, length| match length {
@@ -195,11 +222,26 @@ impl<D: TaskDefinition> MapJob for MapExecution<D> {
         &self.options
     }
 
-    fn measure(&self) -> Result<u32> {
-        D::Parameters::expand(&self.columns)?;
-        let length = Self::length(&self.columns)?.ok_or_else(|| {
-            Error::invalid("the length of a map's column is still unknown")
-        })?;
+    fn lists_elsewhere(&self) -> Vec<RunReference> {
+        let mut lists = Vec::new();
+        D::Parameters::lists_elsewhere(&self.columns, &mut lists);
+        lists
+    }
+
+    fn fetches(&self, rows: Range<u32>) -> Vec<RunnerFuture<Result<()>>> {
+        let mut fetches = Vec::new();
+        D::Parameters::fetch_rows(&self.columns, &rows, &mut fetches);
+        fetches
+    }
+
+    fn stops(&self) -> &Stops {
+        &self.stops
+    }
+
+    fn measure(&self, lengths: &[u32]) -> Result<u32> {
+        D::Parameters::expand(&self.columns, &mut lengths.iter().copied())?;
+        let length = Self::length(&self.columns)?
+            .ok_or_else(|| Error::invalid("the length of a map's column is still unknown"))?;
         self.output.allocate(length);
         Ok(length)
     }
@@ -267,5 +309,6 @@ pub(crate) fn execution_of<D: TaskDefinition>(
         arguments: D::Parameters::decode(work.arguments.clone(), values, &D::access())?,
         options: OptionsSource::Changed(Arc::new(options)),
         output: Arc::new(ValueCell::default()),
+        is_direct: true,
     }))
 }

@@ -14,17 +14,20 @@ mod sequential;
 mod thread_pool;
 mod worker;
 
-pub(crate) use attempt::{Ending, Next, next};
+pub(crate) use attempt::Ending;
 pub(crate) use control::AttemptControl;
-pub use descriptor::{ArgumentDescriptor, RunReference, ValueSource, WorkDescriptor};
 pub(crate) use descriptor::decode_argument;
+pub use descriptor::{ArgumentDescriptor, RunReference, ValueSource, WorkDescriptor};
 pub(crate) use drive::{InPlace, drive_in_place};
 pub(crate) use embedded::EmbeddedSession;
+pub(crate) use embedded::lend_while;
 pub(crate) use execution::{
     AttemptBody, Execution, MapExecution, MapJob, SingleExecution, execution_of,
 };
-pub(crate) use panic::{PanicReport, catch, install_hook};
-pub use seam::{Feed, Home, RunEvent, RunnerFuture, RunnerSession, TaskRunner, Work};
+pub(crate) use panic::{Caught, PanicReport, catch, install_hook};
+pub(crate) use rows::Stops;
+pub(crate) use seam::WorkKind;
+pub use seam::{Home, RunEvent, RunnerFuture, RunnerSession, TaskRunner, Work};
 pub use sequential::SequentialTaskRunner;
 pub use thread_pool::ThreadPoolTaskRunner;
 pub use worker::execute;

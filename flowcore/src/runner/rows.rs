@@ -1,12 +1,16 @@
 //! Rows of a map on their way through one thread.
 //!
+//! Invariant: every row is handed out once. Knows nothing of queues.
+//!
 //! A thread *claims* a range of rows and takes them one by one; an idle
 //! thread takes half of what is left of another's claim, so a slow row holds
 //! up nobody but itself. What completed goes home in blocks: a lock per block
 //! and not per row.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
@@ -49,6 +53,40 @@ impl Claim {
     }
 }
 
+/// Rows of one map that shall not start any more.
+#[derive(Debug, Default)]
+pub(crate) struct Stops {
+    any: AtomicBool,
+    rows: Mutex<StoppedRows>,
+}
+
+#[derive(Debug, Default)]
+struct StoppedRows {
+    all: bool,
+    some: HashSet<u32>,
+}
+
+impl Stops {
+    pub(crate) fn stop_all(&self) {
+        self.rows.lock().all = true;
+        self.any.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn stop(&self, row: u32) {
+        self.rows.lock().some.insert(row);
+        self.any.store(true, Ordering::Release);
+    }
+
+    #[inline]
+    fn contains(&self, row: u32) -> bool {
+        if !self.any.load(Ordering::Acquire) {
+            return false;
+        }
+        let rows = self.rows.lock();
+        rows.all || rows.some.contains(&row)
+    }
+}
+
 /// After this time what completed is told home, so that dependents and
 /// watchers wait no longer.
 const REPORT_AFTER: u64 = 1_000_000;
@@ -63,6 +101,7 @@ pub(crate) struct ClaimedRows<'a, E> {
     pub(crate) flow: &'a Arc<FlowRun>,
     pub(crate) map: MapId,
     pub(crate) claim: Arc<Claim>,
+    pub(crate) stops: &'a Stops,
     pub(crate) current: &'a CurrentRow,
     /// Takes rows that did not complete.
     pub(crate) on_ended: E,
@@ -77,6 +116,7 @@ impl<'a, E: FnMut(u32, Ending)> ClaimedRows<'a, E> {
         flow: &'a Arc<FlowRun>,
         map: MapId,
         claim: Arc<Claim>,
+        stops: &'a Stops,
         current: &'a CurrentRow,
         on_ended: E,
     ) -> Self {
@@ -84,6 +124,7 @@ impl<'a, E: FnMut(u32, Ending)> ClaimedRows<'a, E> {
             flow,
             map,
             claim,
+            stops,
             current,
             on_ended,
             first: 0,
@@ -111,9 +152,12 @@ impl<E: FnMut(u32, Ending)> RowSink for ClaimedRows<'_, E> {
     fn next(&mut self) -> Option<u32> {
         loop {
             let row = self.claim.next()?;
+            if self.stops.contains(row) {
+                continue;
+            }
             self.current.set(row);
-            let follows = !self.times.is_empty()
-                && self.first + (self.times.len() as u32 - 1) == row;
+            let follows =
+                !self.times.is_empty() && self.first + (self.times.len() as u32 - 1) == row;
             if !follows {
                 self.flush();
                 self.begin(row, crate::runtime::now());

@@ -37,25 +37,19 @@ pub trait TaskRunner: fmt::Debug + Send + Sync + 'static {
     fn start(&self, home: Home) -> RunnerFuture<Result<Arc<dyn RunnerSession>>>;
 }
 
-/// When a session wants its work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Feed {
-    /// When all inputs are there.
-    Ready,
-    /// At once, in an order in which inputs come before what needs them; the
-    /// session itself waits for inputs.
-    Submitted,
-}
-
 /// A runner at work for one flow run.
 ///
 /// All methods but the futures return quickly: they are called from any
 /// thread, also from the ones that run tasks.
 pub trait RunnerSession: Send + Sync + 'static {
-    /// When the session wants its work.
-    fn feed(&self) -> Feed;
+    /// Whether values stay with the session until someone fetches them.
+    /// `false`: it fills them in where they are read.
+    fn keeps_values(&self) -> bool {
+        true
+    }
 
-    /// Takes work.
+    /// Takes work whose inputs are all there: in this process or, for runs
+    /// that this session executed, with the session.
     fn submit(&self, work: Work);
 
     /// Asks for a run to stop, or to be forgotten if it has not started.
@@ -99,8 +93,19 @@ impl Work {
     #[must_use]
     pub fn is_local(&self) -> bool {
         match &self.kind {
-            WorkKind::Run(_, job) => job.info().is_local,
+            WorkKind::Run(_, job) => job.is_local(),
             WorkKind::Rows(_, _, job) => job.info().is_local,
+        }
+    }
+
+    /// The runs of this work, each with its task's key.
+    pub(crate) fn runs(&self) -> Vec<(RunReference, &'static str)> {
+        match &self.kind {
+            WorkKind::Run(id, job) => vec![((*id).into(), job.info().key)],
+            WorkKind::Rows(map, rows, job) => rows
+                .clone()
+                .map(|row| (RunReference::row(*map, row), job.info().key))
+                .collect(),
         }
     }
 
@@ -113,9 +118,9 @@ impl Work {
         match &self.kind {
             WorkKind::Run(id, job) => {
                 let run = RunReference::from(*id);
-                let descriptor = job.describe().map(|arguments| {
-                    self.descriptor(run, job.info(), job.options(), arguments)
-                });
+                let descriptor = job
+                    .describe()
+                    .map(|arguments| self.descriptor(run, job.info(), job.options(), arguments));
                 vec![(run, descriptor)]
             }
             WorkKind::Rows(map, rows, job) => rows

@@ -49,8 +49,8 @@ impl ThreadPoolTaskRunner {
 struct Shared(Embedded);
 
 impl RunnerSession for Shared {
-    fn feed(&self) -> super::Feed {
-        self.0.feed()
+    fn keeps_values(&self) -> bool {
+        self.0.keeps_values()
     }
 
     fn submit(&self, work: super::Work) {
@@ -61,10 +61,7 @@ impl RunnerSession for Shared {
         self.0.cancel(run);
     }
 
-    fn fetch(
-        &self,
-        run: super::RunReference,
-    ) -> RunnerFuture<Result<crate::value::EncodedValue>> {
+    fn fetch(&self, run: super::RunReference) -> RunnerFuture<Result<crate::value::EncodedValue>> {
         self.0.fetch(run)
     }
 

@@ -67,11 +67,8 @@ pub fn execute(
                     return Ok(value);
                 }
                 Err(error) => {
-                    let failure = TaskError::from_flow(error).into_failure(
-                        &work.task_key,
-                        name,
-                        false,
-                    );
+                    let failure =
+                        TaskError::from_flow(error).into_failure(&work.task_key, name, false);
                     report_end(&mut report, run, &failure);
                     return Err(failure.0.error.clone());
                 }
@@ -89,11 +86,7 @@ pub fn execute(
     }
 }
 
-fn report_end(
-    report: &mut impl FnMut(RunEvent),
-    run: super::RunReference,
-    failure: &Failure,
-) {
+fn report_end(report: &mut impl FnMut(RunEvent), run: super::RunReference, failure: &Failure) {
     report(RunEvent::Ended {
         run,
         state: match failure.0.name {

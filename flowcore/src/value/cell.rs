@@ -86,9 +86,7 @@ impl<T> ValueCell<T> {
         }
         match std::mem::replace(&mut *content, Content::Taken) {
             Content::Plain(value) => Ok(value),
-            Content::Shared(value) => {
-                Arc::try_unwrap(value).or_else(|value| access.copy(&value))
-            }
+            Content::Shared(value) => Arc::try_unwrap(value).or_else(|value| access.copy(&value)),
             Content::Empty => {
                 *content = Content::Empty;
                 Err(missing::<T>())

@@ -65,7 +65,12 @@ pub struct EncodedValue {
 /// Values may hold secrets: only the length is shown.
 impl fmt::Debug for EncodedValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "EncodedValue({:?}, {} bytes)", self.codec, self.bytes.len())
+        write!(
+            f,
+            "EncodedValue({:?}, {} bytes)",
+            self.codec,
+            self.bytes.len()
+        )
     }
 }
 

@@ -1,0 +1,144 @@
+//! What a program prints of its runs: Prefect's lines, on stderr.
+//!
+//! `13:24:05.117 | INFO    | Task run 'inc-9c2' - Finished in state
+//! Completed()`. The engine's own lines carry who they are about; any other
+//! `tracing` event stands under the run whose code wrote it.
+
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
+
+use jiff::ZonedDateTime;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
+
+use crate::context::RunContext;
+
+/// Starts printing, unless the program has a subscriber of its own.
+pub(crate) fn install() {
+    let filter = filter(
+        std::env::var("RUST_LOG").ok().as_deref(),
+        std::env::var("PREFECT_LOGGING_LEVEL").ok().as_deref(),
+    );
+    // A program that has set its own subscriber keeps it.
+    let _ = Registry::default()
+        .with(Console.with_filter(filter))
+        .try_init();
+}
+
+/// `RUST_LOG` decides if it is there, else Prefect's setting; others' crates
+/// speak up from WARNING on, as in Prefect.
+fn filter(rust_log: Option<&str>, level: Option<&str>) -> Targets {
+    if let Some(targets) = rust_log.and_then(|text| text.parse::<Targets>().ok()) {
+        return targets;
+    }
+    let level = match level.map(str::to_ascii_uppercase).as_deref() {
+        Some("DEBUG" | "NOTSET") => LevelFilter::DEBUG,
+        Some("WARNING" | "WARN") => LevelFilter::WARN,
+        Some("ERROR" | "CRITICAL") => LevelFilter::ERROR,
+        _ => LevelFilter::INFO,
+    };
+    Targets::new().with_default(level)
+}
+
+struct Console;
+
+impl<S: Subscriber> Layer<S> for Console {
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        let mut text = EventText::default();
+        event.record(&mut text);
+        let who = text
+            .who
+            .or_else(|| RunContext::current().map(|context| context.who()))
+            .unwrap_or_else(|| event.metadata().target().to_owned());
+        let line = line(
+            &ZonedDateTime::now(),
+            *event.metadata().level(),
+            &who,
+            &text.message,
+        );
+        crate::progress::suspended(|| {
+            // Nobody is left to tell if stderr is closed.
+            let _ = std::io::stderr().lock().write_all(line.as_bytes());
+        });
+    }
+}
+
+fn line(now: &ZonedDateTime, level: Level, who: &str, message: &str) -> String {
+    let level = match level {
+        Level::ERROR => "ERROR",
+        Level::WARN => "WARNING",
+        Level::INFO => "INFO",
+        Level::DEBUG | Level::TRACE => "DEBUG",
+    };
+    let milliseconds = now.subsec_nanosecond() / 1_000_000;
+    format!(
+        "{}.{milliseconds:03} | {level:<7} | {who} - {message}\n",
+        now.strftime("%H:%M:%S")
+    )
+}
+
+/// The message, and the other fields behind it.
+#[derive(Default)]
+struct EventText {
+    who: Option<String>,
+    message: String,
+}
+
+impl EventText {
+    fn field(&mut self, name: &str, value: fmt::Arguments<'_>) {
+        // Writing to a `String` cannot fail.
+        let _ = match name {
+            "who" => {
+                self.who = Some(value.to_string());
+                Ok(())
+            }
+            "message" => {
+                self.message.insert_str(0, &value.to_string());
+                Ok(())
+            }
+            _ => write!(self.message, " {name}={value}"),
+        };
+    }
+}
+
+impl Visit for EventText {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.field(field.name(), format_args!("{value}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.field(field.name(), format_args!("{value:?}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_prefects() {
+        let now: ZonedDateTime = "2026-11-24T13:04:05.0071[UTC]".parse().unwrap();
+        assert_eq!(
+            line(
+                &now,
+                Level::INFO,
+                "Task run 'inc-9c2'",
+                "Finished in state Completed()"
+            ),
+            "13:04:05.007 | INFO    | Task run 'inc-9c2' - Finished in state Completed()\n"
+        );
+    }
+
+    #[test]
+    fn levels_come_from_prefects_setting_unless_rust_log_is_set() {
+        let shows = |filter: &Targets, level: &Level| filter.would_enable("my_crate", level);
+        let default = filter(None, None);
+        assert!(shows(&default, &Level::INFO) && !shows(&default, &Level::DEBUG));
+        assert!(shows(&filter(None, Some("debug")), &Level::DEBUG));
+        assert!(!shows(&filter(Some("error"), Some("DEBUG")), &Level::WARN));
+    }
+}

@@ -1,0 +1,274 @@
+//! What `#[flow]` generates and what a flow may be told beside its arguments.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::task::{BodyFuture, TaskError};
+use crate::runner::{TaskRunner, ThreadPoolTaskRunner};
+
+/// The facts of one flow, known at compile time.
+#[derive(Debug)]
+pub struct FlowInfo {
+    /// `module_path::name` of the function.
+    pub key: &'static str,
+    /// The function's name.
+    pub function: &'static str,
+    /// The module it stands in.
+    pub module: &'static str,
+    /// The source file.
+    pub file: &'static str,
+    /// The line of the function.
+    pub line: u32,
+    /// The parameters' names, in order.
+    pub parameters: &'static [&'static str],
+    /// Whether the function is an `async fn`.
+    pub is_async: bool,
+    /// The options of the attribute.
+    pub options: FlowOptions,
+}
+
+/// The options of a flow: those of its `#[flow(..)]`, changed by
+/// `with_options`.
+///
+/// ```
+/// use flowcore::prelude::*;
+///
+/// #[flow]
+/// async fn nightly(day: String) -> usize { day.len() }
+///
+/// let debugged = nightly.with_options(|o| {
+///     o.flow_run_name("nightly-{day}").task_runner(SequentialTaskRunner::new())
+/// });
+/// # let _ = debugged;
+/// ```
+#[derive(Clone, Debug)]
+pub struct FlowOptions {
+    name: Cow<'static, str>,
+    description: Cow<'static, str>,
+    tags: Cow<'static, [&'static str]>,
+    more_tags: Vec<String>,
+    timeout: Option<Duration>,
+    flow_run_name: Option<Cow<'static, str>>,
+    task_runner: RunnerSource,
+}
+
+#[derive(Clone)]
+enum RunnerSource {
+    Default,
+    Attribute(fn() -> Arc<dyn TaskRunner>),
+    Given(Arc<dyn TaskRunner>),
+}
+
+impl fmt::Debug for RunnerSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("ThreadPoolTaskRunner"),
+            Self::Attribute(make) => make().fmt(f),
+            Self::Given(runner) => runner.fmt(f),
+        }
+    }
+}
+
+/// What `#[flow(..)]` says, as the macro writes it down.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct FlowAttributes {
+    /// The flow's name.
+    pub name: &'static str,
+    /// Its description.
+    pub description: &'static str,
+    /// Its tags.
+    pub tags: &'static [&'static str],
+    /// The longest time of a run.
+    pub timeout: Option<Duration>,
+    /// The template of run names.
+    pub flow_run_name: Option<&'static str>,
+    /// Makes the task runner.
+    pub task_runner: Option<fn() -> Arc<dyn TaskRunner>>,
+}
+
+impl FlowAttributes {
+    /// A flow of this name without any option.
+    #[must_use]
+    pub const fn named(name: &'static str) -> Self {
+        Self {
+            name,
+            description: "",
+            tags: &[],
+            timeout: None,
+            flow_run_name: None,
+            task_runner: None,
+        }
+    }
+}
+
+impl FlowOptions {
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn from_attributes(attributes: FlowAttributes) -> Self {
+        Self {
+            name: Cow::Borrowed(attributes.name),
+            description: Cow::Borrowed(attributes.description),
+            tags: Cow::Borrowed(attributes.tags),
+            more_tags: Vec::new(),
+            timeout: attributes.timeout,
+            flow_run_name: match attributes.flow_run_name {
+                Some(template) => Some(Cow::Borrowed(template)),
+                None => None,
+            },
+            task_runner: match attributes.task_runner {
+                Some(make) => RunnerSource::Attribute(make),
+                None => RunnerSource::Default,
+            },
+        }
+    }
+
+    /// The name under which runs are listed.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Cow::Owned(name.into());
+        self
+    }
+
+    /// What the flow does, for people.
+    #[must_use]
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = Cow::Owned(description.into());
+        self
+    }
+
+    /// Adds a tag.
+    #[must_use]
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.more_tags.push(tag.into());
+        self
+    }
+
+    /// Replaces all tags.
+    #[must_use]
+    pub fn tags<I>(mut self, tags: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.tags = Cow::Borrowed(&[]);
+        self.more_tags = tags.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The longest time that a run may take. Default: no limit.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// The template of run names; `{day}` stands for the argument `day`.
+    /// Default: an adjective and an animal.
+    #[must_use]
+    pub fn flow_run_name(mut self, template: impl Into<String>) -> Self {
+        self.flow_run_name = Some(Cow::Owned(template.into()));
+        self
+    }
+
+    /// Where the flow's tasks run. Default: [`ThreadPoolTaskRunner`].
+    #[must_use]
+    pub fn task_runner(mut self, runner: impl TaskRunner) -> Self {
+        self.task_runner = RunnerSource::Given(Arc::new(runner));
+        self
+    }
+
+    /// All tags, those of the attribute first.
+    pub fn all_tags(&self) -> impl Iterator<Item = &str> {
+        self.tags
+            .iter()
+            .copied()
+            .chain(self.more_tags.iter().map(String::as_str))
+    }
+
+    /// The flow's name.
+    #[must_use]
+    pub fn name_in_force(&self) -> &str {
+        &self.name
+    }
+
+    /// The description in force.
+    #[must_use]
+    pub fn description_in_force(&self) -> &str {
+        &self.description
+    }
+
+    pub(crate) fn time_limit(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    pub(crate) fn run_name_template(&self) -> Option<&str> {
+        self.flow_run_name.as_deref()
+    }
+
+    pub(crate) fn runner(&self) -> Arc<dyn TaskRunner> {
+        match &self.task_runner {
+            RunnerSource::Default => Arc::new(ThreadPoolTaskRunner::new()),
+            RunnerSource::Attribute(make) => make(),
+            RunnerSource::Given(runner) => Arc::clone(runner),
+        }
+    }
+}
+
+/// The options that a flow's static or a changed copy holds.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct FlowConfiguration(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    Attribute(&'static FlowOptions),
+    Changed(Arc<FlowOptions>),
+}
+
+impl FlowConfiguration {
+    /// The configuration of a flow's static.
+    #[must_use]
+    pub const fn of(options: &'static FlowOptions) -> Self {
+        Self(Source::Attribute(options))
+    }
+
+    /// The options in force.
+    #[must_use]
+    pub fn options(&self) -> &FlowOptions {
+        match &self.0 {
+            Source::Attribute(options) => options,
+            Source::Changed(options) => options,
+        }
+    }
+
+    /// A copy with other options.
+    #[must_use]
+    pub fn with_options(&self, change: impl FnOnce(FlowOptions) -> FlowOptions) -> Self {
+        Self(Source::Changed(Arc::new(change(self.options().clone()))))
+    }
+}
+
+/// The code of one flow run.
+#[doc(hidden)]
+pub enum FlowBody<'a, T> {
+    /// An async function.
+    Future(BodyFuture<'a, T>),
+    /// A sync function that borrows from its caller: it runs on the caller's
+    /// thread.
+    Blocking(Box<dyn FnOnce() -> Result<T, TaskError> + Send + 'a>),
+    /// A sync function with a thread of its own.
+    Thread(Box<dyn FnOnce() -> Result<T, TaskError> + Send + 'static>),
+}
+
+impl<T> fmt::Debug for FlowBody<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Future(_) => "FlowBody::Future",
+            Self::Blocking(_) => "FlowBody::Blocking",
+            Self::Thread(_) => "FlowBody::Thread",
+        })
+    }
+}

@@ -1,0 +1,355 @@
+//! `task(..)`: a run here and now.
+//!
+//! With owned values sync code runs on the pool and async code where the
+//! caller polls; with borrowed ones everything runs in the caller. A call
+//! outside of flows is a flow run of its own, without a name.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::submit::submit_in;
+use super::{FlowRun, state_of};
+use crate::context::RunContext;
+use crate::definition::{
+    BodyFuture, Parameters, TaskConfiguration, TaskDefinition, TaskError, render,
+};
+use crate::engine::RunId;
+use crate::error::Result;
+use crate::future::{Place, TaskFuture};
+use crate::handle::RunCell;
+use crate::runner::{
+    AttemptBody, AttemptControl, Execution, InPlace, SingleExecution, drive_in_place, lend_while,
+};
+use crate::state::{State, StateOutcome};
+use crate::value::{Access, StoredValue, ValueCell};
+
+/// A call of a task or a flow: nothing happens until it is awaited.
+///
+/// Awaiting gives the value or the error; [`Call::state`] gives the state and
+/// never fails, and [`Call::block`] waits in sync code.
+///
+/// # Cancel safety
+///
+/// A call that is dropped half-way cancels its run.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct Call<'a, T>(Pin<Box<dyn Future<Output = Ended<T>> + Send + 'a>>);
+
+/// How a call ended.
+pub(super) struct Ended<T> {
+    pub(super) state: State<T>,
+    /// The value beside a state that is not completed: a flow that returned a
+    /// list of runs, some of which failed.
+    pub(super) value: Option<T>,
+    /// The value's cell, if nobody else holds it.
+    pub(super) cell: Option<Arc<RunCell<T>>>,
+}
+
+impl<T> fmt::Debug for Call<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Call")
+    }
+}
+
+impl<'a, T: Send + Sync + 'static> Call<'a, T> {
+    pub(super) fn new(code: impl Future<Output = Ended<T>> + Send + 'a) -> Self {
+        Self(Box::pin(code))
+    }
+
+    /// The final state instead of the value, as `return_state=True` in
+    /// Prefect.
+    ///
+    /// ```
+    /// use flowcore::prelude::*;
+    ///
+    /// #[task]
+    /// fn parse(text: String) -> Result<i64, std::num::ParseIntError> { text.parse() }
+    ///
+    /// # #[flowcore::main]
+    /// # async fn main() {
+    /// let state = parse("five".into()).state().await;
+    /// assert!(state.is_failed());
+    /// # }
+    /// ```
+    pub fn state(self) -> StateCall<'a, T> {
+        StateCall(self.0)
+    }
+
+    /// Waits in sync code; async code awaits instead. A thread of a task
+    /// runner lends its slot to other runs meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Those of awaiting the call.
+    pub fn block(self) -> Result<T> {
+        lend_while(|| pollster::block_on(self))
+    }
+}
+
+impl<T: Send + Sync + 'static> Ended<T> {
+    fn into_result(self) -> Result<T> {
+        let Self { state, value, cell } = self;
+        if let Some(value) = value {
+            return Ok(value);
+        }
+        match state.outcome() {
+            StateOutcome::Error(error) => return Err(error.clone()),
+            StateOutcome::Open | StateOutcome::Value(_) => {}
+        }
+        drop(state);
+        match cell {
+            Some(cell) => {
+                let last = Arc::strong_count(&cell) == 1;
+                cell.value().obtain(last, &cell.access())
+            }
+            None => unreachable!("a call that completed has a value"),
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> Future for Call<'_, T> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(context).map(Ended::into_result)
+    }
+}
+
+/// A call that gives its state; made by [`Call::state`].
+#[must_use = "a call does nothing until it is awaited"]
+pub struct StateCall<'a, T>(Pin<Box<dyn Future<Output = Ended<T>> + Send + 'a>>);
+
+impl<T> fmt::Debug for StateCall<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StateCall")
+    }
+}
+
+impl<T: Send + Sync + 'static> Future for StateCall<'_, T> {
+    type Output = State<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0
+            .as_mut()
+            .poll(context)
+            .map(|ended| match ended.value {
+                // A flow's value is not in a cell of a run.
+                Some(value) if ended.state.is_completed() => {
+                    ended.state.with_value(Arc::new(value))
+                }
+                _ => ended.state,
+            })
+    }
+}
+
+/// The flow run that a direct call belongs to.
+fn flow_here() -> Arc<FlowRun> {
+    RunContext::current().map_or_else(FlowRun::standalone, |context| Arc::clone(context.flow()))
+}
+
+/// Calls a task with owned values.
+#[doc(hidden)]
+pub fn call<D: TaskDefinition>(
+    configuration: &TaskConfiguration,
+    stored: <D::Parameters as Parameters>::Stored,
+) -> Call<'static, D::Output> {
+    let configuration = configuration.clone();
+    Call::new(async move {
+        let arguments = D::Parameters::from_stored(stored);
+        if D::info().is_async {
+            let execution = SingleExecution::<D> {
+                arguments,
+                options: configuration.source(),
+                output: Arc::new(ValueCell::default()),
+                is_direct: true,
+            };
+            let output = Arc::clone(&execution.output);
+            run_in_place::<D>(&configuration, output, move |control| {
+                execution.attempt(control)
+            })
+            .await
+        } else {
+            on_the_pool::<D>(&configuration, arguments).await
+        }
+    })
+}
+
+/// A sync task on the pool; the caller waits and may leave.
+async fn on_the_pool<D: TaskDefinition>(
+    configuration: &TaskConfiguration,
+    arguments: <D::Parameters as Parameters>::Arguments,
+) -> Ended<D::Output> {
+    let flow = flow_here();
+    let cell = match submit_in::<D>(&flow, configuration, arguments, true) {
+        Ok(cell) => cell,
+        Err(error) => return Ended::refused(error),
+    };
+    let run = TaskFuture::new(Place::Run(Arc::clone(&cell)));
+    let guard = CancelOnDrop(Some(run.clone()));
+    run.wait(None).await;
+    guard.disarm();
+    drop(run);
+    Ended::of(&flow, cell)
+}
+
+/// A sync call that is dropped half-way is a cancelled run.
+struct CancelOnDrop<T>(Option<TaskFuture<T>>);
+
+impl<T> CancelOnDrop<T> {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl<T> Drop for CancelOnDrop<T> {
+    fn drop(&mut self) {
+        if let Some(run) = self.0.take() {
+            run.cancel();
+        }
+    }
+}
+
+/// One attempt of a call with loans, as generated code sees it.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Attempt<'a> {
+    control: &'a AttemptControl,
+    template: Option<&'a str>,
+    parameters: &'static [&'static str],
+}
+
+impl Attempt<'_> {
+    /// Names the run by its template; `text` gives an argument's text.
+    pub fn name(&self, text: impl Fn(usize) -> String) {
+        if let Some(template) = self.template {
+            let parameters = self.parameters;
+            self.control.rename(render(template, |wanted| {
+                let index = parameters.iter().position(|name| *name == wanted)?;
+                Some(text(index))
+            }));
+        }
+    }
+}
+
+/// What one attempt of a call with loans gives.
+#[doc(hidden)]
+pub enum BorrowedBody<'a, T> {
+    /// A sync function, which has run.
+    Done(Result<T, TaskError>),
+    /// An async function, which has yet to be polled.
+    Future(BodyFuture<'a, T>),
+}
+
+impl<T> fmt::Debug for BorrowedBody<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BorrowedBody")
+    }
+}
+
+/// An owned value beside loans: it waits for the attempt that may take it.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct OwnedValue<T>(ValueCell<T>);
+
+impl<T> OwnedValue<T> {
+    /// The value waits.
+    pub fn new(value: T) -> Self {
+        Self(ValueCell::new(value))
+    }
+
+    /// The value, or a copy if another attempt may follow.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be copied.
+    pub fn obtain(&self, attempt: &Attempt<'_>, access: &Access<T>) -> Result<T, TaskError> {
+        self.0
+            .obtain(attempt.control.is_last(), access)
+            .map_err(TaskError::from_flow)
+    }
+}
+
+/// Calls a task with loans.
+#[doc(hidden)]
+pub fn call_borrowed<'a, D: TaskDefinition>(
+    configuration: &TaskConfiguration,
+    mut attempt: impl FnMut(&Attempt<'_>) -> BorrowedBody<'a, D::Output> + Send + 'a,
+) -> Call<'a, D::Output> {
+    let configuration = configuration.clone();
+    Call::new(async move {
+        let output = Arc::new(ValueCell::default());
+        let filled = Arc::clone(&output);
+        let template = configuration.options().task_run_name.clone();
+        let attempts = move |control: &AttemptControl| {
+            let body = attempt(&Attempt {
+                control,
+                template: template.as_deref(),
+                parameters: D::info().parameters,
+            });
+            match body {
+                BorrowedBody::Done(result) => {
+                    AttemptBody::Done(result.map(|value| filled.fill(value)))
+                }
+                BorrowedBody::Future(future) => {
+                    let filled = Arc::clone(&filled);
+                    AttemptBody::Future(Box::pin(async move {
+                        filled.fill(future.await?);
+                        Ok(())
+                    }))
+                }
+            }
+        };
+        run_in_place::<D>(&configuration, output, attempts).await
+    })
+}
+
+/// A run whose attempts run where the caller polls.
+async fn run_in_place<'a, D: TaskDefinition>(
+    configuration: &TaskConfiguration,
+    output: Arc<ValueCell<D::Output>>,
+    attempts: impl FnMut(&AttemptControl) -> AttemptBody<'a> + Send + 'a,
+) -> Ended<D::Output> {
+    let flow = flow_here();
+    let id = flow.enter_inline(configuration);
+    let cell = Arc::new(RunCell::live(
+        Arc::clone(&flow),
+        id,
+        output,
+        D::output_access,
+    ));
+    let place = InPlace {
+        flow: Arc::clone(&flow),
+        run: id,
+        info: D::info(),
+        options: configuration.source(),
+    };
+    drive_in_place(place, attempts).await;
+    Ended::of(&flow, cell)
+}
+
+impl<T: Send + Sync + 'static> Ended<T> {
+    fn of(flow: &Arc<FlowRun>, cell: Arc<RunCell<T>>) -> Self {
+        let id: RunId = match cell.handle() {
+            crate::handle::Handle::Live { id, .. } => *id,
+            crate::handle::Handle::Rejected(error) => return Self::refused(error.clone()),
+        };
+        let view = flow
+            .view(id.into())
+            .expect("a run whose cell lives stays in its engine");
+        Self {
+            state: state_of(&view, || StoredValue::Run(Arc::clone(&cell))),
+            value: None,
+            cell: Some(cell),
+        }
+    }
+
+    pub(super) fn refused(error: crate::Error) -> Self {
+        Self {
+            state: State::refused(error),
+            value: None,
+            cell: None,
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! `task.submit(..)` and `task.map(..)`: from typed arguments to entries in
+//! the flow run's engine.
+
+use std::sync::Arc;
+
+use super::shell::{MapEntry, RunEntry};
+use super::{FlowRun, end};
+use crate::arguments::{ColumnInput, ColumnLength, Edge, Upstream};
+use crate::context::RunContext;
+use crate::definition::{Parameters, TaskConfiguration, TaskDefinition};
+use crate::engine::{Dependent, MapInput, RunInput, Source, Waits};
+use crate::error::{Error, Result};
+use crate::future::{Place, TaskFuture};
+use crate::handle::{Handle, MapCell, RowStore, RunCell};
+use crate::mapped::Mapped;
+use crate::progress::Progress;
+use crate::runner::{MapExecution, RunReference, SingleExecution, Stops};
+use crate::value::ValueCell;
+
+/// Starts a run in the current flow's task runner.
+#[doc(hidden)]
+pub fn submit<D: TaskDefinition>(
+    configuration: &TaskConfiguration,
+    arguments: <D::Parameters as Parameters>::Arguments,
+) -> TaskFuture<D::Output> {
+    match flow_of::<D>("submit").and_then(|flow| {
+        check_retries::<D>(configuration)?;
+        submit_in::<D>(&flow, configuration, arguments, false)
+    }) {
+        Ok(cell) => TaskFuture::new(Place::Run(cell)),
+        Err(error) => TaskFuture::rejected(error),
+    }
+}
+
+/// Starts one run per row in the current flow's task runner.
+#[doc(hidden)]
+pub fn map<D: TaskDefinition>(
+    configuration: &TaskConfiguration,
+    columns: <D::Parameters as Parameters>::Columns,
+) -> Mapped<D::Output> {
+    match flow_of::<D>("map").and_then(|flow| {
+        check_retries::<D>(configuration)?;
+        map_in::<D>(&flow, configuration, columns)
+    }) {
+        Ok(cell) => Mapped::new(cell),
+        Err(error) => Mapped::rejected(error),
+    }
+}
+
+fn flow_of<D: TaskDefinition>(method: &str) -> Result<Arc<FlowRun>> {
+    let info = D::info();
+    let function = info.function;
+    let context = RunContext::current().ok_or_else(|| {
+        Error::build(
+            crate::ErrorKind::Invalid,
+            format!(
+                "`{function}.{method}(..)` was called outside a flow: call it inside a function \
+                 with `#[flow]`, or call the task itself: `{function}(..)`"
+            ),
+        )
+        .task(info.key)
+        .finish()
+    })?;
+    let flow = context.flow();
+    if flow.has_ended() {
+        return Err(Error::build(
+            crate::ErrorKind::Invalid,
+            format!(
+                "`{function}.{method}(..)` was called after its flow run '{}' had ended: the flow \
+                 must await whatever submits tasks",
+                flow.name()
+            ),
+        )
+        .task(info.key)
+        .finish());
+    }
+    Ok(Arc::clone(flow))
+}
+
+/// A second attempt needs a second value of everything that the task takes.
+fn check_retries<D: TaskDefinition>(configuration: &TaskConfiguration) -> Result<()> {
+    if configuration.options().retries == 0 {
+        return Ok(());
+    }
+    match D::Parameters::taken_once(&D::access()) {
+        None => Ok(()),
+        Some((index, type_name)) => Err(Error::build(
+            crate::ErrorKind::Invalid,
+            format!(
+                "`{}` has retries, and each needs a value for `{}`, but `{type_name}` is neither \
+                 `Clone` nor serializable: derive `Clone`, or take it as `&{type_name}`",
+                D::info().function,
+                D::info().parameters[index],
+            ),
+        )
+        .task(D::info().key)
+        .finish()),
+    }
+}
+
+pub(super) fn submit_in<D: TaskDefinition>(
+    flow: &Arc<FlowRun>,
+    configuration: &TaskConfiguration,
+    arguments: <D::Parameters as Parameters>::Arguments,
+    is_direct: bool,
+) -> Result<Arc<RunCell<D::Output>>> {
+    let mut inputs = Inputs::of(flow);
+    D::Parameters::edges(&arguments, &mut |edge| inputs.add(edge));
+    if let Some(dependencies) = configuration.dependencies() {
+        dependencies.edges(&mut |edge| inputs.add(edge));
+    }
+    let output = Arc::new(ValueCell::default());
+    let job = Arc::new(SingleExecution::<D> {
+        arguments,
+        options: configuration.source(),
+        output: Arc::clone(&output),
+        is_direct,
+    });
+    let Inputs { here, foreign, .. } = inputs;
+    let id = flow.update(|shell, now| {
+        let id = shell.engine.reserve_run();
+        shell.jobs.insert(id, RunEntry::Job(job));
+        shell.engine.submit_run(id, here, now);
+        id
+    });
+    for input in foreign {
+        input.watch(flow, Waits::Run(id));
+    }
+    Ok(Arc::new(RunCell::live(
+        Arc::clone(flow),
+        id,
+        output,
+        D::output_access,
+    )))
+}
+
+fn map_in<D: TaskDefinition>(
+    flow: &Arc<FlowRun>,
+    configuration: &TaskConfiguration,
+    columns: <D::Parameters as Parameters>::Columns,
+) -> Result<MapCell<D::Output>> {
+    let invalid = |message: String| {
+        Error::build(crate::ErrorKind::Invalid, message)
+            .task(D::info().key)
+            .finish()
+    };
+    let length = MapExecution::<D>::length(&columns)?;
+    let mut whole = Inputs::of(flow);
+    let mut inputs = Vec::new();
+    let mut foreign_rows = false;
+    D::Parameters::inputs(&columns, &mut |input| match input {
+        ColumnInput::Aligned {
+            handle: Handle::Live { flow: other, id },
+            first,
+            allow_failure,
+        } => {
+            foreign_rows |= !Arc::ptr_eq(other, flow);
+            inputs.push(MapInput::Aligned {
+                map: *id,
+                first,
+                allow_failure,
+            });
+        }
+        ColumnInput::Aligned { .. } => {}
+        ColumnInput::Row(row, edge) => {
+            let mut row_inputs = Inputs::of(flow);
+            row_inputs.add(edge);
+            foreign_rows |= !row_inputs.foreign.is_empty();
+            inputs.extend(
+                row_inputs
+                    .here
+                    .into_iter()
+                    .map(|input| MapInput::Row(row, input)),
+            );
+        }
+        ColumnInput::Whole(edge) => whole.add(edge),
+    });
+    D::Parameters::lengths(&columns, &mut |_, length| {
+        if let ColumnLength::SameAs(Handle::Live { flow: other, id }) = length {
+            foreign_rows |= !Arc::ptr_eq(other, flow);
+            inputs.push(MapInput::LengthOf(*id));
+        }
+    });
+    if foreign_rows {
+        return Err(invalid(format!(
+            "`{}.map(..)` maps over runs of another flow run: await them there and map over their \
+             values",
+            D::info().function
+        )));
+    }
+    if let Some(dependencies) = configuration.dependencies() {
+        dependencies.edges(&mut |edge| whole.add(edge));
+    }
+    let Inputs { here, foreign, .. } = whole;
+    inputs.extend(here.into_iter().map(MapInput::Whole));
+
+    let store = Arc::new(RowStore::new());
+    if let Some(length) = length {
+        store.allocate(length);
+    }
+    let job = Arc::new(MapExecution::<D> {
+        columns,
+        options: configuration.source(),
+        output: Arc::clone(&store),
+        stops: Stops::default(),
+    });
+    let progress = length
+        .and_then(|length| Progress::of_map(&configuration.options().name, u64::from(length)));
+    let id = flow.update(|shell, now| {
+        let id = shell.engine.reserve_map();
+        shell.maps.insert(id, MapEntry::new(job, progress));
+        shell.engine.submit_map(id, length, inputs, now);
+        id
+    });
+    for input in foreign {
+        input.watch(flow, Waits::Map(id));
+    }
+    Ok(MapCell::live(Arc::clone(flow), id, store, D::output_access))
+}
+
+/// What `after(..)` makes a run in place wait for.
+pub(super) fn dependencies(
+    flow: &Arc<FlowRun>,
+    configuration: &TaskConfiguration,
+) -> (Vec<RunInput>, Vec<ForeignInput>) {
+    let mut inputs = Inputs::of(flow);
+    if let Some(dependencies) = configuration.dependencies() {
+        dependencies.edges(&mut |edge| inputs.add(edge));
+    }
+    (inputs.here, inputs.foreign)
+}
+
+/// The inputs of one run, sorted by where they are.
+struct Inputs<'a> {
+    flow: &'a Arc<FlowRun>,
+    here: Vec<RunInput>,
+    foreign: Vec<ForeignInput>,
+}
+
+impl<'a> Inputs<'a> {
+    fn of(flow: &'a Arc<FlowRun>) -> Self {
+        Self {
+            flow,
+            here: Vec::new(),
+            foreign: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, edge: Edge<'_>) {
+        let allow_failure = edge.allow_failure;
+        let source = match edge.upstream {
+            Upstream::Run(Handle::Live { flow, id }) if Arc::ptr_eq(flow, self.flow) => {
+                Source::Run(*id)
+            }
+            Upstream::Row(Handle::Live { flow, id }, row) if Arc::ptr_eq(flow, self.flow) => {
+                Source::Row(*id, row)
+            }
+            Upstream::Rows(Handle::Live { flow, id }, rows) if Arc::ptr_eq(flow, self.flow) => {
+                Source::Rows(*id, rows)
+            }
+            Upstream::Run(Handle::Live { flow, id }) => {
+                self.foreign(flow, Watched::Run((*id).into()), allow_failure)
+            }
+            Upstream::Row(Handle::Live { flow, id }, row) => self.foreign(
+                flow,
+                Watched::Run(RunReference::row(*id, row)),
+                allow_failure,
+            ),
+            Upstream::Rows(Handle::Live { flow, id }, rows) => {
+                self.foreign(flow, Watched::Rows(*id, rows), allow_failure)
+            }
+            Upstream::Run(Handle::Rejected(error))
+            | Upstream::Row(Handle::Rejected(error), _)
+            | Upstream::Rows(Handle::Rejected(error), _)
+            | Upstream::Rejected(error) => Source::Rejected(end::refused_upstream(error)),
+        };
+        self.here.push(RunInput {
+            source,
+            allow_failure,
+        });
+    }
+
+    fn foreign(&mut self, flow: &Arc<FlowRun>, watched: Watched, allow_failure: bool) -> Source {
+        self.foreign.push(ForeignInput {
+            flow: Arc::clone(flow),
+            watched,
+            allow_failure,
+        });
+        Source::External
+    }
+}
+
+/// A run of another flow run that a run here waits for.
+pub(super) struct ForeignInput {
+    flow: Arc<FlowRun>,
+    watched: Watched,
+    allow_failure: bool,
+}
+
+enum Watched {
+    Run(RunReference),
+    Rows(crate::engine::MapId, Option<std::ops::Range<u32>>),
+}
+
+impl ForeignInput {
+    pub(super) fn watch(self, home: &Arc<FlowRun>, waits: Waits) {
+        let home = Arc::clone(home);
+        crate::runtime::service().spawn(async move {
+            let Self {
+                flow,
+                watched,
+                allow_failure,
+            } = self;
+            let (name, failure) = match watched {
+                Watched::Run(run) => {
+                    let view =
+                        std::future::poll_fn(|context| flow.poll_settled(run, context.waker()))
+                            .await;
+                    (view.name, view.failure)
+                }
+                Watched::Rows(id, rows) => {
+                    std::future::poll_fn(|context| {
+                        flow.poll_map_settled(id, rows.as_ref(), context.waker())
+                    })
+                    .await;
+                    flow.rows_end(id, rows.as_ref())
+                }
+            };
+            let dependent = Dependent {
+                waits,
+                allow_failure,
+            };
+            home.update(|shell, now| {
+                shell
+                    .engine
+                    .external_settled(&dependent, name, failure.as_ref(), now);
+            });
+        });
+    }
+}
