@@ -161,7 +161,7 @@ impl<T: ?Sized> ValueProbe<T> {
     }
 }
 
-/// How to clone: `(&ValueProbe::<T>::new()).cloner()`.
+/// How to clone: `(&&ValueProbe::<T>::new()).cloner()`.
 pub trait Cloner<T> {
     /// `T::clone`, if there is one.
     fn cloner(&self) -> Option<fn(&T) -> T>;
@@ -185,7 +185,7 @@ impl<T> NoCloner<T> for ValueProbe<T> {
     }
 }
 
-/// How to show in a run's name: `(&&ValueProbe::<T>::new()).text(&value)`.
+/// How to show in a run's name: `(&&&ValueProbe::<T>::new()).text(&value)`.
 pub trait DisplayedText<T: ?Sized> {
     /// What `Display` writes, cut at [`LONGEST_TEXT`].
     fn text(&self, value: &T) -> String;
@@ -342,7 +342,7 @@ mod tests {
 
     macro_rules! text {
         ($type:ty, $value:expr) => {
-            (&&ValueProbe::<$type>::new()).text(&$value)
+            (&&&ValueProbe::<$type>::new()).text(&$value)
         };
     }
 
@@ -385,8 +385,8 @@ mod tests {
 
     #[test]
     fn cloners_are_found() {
-        assert!((&ValueProbe::<Shown>::new()).cloner().is_some());
-        assert!((&ValueProbe::<Opaque>::new()).cloner().is_none());
+        assert!((&&ValueProbe::<Shown>::new()).cloner().is_some());
+        assert!((&&ValueProbe::<Opaque>::new()).cloner().is_none());
     }
 
     #[test]

@@ -92,11 +92,11 @@ fn start(handle: &Handle<'_>) -> TokenStream {
         match parameter.mode {
             Mode::Owned => {
                 let ty = &parameter.owned;
-                quote!((#text, (&&#private::probe::ValueProbe::<#ty>::new()).text(&#name)))
+                quote!((#text, (&&&#private::probe::ValueProbe::<#ty>::new()).text(&#name)))
             }
             Mode::Shared => {
                 let ty = parameter.lent();
-                quote!((#text, (&&#private::probe::ValueProbe::<#ty>::new()).text(#name)))
+                quote!((#text, (&&&#private::probe::ValueProbe::<#ty>::new()).text(#name)))
             }
         }
     });

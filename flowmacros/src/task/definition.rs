@@ -145,7 +145,7 @@ fn access(
         #private::Access::new(
             {
                 use #private::probe::*;
-                (&#private::probe::ValueProbe::<#ty>::new()).cloner()
+                (&&#private::probe::ValueProbe::<#ty>::new()).cloner()
             },
             #codec,
         )
@@ -202,7 +202,7 @@ fn argument_text(handle: &Handle<'_>) -> TokenStream {
             .map(|(index, (parameter, value))| {
                 let ty = &parameter.owned;
                 quote! {
-                    #index => (&&#private::probe::ValueProbe::<#ty>::new()).text(#value),
+                    #index => (&&&#private::probe::ValueProbe::<#ty>::new()).text(#value),
                 }
             });
     quote! {
