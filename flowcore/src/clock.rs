@@ -7,39 +7,30 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Nanoseconds since the Unix epoch. Zero stands for "not yet".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(u64);
+pub(crate) struct Timestamp(u64);
 
 impl Timestamp {
     /// "Not yet".
-    pub const NONE: Self = Self(0);
+    pub(crate) const NONE: Self = Self(0);
 
     /// The instant `nanoseconds` after the Unix epoch.
-    #[must_use]
-    pub const fn from_nanoseconds(nanoseconds: u64) -> Self {
+    #[cfg(test)]
+    pub(crate) const fn from_nanoseconds(nanoseconds: u64) -> Self {
         Self(nanoseconds)
     }
 
     /// Nanoseconds since the Unix epoch.
-    #[must_use]
-    pub const fn nanoseconds(self) -> u64 {
+    pub(crate) const fn nanoseconds(self) -> u64 {
         self.0
     }
 
     /// Whether this is a real instant.
-    #[must_use]
-    pub const fn is_some(self) -> bool {
+    pub(crate) const fn is_some(self) -> bool {
         self.0 != 0
     }
 
-    /// The time from `earlier` to this one; zero if it is not earlier.
-    #[must_use]
-    pub const fn since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
-    }
-
     /// The instant as a calendar time.
-    #[must_use]
-    pub fn to_jiff(self) -> jiff::Timestamp {
+    pub(crate) fn to_jiff(self) -> jiff::Timestamp {
         jiff::Timestamp::from_nanosecond(i128::from(self.0)).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
     }
 }

@@ -58,7 +58,7 @@ impl RunContext {
     pub(crate) fn of_run(
         flow: &Arc<FlowRun>,
         info: &'static TaskInfo,
-        name: &Cow<'static, str>,
+        name: Cow<'static, str>,
         run: RunReference,
         control: &Arc<AttemptControl>,
     ) -> Self {
@@ -66,7 +66,7 @@ impl RunContext {
             flow: Arc::clone(flow),
             task: Some(Arc::new(TaskContext {
                 info,
-                name: name.clone(),
+                name,
                 place: Place::Run(run, Arc::clone(control)),
             })),
         }
@@ -75,7 +75,7 @@ impl RunContext {
     pub(crate) fn of_rows(
         flow: &Arc<FlowRun>,
         info: &'static TaskInfo,
-        name: &Cow<'static, str>,
+        name: Cow<'static, str>,
         map: MapId,
         current: &CurrentRow,
     ) -> Self {
@@ -83,7 +83,7 @@ impl RunContext {
             flow: Arc::clone(flow),
             task: Some(Arc::new(TaskContext {
                 info,
-                name: name.clone(),
+                name,
                 place: Place::Rows(map, current.clone()),
             })),
         }

@@ -19,7 +19,13 @@ use std::future::Future;
 /// If the program is built with `panic = "abort"`: a panic in a task must
 /// fail its run and not end the process.
 pub fn init() {
-    assert!(!cfg!(panic = "abort"), "{ABORTS}");
+    #[cfg(panic = "abort")]
+    panic!("{ABORTS}");
+    #[cfg(not(panic = "abort"))]
+    prepare();
+}
+
+fn prepare() {
     crate::console::install();
     crate::runner::install_hook();
 }
@@ -35,6 +41,6 @@ pub fn run_main<F: Future>(aborts: bool, main: F) -> F::Output {
         eprintln!("error: {ABORTS}");
         std::process::exit(2);
     }
-    init();
+    prepare();
     crate::runtime::user().block_on(main)
 }

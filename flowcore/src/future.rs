@@ -177,6 +177,16 @@ impl<T> TaskFuture<T> {
         }
     }
 
+    /// How many attempts of the run have begun.
+    #[must_use]
+    pub fn run_count(&self) -> u32 {
+        self.place
+            .run()
+            .ok()
+            .and_then(|(flow, run)| flow.view(run))
+            .map_or(0, |view| view.attempt)
+    }
+
     /// Asks the run to stop. One that has not started is Cancelled at once;
     /// async code ends at its next await; sync code ends when it looks at
     /// [`run_info`](crate::run_info).

@@ -66,7 +66,7 @@ pub use state::{State, StateName, StateType};
 pub mod bridge {
     pub use crate::runner::{
         ArgumentDescriptor, Home, RunEvent, RunReference, RunnerFuture, RunnerSession, TaskRunner,
-        ValueSource, Work, WorkDescriptor, execute,
+        ValueSource, Work, WorkDescriptor, execute, list_length,
     };
     pub use crate::value::{CodecError, CodecTag, EncodedValue};
 }
@@ -84,7 +84,7 @@ pub mod prelude {
 pub mod __private {
     pub use inventory;
 
-    pub use crate::arguments::{IntoArgument, IntoColumn, IntoDependencies};
+    pub use crate::arguments::{Argument, Column, IntoArgument, IntoColumn, IntoDependencies};
     pub use crate::definition::{
         BodyFuture, FlowAttributes, FlowBody, FlowConfiguration, FlowInfo, FlowOptions, Owned,
         Parameters, Shared, TaskAttributes, TaskBody, TaskConfiguration, TaskDefinition, TaskEntry,
@@ -92,7 +92,8 @@ pub mod __private {
     };
     pub use crate::entry::run_main;
     pub use crate::flow::{
-        BorrowedBody, Call, OwnedValue, call, call_borrowed, call_flow, map, submit,
+        BorrowedBody, Call, FlowOutcome, OwnedValue, ReturnedRuns, call, call_borrowed, call_flow,
+        map, submit,
     };
     pub use crate::future::TaskFuture;
     pub use crate::mapped::Mapped;

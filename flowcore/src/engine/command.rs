@@ -57,6 +57,7 @@ impl Tally {
         } += runs;
     }
 
+    #[cfg(test)]
     pub(crate) fn settled(&self) -> u64 {
         self.completed + self.failed + self.cancelled + self.crashed + self.not_ready
     }

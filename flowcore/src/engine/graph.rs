@@ -76,6 +76,7 @@ impl Engine {
         self.commands.pop_front()
     }
 
+    #[cfg(test)]
     pub(crate) fn tally(&self) -> &Tally {
         &self.tally
     }
@@ -86,6 +87,7 @@ impl Engine {
     }
 
     /// How many entries are held, for tests of memory.
+    #[cfg(test)]
     pub(crate) fn entries(&self) -> usize {
         self.runs.len() + self.maps.len()
     }

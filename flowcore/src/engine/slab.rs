@@ -127,6 +127,7 @@ impl<V> Slab<V> {
             })
     }
 
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.places.len() - self.free.len()
     }

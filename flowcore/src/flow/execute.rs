@@ -12,7 +12,7 @@ use super::call::{Call, Ended};
 use super::{FlowRun, end};
 use crate::context::RunContext;
 use crate::definition::{Failure, FlowBody, FlowConfiguration, FlowInfo, TaskError, render};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, TextChain};
 use crate::runner::{Caught, Home, PanicReport, catch, install_hook};
 use crate::state::{State, StateName, StateOutcome, describe_state};
 
@@ -161,6 +161,7 @@ async fn settle<T: Send + Sync + 'static>(
             (StateName::Failed, ErrorKind::Failed),
             &format!("Flow run encountered an exception: {report}"),
             report.to_string(),
+            report.chain(),
         ),
         BodyEnd::TimedOut(limit) => {
             let message = format!(
@@ -168,7 +169,7 @@ async fn settle<T: Send + Sync + 'static>(
                 limit.as_secs_f64()
             );
             let kind = (StateName::TimedOut, ErrorKind::TimedOut);
-            failed(info, flow, kind, &message, message.clone())
+            failed(info, flow, kind, &message, message.clone(), None)
         }
         BodyEnd::NoRunner(error) => {
             let message = format!("Flow run could not start its task runner: {error}");
@@ -190,8 +191,10 @@ fn failed(
     (name, kind): (StateName, ErrorKind),
     message: &str,
     text: String,
+    chain: Option<Box<TextChain>>,
 ) -> Failure {
     let error = Error::build(kind, text)
+        .chain(chain)
         .task(info.key)
         .run(flow.name())
         .finish();

@@ -528,10 +528,6 @@ impl FlowRun {
         self.shell.lock().view(run)
     }
 
-    pub(crate) fn task_name(&self, run: RunReference) -> Option<String> {
-        self.shell.lock().task_name(run)
-    }
-
     /// The settled run, or a note to wake the caller when it is.
     pub(crate) fn poll_settled(&self, run: RunReference, waker: &Waker) -> Poll<RunView> {
         let mut shell = self.shell.lock();

@@ -63,13 +63,14 @@ pub(crate) fn next(
             ),
         };
     }
-    let failed = |name: StateName, message: String, kind: ErrorKind, text: String| {
+    let failed = |name: StateName, message: String, kind: ErrorKind, text: String, chain| {
         Failure::new(
             name,
             Some(message),
             Error::build(kind, text)
                 .task(info.key)
                 .run(run_name)
+                .chain(chain)
                 .finish(),
         )
     };
@@ -80,12 +81,14 @@ pub(crate) fn next(
             format!("Task run encountered an exception {report}"),
             ErrorKind::Failed,
             report.to_string(),
+            report.chain(),
         ),
         Ending::TimedOut(limit) => failed(
             StateName::TimedOut,
             timeout_message(limit),
             ErrorKind::TimedOut,
             timeout_message(limit),
+            None,
         ),
         Ending::Completed | Ending::Cancelled => unreachable!("returned above"),
     }))

@@ -263,7 +263,11 @@ fn element(list: &[u8], index: u32) -> Result<EncodedValue> {
 type AnyValue = rmpv::Value;
 
 /// How many elements a list has that came as bytes.
-pub(crate) fn list_length(list: &EncodedValue) -> Result<u32> {
+///
+/// # Errors
+///
+/// The value is no list.
+pub fn list_length(list: &EncodedValue) -> Result<u32> {
     let elements: Vec<serde::de::IgnoredAny> = rmp_serde::from_slice(&list.bytes)?;
     Ok(u32::try_from(elements.len())?)
 }
@@ -295,7 +299,9 @@ mod tests {
         values.insert(RunReference::Run(1), Err(Error::msg("gone")));
         values.insert(
             RunReference::Run(2),
-            Ok(Codec::message_pack().encode(&vec!["a", "b"]).unwrap()),
+            Ok(Codec::message_pack()
+                .encode(&vec!["a".to_owned(), "b".to_owned()])
+                .unwrap()),
         );
         Values(values)
     }

@@ -83,7 +83,7 @@ pub(crate) async fn drive_in_place<'a>(
         if !flow.begin(run, &control) {
             break;
         }
-        let context = RunContext::of_run(&flow, info, &options.name, run, &control);
+        let context = RunContext::of_run(&flow, info, options.name.clone(), run, &control);
         let started = std::time::Instant::now();
         let ending = context
             .scope(async {

@@ -8,6 +8,8 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
+use crate::error::TextChain;
+
 /// What a panic said and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PanicReport {
@@ -19,20 +21,30 @@ pub(crate) struct PanicReport {
 impl fmt::Display for PanicReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
-            Some(place) => write!(f, "panic at {place}: {}", self.message)?,
-            None => write!(f, "panic: {}", self.message)?,
+            Some(place) => write!(f, "panic at {place}: {}", self.message),
+            None => write!(f, "panic: {}", self.message),
         }
-        if let Some(backtrace) = &self.backtrace {
-            write!(f, "\n{backtrace}")?;
-        }
-        Ok(())
     }
 }
+
+impl PanicReport {
+    /// What `RUST_BACKTRACE` asks for: it goes below the error's message.
+    pub(crate) fn chain(&self) -> Option<Box<TextChain>> {
+        let message = format!("backtrace:\n{}", self.backtrace.as_deref()?);
+        Some(Box::new(TextChain {
+            message,
+            source: None,
+        }))
+    }
+}
+
+/// Place and backtrace of a panic.
+type Noted = (String, Option<String>);
 
 thread_local! {
     /// Set while user code runs: the hook notes place and backtrace here
     /// instead of printing them, since the failed run tells them.
-    static CAUGHT: RefCell<Option<Option<(String, Option<String>)>>> = const { RefCell::new(None) };
+    static CAUGHT: RefCell<Option<Option<Noted>>> = const { RefCell::new(None) };
 }
 
 /// Makes panics of user code quiet; other panics print as before.
@@ -71,7 +83,7 @@ pub(crate) fn catch<R>(code: impl FnOnce() -> R) -> Result<R, PanicReport> {
     result.map_err(|payload| report(&*payload, caught.flatten()))
 }
 
-fn report(payload: &(dyn Any + Send), caught: Option<(String, Option<String>)>) -> PanicReport {
+fn report(payload: &(dyn Any + Send), caught: Option<Noted>) -> PanicReport {
     let message = payload
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())
