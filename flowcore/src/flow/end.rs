@@ -139,6 +139,12 @@ pub(super) fn refused_upstream(error: &Error) -> Failure {
     Failure::new(StateName::Failed, Some(error.to_string()), error.clone())
 }
 
+/// Writes a line about a call that was refused: nobody may ever read its
+/// handle.
+pub(super) fn say_refused(error: &Error) {
+    tracing::error!(target: "flowcore::runs", "{error}");
+}
+
 /// Writes a line under the flow run's own name.
 pub(super) fn say(flow: &FlowRun, text: &str) {
     tracing::info!(target: "flowcore::runs", who = format!("Flow run '{}'", flow.name()), "{text}");

@@ -24,7 +24,8 @@ use crate::engine::{Command, End, Engine, Map, MapId, Run, RunId, RunView, Side,
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::runner::{
-    AttemptControl, EmbeddedSession, Execution, MapJob, RunReference, RunnerSession, Work, WorkKind,
+    AttemptControl, EmbeddedSession, Execution, MapJob, RunReference, RunnerSession, Work,
+    WorkKind, note_waiting,
 };
 use crate::runtime::now;
 use crate::state::{State, StateName, StateOutcome};
@@ -428,6 +429,7 @@ impl FlowRun {
                 return Poll::Ready(());
             }
             shell.note_waker(id.into(), context.waker());
+            note_waiting();
             Poll::Pending
         })
         .await;
@@ -546,6 +548,7 @@ impl FlowRun {
             }
             _ => {
                 shell.note_waker(run, waker);
+                note_waiting();
                 Poll::Pending
             }
         }
@@ -571,6 +574,7 @@ impl FlowRun {
             return Poll::Ready(());
         }
         note(&mut shell.map_wakers, id, waker);
+        note_waiting();
         Poll::Pending
     }
 
@@ -589,6 +593,7 @@ impl FlowRun {
             None => Poll::Ready(Err(Error::invalid("the map is gone"))),
             Some(_) => {
                 note(&mut shell.map_wakers, id, waker);
+                note_waiting();
                 Poll::Pending
             }
         }

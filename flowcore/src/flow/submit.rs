@@ -28,7 +28,10 @@ pub fn submit<D: TaskDefinition>(
         submit_in::<D>(&flow, configuration, arguments, false)
     }) {
         Ok(cell) => TaskFuture::new(Place::Run(cell)),
-        Err(error) => TaskFuture::rejected(error),
+        Err(error) => {
+            end::say_refused(&error);
+            TaskFuture::rejected(error)
+        }
     }
 }
 
@@ -43,7 +46,10 @@ pub fn map<D: TaskDefinition>(
         map_in::<D>(&flow, configuration, columns)
     }) {
         Ok(cell) => Mapped::new(cell),
-        Err(error) => Mapped::rejected(error),
+        Err(error) => {
+            end::say_refused(&error);
+            Mapped::rejected(error)
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use super::drive::run_attempt;
 use super::execution::{AttemptBody, Execution, MapJob};
 use super::rows::{Claim, ClaimedRows};
 use super::seam::{RunnerFuture, RunnerSession, Work, WorkKind};
+use super::waiting::{Lending, Slot};
 use crate::context::{CurrentRow, RunContext};
 use crate::definition::{TaskInfo, TaskOptions};
 use crate::engine::MapId;
@@ -132,6 +133,8 @@ struct Queues {
     /// Threads that wait inside a task, or were left behind.
     lent: usize,
     lanes: usize,
+    /// Lanes whose run waits for another run.
+    lent_lanes: usize,
     is_closed: bool,
 }
 
@@ -339,13 +342,7 @@ impl EmbeddedSession {
         let context = attempt.context(&control);
         let limit = options.timeout;
         if attempt.job.info().is_async {
-            // One by one: this thread polls it to its end.
-            let ending = crate::runtime::user().block_on(context.scope(async {
-                match catch(|| attempt.job.attempt(&control)) {
-                    Ok(body) => run_attempt(body, &control, limit).await,
-                    Err(report) => Ending::Panicked(report),
-                }
-            }));
+            let ending = self.poll_to_its_end(&attempt, &control, context);
             return self.finish_attempt(attempt, &control, ending);
         }
         if let Some(limit) = limit {
@@ -367,6 +364,23 @@ impl EmbeddedSession {
         } else {
             self.returned_late(attempt, &control);
         }
+    }
+
+    /// One by one: this thread polls an async attempt.
+    fn poll_to_its_end(
+        self: &Arc<Self>,
+        attempt: &Attempt,
+        control: &AttemptControl,
+        context: RunContext,
+    ) -> Ending {
+        let run = std::pin::pin!(context.scope(async {
+            match catch(|| attempt.job.attempt(control)) {
+                Ok(body) => run_attempt(body, control, attempt.job.options().timeout).await,
+                Err(report) => Ending::Panicked(report),
+            }
+        }));
+        let _runtime = crate::runtime::user().enter();
+        pollster::block_on(Lending::new(run, ThreadSlot(self)))
     }
 
     /// Settles the run, or queues its next attempt.
@@ -463,7 +477,7 @@ impl EmbeddedSession {
     // ----- lanes ----------------------------------------------------------
 
     fn add_lane(self: &Arc<Self>, queues: &mut Queues) {
-        if queues.asynchronous.is_empty() || queues.lanes >= self.slots.lanes {
+        if queues.asynchronous.is_empty() || queues.lanes >= self.slots.lanes + queues.lent_lanes {
             return;
         }
         queues.lanes += 1;
@@ -475,7 +489,8 @@ impl EmbeddedSession {
             let Some(attempt) = self.next_async() else {
                 return;
             };
-            let mut run = std::pin::pin!(self.run_async(attempt));
+            let run = std::pin::pin!(self.run_async(attempt));
+            let mut run = std::pin::pin!(Lending::new(run, LaneSlot(&self)));
             let mut is_first = true;
             std::future::poll_fn(|context| {
                 let poll = run.as_mut().poll(context);
@@ -541,6 +556,34 @@ impl Attempt {
             self.run,
             control,
         )
+    }
+}
+
+/// The slot of an async run that a thread polls.
+struct ThreadSlot<'a>(&'a Arc<EmbeddedSession>);
+
+impl Slot for ThreadSlot<'_> {
+    fn lend(&self) {
+        self.0.lend();
+    }
+
+    fn take_back(&self) {
+        self.0.take_back();
+    }
+}
+
+/// The slot of a lane's run.
+struct LaneSlot<'a>(&'a Arc<EmbeddedSession>);
+
+impl Slot for LaneSlot<'_> {
+    fn lend(&self) {
+        let mut queues = self.0.queues.lock();
+        queues.lent_lanes += 1;
+        self.0.add_lane(&mut queues);
+    }
+
+    fn take_back(&self) {
+        self.0.queues.lock().lent_lanes -= 1;
     }
 }
 

@@ -12,6 +12,7 @@ mod rows;
 mod seam;
 mod sequential;
 mod thread_pool;
+mod waiting;
 mod worker;
 
 pub(crate) use attempt::Ending;
@@ -30,4 +31,5 @@ pub(crate) use seam::WorkKind;
 pub use seam::{Home, RunEvent, RunnerFuture, RunnerSession, TaskRunner, Work};
 pub use sequential::SequentialTaskRunner;
 pub use thread_pool::ThreadPoolTaskRunner;
+pub(crate) use waiting::note as note_waiting;
 pub use worker::execute;
