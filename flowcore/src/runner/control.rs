@@ -20,6 +20,7 @@ pub(crate) struct AttemptControl {
     phase: AtomicU8,
     is_cancelled: AtomicBool,
     cancelled: Notify,
+    ended: Notify,
     /// The run's name, if a template made one.
     name: OnceLock<String>,
 }
@@ -33,6 +34,7 @@ impl AttemptControl {
             phase: AtomicU8::new(OPEN),
             is_cancelled: AtomicBool::new(false),
             cancelled: Notify::new(),
+            ended: Notify::new(),
             name: OnceLock::new(),
         }
     }
@@ -47,9 +49,15 @@ impl AttemptControl {
     }
 
     fn end(&self, phase: u8) -> bool {
-        self.phase
+        let ends = self
+            .phase
             .compare_exchange(OPEN, phase, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+            .is_ok();
+        if ends {
+            // Kept for a waiter that comes later.
+            self.ended.notify_one();
+        }
+        ends
     }
 
     /// The code returned; `false` if the attempt was abandoned before.
@@ -64,6 +72,11 @@ impl AttemptControl {
             self.cancel();
         }
         abandoned
+    }
+
+    /// Ends when the attempt has; for one waiter.
+    pub(crate) async fn ended(&self) {
+        self.ended.notified().await;
     }
 
     pub(crate) fn is_abandoned(&self) -> bool {

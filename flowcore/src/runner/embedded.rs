@@ -437,7 +437,11 @@ impl EmbeddedSession {
         let session = Arc::downgrade(self);
         let control = Arc::clone(control);
         let attempt = attempt.clone();
-        crate::runtime::later(limit, move || {
+        crate::runtime::service().spawn(async move {
+            // When the code returns in time nothing of it is kept any longer.
+            if crate::runtime::timeout(limit, control.ended()).await.is_some() {
+                return;
+            }
             let Some(session) = session.upgrade() else {
                 return;
             };
