@@ -5,6 +5,7 @@
 //! *rejected*: the call was wrong, no run exists, and everyone who asks gets
 //! the error.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
@@ -13,7 +14,7 @@ use parking_lot::Mutex;
 use crate::engine::{MapId, RunId};
 use crate::error::{Error, Result};
 use crate::flow::FlowRun;
-use crate::runner::{RunReference, RunnerFuture};
+use crate::runner::{ArgumentDescriptor, RunReference, RunnerFuture};
 use crate::value::{Access, ValueCell};
 
 /// Where a run or a map lives.
@@ -22,12 +23,23 @@ pub(crate) enum Handle<Id> {
     Rejected(Error),
 }
 
+impl<Id: Copy> Handle<Id> {
+    fn id(&self) -> Result<Id> {
+        match self {
+            Self::Live { id, .. } => Ok(*id),
+            Self::Rejected(error) => Err(error.clone()),
+        }
+    }
+}
+
 /// A single run and its value.
 pub(crate) struct RunCell<T> {
     handle: Handle<RunId>,
     /// Shared with the execution that fills it.
     value: Arc<ValueCell<T>>,
     access: fn() -> Access<T>,
+    /// The run stays in this process, and its value with it.
+    is_local: bool,
 }
 
 impl<T> RunCell<T> {
@@ -36,11 +48,13 @@ impl<T> RunCell<T> {
         id: RunId,
         value: Arc<ValueCell<T>>,
         access: fn() -> Access<T>,
+        is_local: bool,
     ) -> Self {
         Self {
             handle: Handle::Live { flow, id },
             value,
             access,
+            is_local,
         }
     }
 
@@ -49,6 +63,7 @@ impl<T> RunCell<T> {
             handle: Handle::Rejected(error),
             value: Arc::default(),
             access: || Access::new(None, None),
+            is_local: true,
         }
     }
 
@@ -58,6 +73,20 @@ impl<T> RunCell<T> {
 
     pub(crate) fn value(&self) -> &ValueCell<T> {
         &self.value
+    }
+
+    pub(crate) fn is_local(&self) -> bool {
+        self.is_local
+    }
+
+    /// The value for another process: where it lies, or itself if it stays
+    /// here. `access` is the reader's.
+    pub(crate) fn describe(&self, access: &Access<T>) -> Result<ArgumentDescriptor> {
+        let id = self.handle.id()?;
+        if self.is_local {
+            return ArgumentDescriptor::inline(&self.value, &[*access, self.access()]);
+        }
+        Ok(ArgumentDescriptor::Result(id.into()))
     }
 
     pub(crate) fn access(&self) -> Access<T> {
@@ -169,6 +198,8 @@ pub(crate) struct MapCell<T> {
     handle: Handle<MapId>,
     store: Arc<RowStore<T>>,
     access: fn() -> Access<T>,
+    /// The rows stay in this process, and their values with them.
+    is_local: bool,
 }
 
 impl<T> MapCell<T> {
@@ -177,11 +208,13 @@ impl<T> MapCell<T> {
         id: MapId,
         store: Arc<RowStore<T>>,
         access: fn() -> Access<T>,
+        is_local: bool,
     ) -> Self {
         Self {
             handle: Handle::Live { flow, id },
             store,
             access,
+            is_local,
         }
     }
 
@@ -190,11 +223,37 @@ impl<T> MapCell<T> {
             handle: Handle::Rejected(error),
             store: Arc::new(RowStore::new()),
             access: || Access::new(None, None),
+            is_local: true,
         }
     }
 
     pub(crate) fn handle(&self) -> &Handle<MapId> {
         &self.handle
+    }
+
+    pub(crate) fn is_local(&self) -> bool {
+        self.is_local
+    }
+
+    /// A row's value for another process, as [`RunCell::describe`].
+    pub(crate) fn describe_row(&self, row: u32, access: &Access<T>) -> Result<ArgumentDescriptor> {
+        let id = self.handle.id()?;
+        if self.is_local {
+            return ArgumentDescriptor::inline(self.row(row)?, &[*access, self.access()]);
+        }
+        Ok(ArgumentDescriptor::Result(RunReference::row(id, row)))
+    }
+
+    /// Rows' values for another process, as a list.
+    pub(crate) fn describe_rows(&self, rows: Range<u32>) -> Result<ArgumentDescriptor> {
+        let id = self.handle.id()?;
+        if self.is_local {
+            return rows
+                .map(|row| self.describe_row(row, &self.access()))
+                .collect::<Result<_>>()
+                .map(ArgumentDescriptor::List);
+        }
+        Ok(ArgumentDescriptor::Rows(id.to_bits(), rows))
     }
 
     pub(crate) fn row(&self, row: u32) -> Result<&ValueCell<T>> {

@@ -7,7 +7,7 @@ use super::{Argument, Assemble, Edge, IntoArgument, Source, Upstream};
 use crate::error::{Error, Result};
 use crate::future::{Place, TaskFuture};
 use crate::mapped::Mapped;
-use crate::runner::{ArgumentDescriptor, RunnerFuture};
+use crate::runner::{ArgumentDescriptor, RunnerFuture, outcome};
 
 /// An upstream run that may fail; made by [`allow_failure`].
 #[derive(Clone, Debug)]
@@ -69,11 +69,17 @@ impl<T: Send + Sync + 'static> Assemble<Result<T, Error>> for Outcome<T> {
     }
 
     fn describe(&self) -> Result<ArgumentDescriptor> {
+        if let (true, Some(error)) = (self.0.is_local(), self.0.settled_error()) {
+            return Ok(ArgumentDescriptor::Inline(outcome(Err(error))?));
+        }
         let upstream = match &self.0 {
-            Place::Run(cell) => ArgumentDescriptor::run(cell.handle()),
-            Place::Row(cell, row) => ArgumentDescriptor::row(cell.handle(), *row),
+            Place::Run(cell) => cell.describe(&cell.access()),
+            Place::Row(cell, row) => cell.describe_row(*row, &cell.access()),
         }?;
-        Ok(ArgumentDescriptor::Outcome(Box::new(upstream)))
+        Ok(match upstream {
+            ArgumentDescriptor::Inline(value) => ArgumentDescriptor::Inline(outcome(Ok(value))?),
+            elsewhere => ArgumentDescriptor::Outcome(Box::new(elsewhere)),
+        })
     }
 
     fn fetch(&self, fetches: &mut Vec<RunnerFuture<Result<()>>>) {

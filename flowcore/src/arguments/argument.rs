@@ -113,25 +113,13 @@ impl<T: Send + Sync + 'static> Argument<T> {
     /// comes from.
     pub(crate) fn describe(&self, access: &Access<T>) -> Result<ArgumentDescriptor> {
         match &self.0 {
-            Source::Value(cell) => {
-                let codec = access.codec().ok_or_else(not_portable::<T>)?;
-                let encoded = cell.with(|value| codec.encode(value))??;
-                Ok(ArgumentDescriptor::Inline(encoded))
-            }
-            Source::Run(cell) => ArgumentDescriptor::run(cell.handle()),
-            Source::Row(cell, row) => ArgumentDescriptor::row(cell.handle(), *row),
+            Source::Value(cell) => ArgumentDescriptor::inline(cell, &[*access]),
+            Source::Run(cell) => cell.describe(access),
+            Source::Row(cell, row) => cell.describe_row(*row, access),
             Source::Assembled(parts) => parts.describe(),
             Source::Rejected(error) => Err(error.clone()),
         }
     }
-}
-
-fn not_portable<T>() -> Error {
-    Error::invalid(format!(
-        "a value of type `{}` cannot travel to another process: mark the task that takes it \
-         `#[task(local)]`",
-        std::any::type_name::<T>()
-    ))
 }
 
 /// What a parameter of type `T` takes: a `T`, an `Arc<T>`, a future or a

@@ -77,7 +77,7 @@ impl<T: Send + Sync + 'static> Assemble<Vec<T>> for Mapped<T> {
     }
 
     fn describe(&self) -> Result<ArgumentDescriptor> {
-        ArgumentDescriptor::rows(self.cell().handle(), self.settled_rows())
+        self.cell().describe_rows(self.settled_rows())
     }
 
     fn fetch(&self, fetches: &mut Vec<RunnerFuture<Result<()>>>) {

@@ -260,22 +260,12 @@ impl<T: Send + Sync + 'static> Column<T> {
     }
 
     pub(crate) fn describe(&self, row: u32, access: &Access<T>) -> Result<ArgumentDescriptor> {
-        let inline = |cell: &ValueCell<T>| {
-            let codec = access.codec().ok_or_else(|| {
-                Error::invalid(format!(
-                    "a value of type `{}` cannot travel to another process: mark the task that \
-                     takes it `#[task(local)]`",
-                    std::any::type_name::<T>()
-                ))
-            })?;
-            let encoded = cell.with(|value| codec.encode(value))??;
-            Ok(ArgumentDescriptor::Inline(encoded))
-        };
+        let inline = |cell: &ValueCell<T>| ArgumentDescriptor::inline(cell, &[*access]);
         match &self.0 {
             ColumnSource::Values(values) => inline(cell(values, row)?),
             ColumnSource::Arguments(arguments) => cell(arguments, row)?.describe(access),
             ColumnSource::Rows(mapped) => {
-                ArgumentDescriptor::row(mapped.cell().handle(), mapped.first_row() + row)
+                mapped.cell().describe_row(mapped.first_row() + row, access)
             }
             ColumnSource::Outcomes(rows) => rows.describe(row),
             ColumnSource::Repeat(argument) => argument.describe(access),

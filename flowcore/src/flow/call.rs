@@ -318,6 +318,7 @@ async fn run_in_place<'a, D: TaskDefinition>(
         id,
         output,
         D::output_access,
+        true,
     ));
     let place = InPlace {
         flow: Arc::clone(&flow),

@@ -115,6 +115,7 @@ pub(super) fn submit_in<D: TaskDefinition>(
     if let Some(dependencies) = configuration.dependencies() {
         dependencies.edges(&mut |edge| inputs.add(edge));
     }
+    let is_local = is_direct || D::info().is_local;
     let output = Arc::new(ValueCell::default());
     let job = Arc::new(SingleExecution::<D> {
         arguments,
@@ -137,6 +138,7 @@ pub(super) fn submit_in<D: TaskDefinition>(
         id,
         output,
         D::output_access,
+        is_local,
     )))
 }
 
@@ -221,7 +223,13 @@ fn map_in<D: TaskDefinition>(
     for input in foreign {
         input.watch(flow, Waits::Map(id));
     }
-    Ok(MapCell::live(Arc::clone(flow), id, store, D::output_access))
+    Ok(MapCell::live(
+        Arc::clone(flow),
+        id,
+        store,
+        D::output_access,
+        D::info().is_local,
+    ))
 }
 
 /// What `after(..)` makes a run in place wait for.

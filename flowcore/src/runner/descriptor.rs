@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::arguments::Argument;
 use crate::engine::{MapId, RunId};
 use crate::error::{Error, Result};
-use crate::handle::Handle;
-use crate::value::{Codec, CodecTag, EncodedValue};
+use crate::value::{Access, Codec, CodecTag, EncodedValue, ValueCell};
 
 /// Names a run between processes, within one flow run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -54,24 +53,17 @@ pub enum ArgumentDescriptor {
     Element(Box<ArgumentDescriptor>, u32),
 }
 
-fn live<Id: Copy>(handle: &Handle<Id>) -> Result<Id> {
-    match handle {
-        Handle::Live { id, .. } => Ok(*id),
-        Handle::Rejected(error) => Err(error.clone()),
-    }
-}
-
 impl ArgumentDescriptor {
-    pub(crate) fn run(handle: &Handle<RunId>) -> Result<Self> {
-        Ok(Self::Result(live(handle)?.into()))
-    }
-
-    pub(crate) fn row(handle: &Handle<MapId>, row: u32) -> Result<Self> {
-        Ok(Self::Result(RunReference::row(live(handle)?, row)))
-    }
-
-    pub(crate) fn rows(handle: &Handle<MapId>, rows: Range<u32>) -> Result<Self> {
-        Ok(Self::Rows(live(handle)?.to_bits(), rows))
+    /// The value itself, coded by the first of these that can.
+    pub(crate) fn inline<T>(value: &ValueCell<T>, access: &[Access<T>]) -> Result<Self> {
+        let codec = access.iter().find_map(Access::codec).ok_or_else(|| {
+            Error::invalid(format!(
+                "a value of type `{}` cannot travel to another process: mark the task that takes \
+                 it `#[task(local)]`",
+                std::any::type_name::<T>()
+            ))
+        })?;
+        Ok(Self::Inline(value.with(|value| codec.encode(value))??))
     }
 
     /// Every run whose result this argument needs.
@@ -200,18 +192,7 @@ fn encoded(descriptor: &ArgumentDescriptor, values: &dyn ValueSource) -> Result<
             let ArgumentDescriptor::Result(run) = &**inner else {
                 return Err(Error::invalid("only a run's outcome can be asked for"));
             };
-            // The form that serde gives a `Result`: a map of one entry.
-            let (variant, bytes) = match values.outcome(*run)? {
-                Ok(value) => ("Ok", value.bytes),
-                Err(error) => ("Err", rmp_serde::to_vec_named(&error)?),
-            };
-            let mut out = vec![0x81];
-            out.extend(rmp_serde::to_vec(variant)?);
-            out.extend(bytes);
-            Ok(EncodedValue {
-                codec: CodecTag::MessagePack,
-                bytes: out,
-            })
+            outcome(values.outcome(*run)?)
         }
         ArgumentDescriptor::Element(list, index) => {
             let list = encoded(list, values)?;

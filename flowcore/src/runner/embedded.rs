@@ -439,7 +439,10 @@ impl EmbeddedSession {
         let attempt = attempt.clone();
         crate::runtime::service().spawn(async move {
             // When the code returns in time nothing of it is kept any longer.
-            if crate::runtime::timeout(limit, control.ended()).await.is_some() {
+            if crate::runtime::timeout(limit, control.ended())
+                .await
+                .is_some()
+            {
                 return;
             }
             let Some(session) = session.upgrade() else {

@@ -17,8 +17,8 @@ mod worker;
 
 pub(crate) use attempt::Ending;
 pub(crate) use control::AttemptControl;
-pub(crate) use descriptor::decode_argument;
 pub use descriptor::{ArgumentDescriptor, RunReference, ValueSource, WorkDescriptor, list_length};
+pub(crate) use descriptor::{decode_argument, outcome};
 pub(crate) use drive::{InPlace, drive_in_place};
 pub(crate) use embedded::EmbeddedSession;
 pub(crate) use embedded::lend_while;
