@@ -201,6 +201,22 @@ fn encoded(descriptor: &ArgumentDescriptor, values: &dyn ValueSource) -> Result<
     }
 }
 
+/// A value or an error in the form that serde gives a `Result`: a map of one
+/// entry.
+pub(crate) fn outcome(outcome: Result<EncodedValue>) -> Result<EncodedValue> {
+    let (variant, bytes) = match outcome {
+        Ok(value) => ("Ok", value.bytes),
+        Err(error) => ("Err", rmp_serde::to_vec_named(&error)?),
+    };
+    let mut out = vec![0x81];
+    out.extend(rmp_serde::to_vec(variant)?);
+    out.extend(bytes);
+    Ok(EncodedValue {
+        codec: CodecTag::MessagePack,
+        bytes: out,
+    })
+}
+
 fn array(parts: impl Iterator<Item = Result<EncodedValue>>, length: usize) -> Result<EncodedValue> {
     let length = u32::try_from(length)
         .map_err(|_| Error::invalid("a list of more than 2^32 values cannot travel"))?;
