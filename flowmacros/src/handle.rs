@@ -146,6 +146,10 @@ impl<'a> Handle<'a> {
         let visibility = &self.function.visibility;
         let (name, type_name) = (&self.function.signature.ident, &self.type_name);
         let callable = self.callable();
+        // Where messages say that the task is defined.
+        let at = self.function.signature.fn_token.span;
+        let struct_keyword = located(quote!(struct), at);
+        let static_keyword = located(quote!(static), at);
         let configuration_type = format_ident!("{}Configuration", self.kind);
         let about = format!(
             "The type of the {} [`{}`](static@{}).",
@@ -158,7 +162,7 @@ impl<'a> Handle<'a> {
             #[doc = #about]
             #[doc = ""]
             #documentation
-            #visibility struct #type_name {
+            #visibility #struct_keyword #type_name {
                 __configuration: #private::#configuration_type,
                 __call: ::std::sync::OnceLock<::std::boxed::Box<#callable>>,
             }
@@ -167,7 +171,7 @@ impl<'a> Handle<'a> {
             #documentation
             #deprecated
             #[allow(non_upper_case_globals)]
-            #visibility static #name: #type_name = #type_name {
+            #visibility #static_keyword #name: #type_name = #type_name {
                 __configuration: #configuration,
                 __call: ::std::sync::OnceLock::new(),
             };
@@ -340,6 +344,16 @@ impl<'a> Handle<'a> {
             file: ::core::file!(),
             line: #line,
             parameters: &[#(#parameters),*],
+        }
+    }
+
+    /// The traits that ask for the text of a value. Without names of their own,
+    /// so that types in the function's signature keep their meaning.
+    pub(crate) fn text_imports(&self) -> TokenStream {
+        let private = self.private();
+        quote! {
+            #[allow(unused_imports)]
+            use #private::probe::{DebuggedText as _, DisplayedText as _, NoText as _};
         }
     }
 

@@ -17,8 +17,6 @@ pub(crate) struct Common {
     pub(crate) description: Option<LitStr>,
     pub(crate) tags: Vec<LitStr>,
     pub(crate) timeout: Option<TokenStream>,
-    pub(crate) retries: Option<TokenStream>,
-    pub(crate) retry_delay: Option<TokenStream>,
     /// `task_run_name` or `flow_run_name`.
     pub(crate) run_name: Option<LitStr>,
 }
@@ -33,8 +31,6 @@ impl Common {
             }
             "tags" => self.tags = value::texts(given, problems),
             "timeout" => self.timeout = value::positive_duration(given, problems),
-            "retries" => self.retries = value::count(given, problems),
-            "retry_delay" => self.retry_delay = value::duration(given, problems),
             "task_run_name" => {
                 self.run_name = value::nonempty_text(given, "\"load-{path}\"", problems);
             }

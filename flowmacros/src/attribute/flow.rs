@@ -7,14 +7,12 @@ use super::common::Common;
 use super::options;
 use crate::problems::Problems;
 
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 7] = [
     "name",
     "description",
     "tags",
     "flow_run_name",
     "task_runner",
-    "retries",
-    "retry_delay",
     "timeout",
     "crate",
 ];
@@ -70,17 +68,18 @@ mod tests {
     fn options_of_tasks_are_sent_there() {
         let mut problems = Problems::default();
         FlowAttribute::parse(
-            quote!(local, task_run_name = "x", task_runner),
+            quote!(local, task_run_name = "x", retries = 3, task_runner),
             &mut problems,
         );
         let messages = problems.messages();
         for (message, part) in messages.iter().zip([
             "it belongs to a task",
             "for a flow write `flow_run_name`",
+            "flow retries are not there yet: put `retries` on the tasks",
             "needs a value",
         ]) {
             assert!(message.contains(part), "{part}: {message}");
         }
-        assert_eq!(messages.len(), 3);
+        assert_eq!(messages.len(), 4);
     }
 }

@@ -136,6 +136,8 @@ fn elsewhere(name: &str, word: &str) -> Option<&'static str> {
         ("flow_run_name", "task") => "it belongs to a flow; for a task write `task_run_name`",
         ("task_run_name", "flow") => "it belongs to a task; for a flow write `flow_run_name`",
         ("task_runner", "task") => "it belongs to the flow that submits the task",
+        ("retries", "flow") => "flow retries are not there yet: put `retries` on the tasks",
+        ("retry_delay", "flow") => "flow retries are not there yet: put `retry_delay` on the tasks",
         ("local", "flow") => "it belongs to a task; a flow always runs where it is called",
         ("wait_for", "task") => "order without data is `task.after(&a).submit(..)`",
         ("fn", _) => "the plain function is `func`",
@@ -151,7 +153,7 @@ fn skip_to_comma(input: ParseStream<'_>) {
 
 /// Reads only the options that `#[main]` has.
 pub(crate) fn entry_point(arguments: TokenStream, problems: &mut Problems) -> CratePath {
-    let given = options(arguments, "main", &["crate"], problems);
+    let given = options(arguments, "flowcore::main", &["crate"], problems);
     given
         .iter()
         .find_map(|option| value::crate_path(option, problems))

@@ -23,6 +23,8 @@ const KNOWN: [&str; 9] = [
 pub(crate) struct TaskAttribute {
     pub(crate) common: Common,
     pub(crate) local: bool,
+    pub(crate) retries: Option<TokenStream>,
+    pub(crate) retry_delay: Option<TokenStream>,
 }
 
 impl TaskAttribute {
@@ -32,6 +34,8 @@ impl TaskAttribute {
         for given in options(arguments, "task", &KNOWN, problems) {
             match given.name().as_str() {
                 "local" => attribute.local = value::flag(&given, problems),
+                "retries" => attribute.retries = value::count(&given, problems),
+                "retry_delay" => attribute.retry_delay = value::duration(&given, problems),
                 _ => attribute.common.read(&given, problems),
             }
         }
@@ -62,18 +66,23 @@ mod tests {
         );
         assert_eq!(problems.messages(), [""; 0]);
         assert!(attribute.local);
+        assert_eq!(
+            attribute
+                .retries
+                .map(|retries| retries.to_string())
+                .as_deref(),
+            Some("3u32")
+        );
+        assert!(attribute.retry_delay.is_some());
         let common = attribute.common;
         assert_eq!(
             common.name.map(|name| name.value()).as_deref(),
             Some("load")
         );
         assert_eq!(common.tags.len(), 2);
-        assert_eq!(
-            common.retries.map(|retries| retries.to_string()).as_deref(),
-            Some("3u32")
+        assert!(
+            common.timeout.is_some() && common.run_name.is_some() && common.description.is_some()
         );
-        assert!(common.retry_delay.is_some() && common.timeout.is_some());
-        assert!(common.run_name.is_some() && common.description.is_some());
     }
 
     #[test]
@@ -84,7 +93,7 @@ mod tests {
             &mut problems,
         );
         assert_eq!(problems.messages().len(), 2);
-        assert!(attribute.common.retries.is_none() && attribute.common.timeout.is_none());
+        assert!(attribute.retries.is_none() && attribute.common.timeout.is_none());
         assert!(attribute.common.name.is_some());
     }
 }

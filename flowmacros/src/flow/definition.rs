@@ -54,8 +54,6 @@ fn info(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
     };
     let is_async = handle.function.signature.asyncness.is_some();
     let tags = &common.tags;
-    let retries = common.retries.iter();
-    let retry_delay = common.retry_delay.iter();
     let timeout = common.timeout.iter();
     let run_name = common.run_name.iter();
     let task_runner = attribute.task_runner.iter();
@@ -67,8 +65,6 @@ fn info(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
             options: #private::FlowOptions::from_attributes(#private::FlowAttributes {
                 description: #description,
                 tags: &[#(#tags),*],
-                #(retries: #retries,)*
-                #(retry_delay: #retry_delay,)*
                 #(timeout: ::core::option::Option::Some(#timeout),)*
                 #(flow_run_name: ::core::option::Option::Some(#run_name),)*
                 #(task_runner: ::core::option::Option::Some(
@@ -87,6 +83,7 @@ fn start(handle: &Handle<'_>) -> TokenStream {
     let lifetime = handle.call_lifetime();
     let parameters = handle.typed_parameters();
     let value = &handle.output.value;
+    let imports = handle.text_imports();
     let texts = handle.parameters.iter().map(|parameter| {
         let (name, text) = (&parameter.name, parameter.text());
         match parameter.mode {
@@ -122,8 +119,9 @@ fn start(handle: &Handle<'_>) -> TokenStream {
             __configuration: &#private::FlowConfiguration,
             #(#parameters),*
         ) -> #private::Call<#lifetime, #value> {
+            #imports
             #[allow(unused_imports)]
-            use #private::probe::*;
+            use #private::probe::{PlainOutcome as _, RunsOutcome as _};
             let __parameters = ::std::vec![#(#texts),*];
             #private::call_flow(
                 Self::__INFO,

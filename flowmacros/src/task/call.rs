@@ -5,7 +5,7 @@
 //! the attempt that may take them.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::Index;
 
 use crate::function::Mode;
@@ -58,6 +58,17 @@ fn borrowed(handle: &Handle<'_>) -> TokenStream {
             };
         });
     }
+    let imports = handle.text_imports();
+    let texts = handle.parameters.iter().enumerate();
+    let texts = texts.map(|(index, parameter)| {
+        let name = &parameter.name;
+        // A loan is a reference already.
+        let (ty, value) = match parameter.mode {
+            Mode::Owned => (parameter.owned.clone(), quote!(&#name)),
+            Mode::Shared => (parameter.lent().to_token_stream(), quote!(#name)),
+        };
+        quote!(#index => (&&&#private::probe::ValueProbe::<#ty>::new()).text(#value),)
+    });
     let plain = &handle.plain;
     let names = handle.names();
     let call = quote!(#plain(#(#names),*));
@@ -76,6 +87,13 @@ fn borrowed(handle: &Handle<'_>) -> TokenStream {
         let __access = <Self as #private::TaskDefinition>::access();
         #private::call_borrowed::<Self>(__configuration, move |__attempt| {
             #obtained
+            __attempt.name(|__index| {
+                #imports
+                match __index {
+                    #(#texts)*
+                    _ => ::std::string::String::new(),
+                }
+            });
             #body
         })
     }

@@ -88,8 +88,8 @@ fn info(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
         None => description(&handle.function.attributes),
     };
     let tags = &common.tags;
-    let retries = common.retries.iter();
-    let retry_delay = common.retry_delay.iter();
+    let retries = attribute.retries.iter();
+    let retry_delay = attribute.retry_delay.iter();
     let timeout = common.timeout.iter();
     let run_name = common.run_name.iter();
     quote! {
@@ -144,7 +144,8 @@ fn access(
     quote_spanned! {span=>
         #private::Access::new(
             {
-                use #private::probe::*;
+                #[allow(unused_imports)]
+                use #private::probe::{Cloner as _, NoCloner as _};
                 (&&#private::probe::ValueProbe::<#ty>::new()).cloner()
             },
             #codec,
@@ -192,6 +193,7 @@ fn run(handle: &Handle<'_>) -> TokenStream {
 
 fn argument_text(handle: &Handle<'_>) -> TokenStream {
     let private = handle.private();
+    let imports = handle.text_imports();
     let values = values(handle);
     let arms =
         handle
@@ -206,12 +208,12 @@ fn argument_text(handle: &Handle<'_>) -> TokenStream {
                 }
             });
     quote! {
-        #[allow(unused_imports, unused_variables)]
+        #[allow(unused_variables)]
         fn argument_text(
             (#(#values,)*): &<Self::Parameters as #private::Parameters>::Values,
             __index: usize,
         ) -> ::std::string::String {
-            use #private::probe::*;
+            #imports
             match __index {
                 #(#arms)*
                 _ => ::std::string::String::new(),
