@@ -130,6 +130,34 @@ impl RunContext {
     }
 }
 
+/// The future as part of the run that calls this, wherever it is polled: its
+/// log lines stand under that run, and it may submit tasks.
+///
+/// ```
+/// use flowcore::prelude::*;
+///
+/// #[task]
+/// async fn elsewhere() -> Result<String> {
+///     let name = async { flowcore::run_info().and_then(|run| run.task_run_name) };
+///     let name = tokio::spawn(flowcore::in_current_run(name)).await?;
+///     Ok(name.unwrap())
+/// }
+/// # #[flowcore::main]
+/// # async fn main() -> Result<()> {
+/// assert!(elsewhere().await?.starts_with("elsewhere"));
+/// # Ok(())
+/// # }
+/// ```
+pub fn in_current_run<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    let context = RunContext::current();
+    async move {
+        match context {
+            Some(context) => context.scope(future).await,
+            None => future.await,
+        }
+    }
+}
+
 /// What code can know of the run it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

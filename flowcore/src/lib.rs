@@ -49,7 +49,7 @@ pub use arguments::{
     AllowFailure, Dependencies, IntoArgument, IntoColumn, IntoDependencies, Unmapped,
     allow_failure, unmapped,
 };
-pub use context::{RunInfo, run_info};
+pub use context::{RunInfo, in_current_run, run_info};
 pub use definition::{FlowInfo, FlowOptions, TaskInfo, TaskOptions, tasks};
 pub use entry::init;
 pub use error::{Error, ErrorKind, Result};
