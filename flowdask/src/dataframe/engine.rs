@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
+use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::TaskContext;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
@@ -20,6 +21,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use super::error::{Error, Result};
+use super::frame::DataFrame;
 use super::progress::Progress;
 
 /// Rows that are computed with at a time: few enough for the processor's cache.
@@ -67,13 +69,21 @@ impl Engine {
             .enable_all()
             .build()
             .map_err(|source| Error::Start { source })?;
-        let config = SessionConfig::new().with_target_partitions(threads).with_batch_size(BATCH_ROWS);
-        let state = SessionStateBuilder::new().with_config(config).with_default_features().build();
-        Ok(Engine { runtime, state, threads })
-    }
-
-    pub(crate) fn threads(&self) -> usize {
-        self.threads
+        let config = SessionConfig::new()
+            .with_target_partitions(threads)
+            .with_batch_size(BATCH_ROWS);
+        let mut functions = SessionStateDefaults::default_aggregate_functions();
+        functions.extend(super::aggregates::all());
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_default_features()
+            .with_aggregate_functions(functions)
+            .build();
+        Ok(Engine {
+            runtime,
+            state,
+            threads,
+        })
     }
 
     /// The session, for planning.
@@ -83,19 +93,59 @@ impl Engine {
 
     /// How a plan is run that is to be computed, not kept.
     pub(crate) fn run_for_compute(&self) -> Run {
-        Run { streams: self.threads, batch_rows: BATCH_ROWS, by_partition: false }
+        Run {
+            streams: self.threads,
+            batch_rows: BATCH_ROWS,
+            by_partition: false,
+        }
+    }
+
+    /// How a plan is run whose partitions are to stay what they are.
+    pub(crate) fn run_by_partition(&self, frame: &DataFrame) -> Run {
+        if frame.is_blockwise() {
+            Run {
+                streams: frame.npartitions().max(1),
+                batch_rows: BATCH_ROWS,
+                by_partition: true,
+            }
+        } else {
+            self.run_for_compute()
+        }
+    }
+
+    /// How many of a plan's streams are under way at once. A blockwise plan computes each partition
+    /// alone, so as many as there are threads; the streams of another plan feed each other and must
+    /// all be read.
+    pub(crate) fn streams_at_once(&self, frame: &DataFrame, streams: usize) -> usize {
+        if frame.is_blockwise() {
+            self.threads.min(streams)
+        } else {
+            streams
+        }
     }
 
     /// The physical plan, and the session in which it is to be run.
-    pub(crate) async fn plan(&self, plan: &LogicalPlan, run: Run) -> Result<(Arc<dyn ExecutionPlan>, SessionState)> {
+    pub(crate) async fn plan(
+        &self,
+        plan: &LogicalPlan,
+        run: Run,
+    ) -> Result<(Arc<dyn ExecutionPlan>, SessionState)> {
         let mut state = self.state.clone();
         let config = state.config_mut();
-        *config = std::mem::take(config).with_target_partitions(run.streams).with_batch_size(run.batch_rows);
+        *config = std::mem::take(config)
+            .with_target_partitions(run.streams)
+            .with_batch_size(run.batch_rows);
         if run.by_partition {
             config.options_mut().optimizer.repartition_file_scans = false;
-            config.options_mut().optimizer.enable_round_robin_repartition = false;
+            config
+                .options_mut()
+                .optimizer
+                .enable_round_robin_repartition = false;
         }
-        let physical = state.create_physical_plan(plan).await.map_err(Error::compute)?;
+        let physical = state
+            .create_physical_plan(plan)
+            .await
+            .map_err(Error::compute)?;
         Ok((physical, state))
     }
 
@@ -105,7 +155,9 @@ impl Engine {
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        Running { task: self.runtime.spawn(work) }
+        Running {
+            task: self.runtime.spawn(work),
+        }
     }
 
     /// Runs `work` on the engine's threads and blocks this one until it is done.
@@ -118,7 +170,11 @@ impl Engine {
         self.runtime.spawn(async move {
             // Whoever waits learns of a panic from the outcome.
             let outcome = AssertUnwindSafe(work).catch_unwind().await;
-            let outcome = outcome.unwrap_or_else(|panic| Err(Error::Panicked { message: panic_message(&*panic) }));
+            let outcome = outcome.unwrap_or_else(|panic| {
+                Err(Error::Panicked {
+                    message: panic_message(&*panic),
+                })
+            });
             let _ = sender.send(outcome);
         });
         receiver.recv().map_err(|_| Error::Stopped)?
@@ -142,11 +198,15 @@ impl<T> Future for Running<T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.task).poll(context).map(|joined| match joined {
-            Ok(outcome) => outcome,
-            Err(error) if error.is_panic() => Err(Error::Panicked { message: panic_message(&*error.into_panic()) }),
-            Err(_) => Err(Error::Stopped),
-        })
+        Pin::new(&mut self.task)
+            .poll(context)
+            .map(|joined| match joined {
+                Ok(outcome) => outcome,
+                Err(error) if error.is_panic() => Err(Error::Panicked {
+                    message: panic_message(&*error.into_panic()),
+                }),
+                Err(_) => Err(Error::Stopped),
+            })
     }
 }
 

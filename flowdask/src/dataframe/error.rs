@@ -25,7 +25,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A text was given as a date and is none.
-    #[error("{text:?} is not a date: write it as \"2000\", \"2000-01\", \"2000-01-31\" or \"2000-01-31 23:59:59\"")]
+    #[error(
+        "{text:?} is not a date: write it as \"2000\", \"2000-01\", \"2000-01-31\" or \"2000-01-31 23:59:59\""
+    )]
     InvalidDate {
         /// The text as it was given.
         text: String,
@@ -100,7 +102,9 @@ pub enum Error {
     },
 
     /// No file matches.
-    #[error("no file matches {pattern:?}: check the path; globs such as \"data/*.parquet\" are understood")]
+    #[error(
+        "no file matches {pattern:?}: check the path; globs such as \"data/*.parquet\" are understood"
+    )]
     NoFiles {
         /// The path or pattern as it was given.
         pattern: String,
@@ -141,6 +145,13 @@ pub enum Error {
         needed: u64,
         /// How many bytes are available, or may be used.
         available: u64,
+    },
+
+    /// A directory that is to be written to has files of an earlier frame.
+    #[error("{} has Parquet files already: write to an empty directory, or remove them first", path.display())]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
     },
 
     /// A query in SQL is wrong.
@@ -209,12 +220,21 @@ impl Error {
         Error::from_planner(source, |source| Error::Sql { source })
     }
 
-    fn from_planner(source: DataFusionError, other: impl FnOnce(Box<DataFusionError>) -> Self) -> Self {
+    fn from_planner(
+        source: DataFusionError,
+        other: impl FnOnce(Box<DataFusionError>) -> Self,
+    ) -> Self {
         use datafusion::common::SchemaError;
         if let DataFusionError::SchemaError(error, _) = source.find_root() {
             match error.as_ref() {
-                SchemaError::FieldNotFound { field, valid_fields } => {
-                    let available = valid_fields.iter().map(|field| field.name.clone()).collect();
+                SchemaError::FieldNotFound {
+                    field,
+                    valid_fields,
+                } => {
+                    let available = valid_fields
+                        .iter()
+                        .map(|field| field.name.clone())
+                        .collect();
                     return Error::unknown_column(&field.name, available);
                 }
                 SchemaError::DuplicateUnqualifiedField { name } => {
@@ -231,15 +251,23 @@ impl Error {
         match source {
             DataFusionError::External(inner) => match inner.downcast::<Error>() {
                 Ok(error) => *error,
-                Err(inner) => Error::Compute { source: Box::new(DataFusionError::External(inner)) },
+                Err(inner) => Error::Compute {
+                    source: Box::new(DataFusionError::External(inner)),
+                },
             },
-            source => Error::Compute { source: Box::new(source) },
+            source => Error::Compute {
+                source: Box::new(source),
+            },
         }
     }
 
     pub(crate) fn unknown_column(name: &str, available: Vec<String>) -> Self {
         let near = nearest(name, &available);
-        Error::UnknownColumn { name: name.to_owned(), near, available }
+        Error::UnknownColumn {
+            name: name.to_owned(),
+            near,
+            available,
+        }
     }
 }
 
@@ -252,12 +280,17 @@ fn nearest(name: &str, candidates: &[String]) -> Vec<String> {
         .filter_map(|candidate| {
             let other = candidate.to_lowercase();
             let distance = edit_distance(&lower, &other);
-            let related = other.len() >= 3 && lower.len() >= 3 && (other.contains(&lower) || lower.contains(&other));
+            let related = other.len() >= 3
+                && lower.len() >= 3
+                && (other.contains(&lower) || lower.contains(&other));
             (distance <= limit || related).then_some((distance, candidate))
         })
         .collect();
     near.sort();
-    near.into_iter().take(3).map(|(_, candidate)| candidate.clone()).collect()
+    near.into_iter()
+        .take(3)
+        .map(|(_, candidate)| candidate.clone())
+        .collect()
 }
 
 /// Levenshtein's distance, a swap of neighbours counting as one.
@@ -274,8 +307,9 @@ fn edit_distance(left: &str, right: &str) -> usize {
     for i in 1..=left.len() {
         for j in 1..=right.len() {
             let substitution = usize::from(left[i - 1] != right[j - 1]);
-            let mut cell =
-                (rows[i - 1][j] + 1).min(rows[i][j - 1] + 1).min(rows[i - 1][j - 1] + substitution);
+            let mut cell = (rows[i - 1][j] + 1)
+                .min(rows[i][j - 1] + 1)
+                .min(rows[i - 1][j - 1] + substitution);
             if i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1] {
                 cell = cell.min(rows[i - 2][j - 2] + 1);
             }
@@ -299,13 +333,22 @@ impl fmt::Display for Suggestion<'_> {
         } else if self.available.len() <= 20 {
             write!(f, ": the columns are {}", quoted(self.available))
         } else {
-            write!(f, ": the first of {} columns are {}", self.available.len(), quoted(&self.available[..20]))
+            write!(
+                f,
+                ": the first of {} columns are {}",
+                self.available.len(),
+                quoted(&self.available[..20])
+            )
         }
     }
 }
 
 fn quoted(names: &[String]) -> String {
-    names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
+    names
+        .iter()
+        .map(|name| format!("{name:?}"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// A number of bytes as a person reads it.
@@ -320,7 +363,11 @@ impl fmt::Display for Bytes {
             value /= 1024.0;
             unit += 1;
         }
-        if unit == 0 { write!(f, "{value} B") } else { write!(f, "{value:.2} {}", UNITS[unit]) }
+        if unit == 0 {
+            write!(f, "{value} B")
+        } else {
+            write!(f, "{value:.2} {}", UNITS[unit])
+        }
     }
 }
 
@@ -330,7 +377,9 @@ mod tests {
 
     #[test]
     fn near_names_are_found() {
-        let columns: Vec<String> = ["timestamp", "name", "id", "x", "y"].map(String::from).to_vec();
+        let columns: Vec<String> = ["timestamp", "name", "id", "x", "y"]
+            .map(String::from)
+            .to_vec();
         assert_eq!(nearest("nmae", &columns), ["name"]);
         assert_eq!(nearest("Name", &columns), ["name"]);
         assert_eq!(nearest("time", &columns), ["timestamp"]);
@@ -341,7 +390,10 @@ mod tests {
     fn an_unknown_column_says_what_there_is() {
         let columns = vec!["x".to_owned(), "y".to_owned()];
         let text = Error::unknown_column("salary", columns).to_string();
-        assert_eq!(text, "there is no column \"salary\": the columns are \"x\", \"y\"");
+        assert_eq!(
+            text,
+            "there is no column \"salary\": the columns are \"x\", \"y\""
+        );
     }
 
     #[test]

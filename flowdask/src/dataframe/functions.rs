@@ -66,13 +66,22 @@ pub struct Aggregate {
 }
 
 impl Aggregate {
-    pub(crate) fn new(function: &'static str, column: Expr, make: impl FnOnce(Expr) -> Expr) -> Self {
+    pub(crate) fn new(
+        function: &'static str,
+        column: Expr,
+        make: impl FnOnce(Expr) -> Expr,
+    ) -> Self {
         let name = match &column {
             Expr::Column(column) => Some(column.name.clone()),
             Expr::Alias(alias) => Some(alias.name.clone()),
             _ => None,
         };
-        Aggregate { expr: make(column.unalias()), column: name, function, alias: None }
+        Aggregate {
+            expr: make(column.unalias()),
+            column: name,
+            function,
+            alias: None,
+        }
     }
 
     /// The same aggregate, its column called `name`.
@@ -96,10 +105,18 @@ impl From<Expr> for Aggregate {
     /// Any aggregate expression of DataFusion's.
     fn from(expr: Expr) -> Self {
         match expr {
-            Expr::Alias(alias) => {
-                Aggregate { expr: *alias.expr, column: None, function: "", alias: Some(alias.name) }
-            }
-            expr => Aggregate { expr, column: None, function: "", alias: None },
+            Expr::Alias(alias) => Aggregate {
+                expr: *alias.expr,
+                column: None,
+                function: "",
+                alias: Some(alias.name),
+            },
+            expr => Aggregate {
+                expr,
+                column: None,
+                function: "",
+                alias: None,
+            },
         }
     }
 }
@@ -127,4 +144,67 @@ pub fn max(column: impl IntoColumn) -> Aggregate {
 /// How many values of a column are there (not null).
 pub fn count(column: impl IntoColumn) -> Aggregate {
     Aggregate::new("count", column.into_column(), expr_fn::count)
+}
+
+/// The standard deviation of a column, as of a sample.
+pub fn std(column: impl IntoColumn) -> Aggregate {
+    Aggregate::new("std", column.into_column(), expr_fn::stddev)
+}
+
+/// The variance of a column, as of a sample.
+pub fn var(column: impl IntoColumn) -> Aggregate {
+    Aggregate::new("var", column.into_column(), expr_fn::var_sample)
+}
+
+/// How many different values a column has.
+pub fn nunique(column: impl IntoColumn) -> Aggregate {
+    Aggregate::new("nunique", column.into_column(), expr_fn::count_distinct)
+}
+
+/// The value below which the share `q` (from 0 to 1) of a column's numbers lies: exact up to half a
+/// million numbers per group, beyond that within 0.5 % of the rank.
+pub fn quantile(column: impl IntoColumn, q: f64) -> Aggregate {
+    Aggregate::new("quantile", column.into_column(), |column| {
+        super::aggregates::quantile(column, q)
+    })
+}
+
+/// The middle value of a column: [`quantile`] of one half.
+pub fn median(column: impl IntoColumn) -> Aggregate {
+    Aggregate::new("median", column.into_column(), |column| {
+        super::aggregates::quantile(column, 0.5)
+    })
+}
+
+/// A column to sort by, and in which direction; a bare name is ascending.
+#[derive(Debug, Clone)]
+pub struct SortKey {
+    column: Expr,
+    ascending: bool,
+}
+
+impl SortKey {
+    pub(crate) fn new(column: Expr, ascending: bool) -> Self {
+        SortKey { column, ascending }
+    }
+
+    pub(crate) fn into_sort(self) -> datafusion::logical_expr::SortExpr {
+        self.column.sort(self.ascending, false)
+    }
+}
+
+impl<C: IntoColumn> From<C> for SortKey {
+    fn from(column: C) -> Self {
+        SortKey::new(column.into_column(), true)
+    }
+}
+
+/// Sort by a column, the least value first.
+pub fn asc(column: impl IntoColumn) -> SortKey {
+    SortKey::new(column.into_column(), true)
+}
+
+/// Sort by a column, the greatest value first.
+pub fn desc(column: impl IntoColumn) -> SortKey {
+    SortKey::new(column.into_column(), false)
 }

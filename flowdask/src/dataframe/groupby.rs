@@ -16,6 +16,25 @@ pub struct GroupBy {
     pub(crate) keys: Vec<String>,
 }
 
+impl DataFrame {
+    /// Groups the rows by the values of columns.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use flowdask::dataframe::{datasets, mean};
+    /// let df = datasets::timeseries("2000-01-01", "2000-01-02").build()?;
+    /// let means = df.groupby(["name"]).agg([mean("x")])?;
+    /// # Ok::<(), flowdask::dataframe::Error>(())
+    /// ```
+    pub fn groupby<K: Into<String>>(&self, keys: impl IntoIterator<Item = K>) -> GroupBy {
+        GroupBy {
+            frame: self.clone(),
+            keys: keys.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
 impl GroupBy {
     /// One row per group, in the order of the keys: the keys, then one column per aggregate.
     /// Rows without a key (null) are left out, as in Dask.
@@ -35,7 +54,10 @@ impl GroupBy {
     /// assert_eq!(table.column_names(), ["name", "x", "y"]);
     /// # Ok::<(), flowdask::dataframe::Error>(())
     /// ```
-    pub fn agg<A: Into<Aggregate>>(&self, aggregates: impl IntoIterator<Item = A>) -> Result<DataFrame> {
+    pub fn agg<A: Into<Aggregate>>(
+        &self,
+        aggregates: impl IntoIterator<Item = A>,
+    ) -> Result<DataFrame> {
         let aggregates: Vec<Aggregate> = aggregates.into_iter().map(Into::into).collect();
         let names = names(&aggregates);
         for (index, name) in names.iter().enumerate() {
@@ -43,13 +65,25 @@ impl GroupBy {
                 return Err(Error::DuplicateColumn { name: name.clone() });
             }
         }
-        let keys: Vec<Expr> = self.keys.iter().map(|key| self.frame.column(key)).collect::<Result<_>>()?;
-        let present = keys.iter().filter(|key| self.frame.nullable(key)).map(|key| key.clone().is_not_null());
+        let keys: Vec<Expr> = self
+            .keys
+            .iter()
+            .map(|key| self.frame.column(key))
+            .collect::<Result<_>>()?;
+        let present = keys
+            .iter()
+            .filter(|key| self.frame.nullable(key))
+            .map(|key| key.clone().is_not_null());
         let mut plan = LogicalPlanBuilder::from(self.frame.plan().clone());
         if let Some(present) = present.reduce(Expr::and) {
-            plan = plan.filter(present).map_err(|error| Error::plan("groupby", error))?;
+            plan = plan
+                .filter(present)
+                .map_err(|error| Error::plan("groupby", error))?;
         }
-        let expressions = aggregates.into_iter().zip(&names).map(|(aggregate, name)| aggregate.expr.alias(name));
+        let expressions = aggregates
+            .into_iter()
+            .zip(&names)
+            .map(|(aggregate, name)| aggregate.expr.alias(name));
         let columns = self.keys.iter().chain(&names).map(col);
         let order = self.keys.iter().map(|key| col(key).sort(true, false));
         let plan = plan
@@ -65,7 +99,10 @@ impl GroupBy {
 /// The names of the aggregates' columns.
 fn names(aggregates: &[Aggregate]) -> Vec<String> {
     let mut uses: HashMap<&str, usize> = HashMap::new();
-    for aggregate in aggregates.iter().filter(|aggregate| aggregate.alias.is_none()) {
+    for aggregate in aggregates
+        .iter()
+        .filter(|aggregate| aggregate.alias.is_none())
+    {
         if let Some(column) = &aggregate.column {
             *uses.entry(column).or_default() += 1;
         }

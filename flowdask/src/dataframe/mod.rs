@@ -17,22 +17,40 @@
 //! executor; dropping the future stops the work. Each has a `_blocking` form for code that is not
 //! `async`.
 
+mod aggregates;
+mod compute;
 pub mod datasets;
+mod describe;
+mod drive;
 mod engine;
 mod error;
 mod frame;
 mod functions;
 mod groupby;
+mod join;
+mod memory;
 mod partitions;
 mod persist;
 mod progress;
+mod read;
+mod repartition;
+mod serialize;
+mod sql;
 mod table;
+mod transform;
+mod write;
 
 pub use datafusion::arrow;
 pub use datafusion::logical_expr::Expr;
 pub use datafusion::prelude::lit;
 pub use error::{Error, Result};
 pub use frame::DataFrame;
-pub use functions::{Aggregate, IntoColumn, col, count, max, mean, min, sum};
+pub use functions::{
+    Aggregate, IntoColumn, SortKey, asc, col, count, desc, max, mean, median, min, nunique,
+    quantile, std, sum, var,
+};
 pub use groupby::GroupBy;
+pub use join::How;
+pub use read::{IntoPaths, read_csv, read_csv_blocking, read_parquet, read_parquet_blocking};
+pub use sql::sql;
 pub use table::Table;

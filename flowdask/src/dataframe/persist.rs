@@ -1,16 +1,17 @@
 //! `persist`: computes a frame now and keeps its partitions in memory.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use datafusion::execution::TaskContext;
-use datafusion::physical_plan::ExecutionPlan;
-use futures_util::TryStreamExt;
-use tokio::task::JoinSet;
+use datafusion::arrow::record_batch::RecordBatch;
+use futures_util::StreamExt;
 
+use super::compute::explain;
+use super::drive::{Streams, drive};
 use super::engine::{Engine, Run, task_context};
 use super::error::{Error, Result};
 use super::frame::DataFrame;
+use super::memory;
 use super::partitions::{PartitionsExec, Stored, StoredPartition};
 use super::progress::Progress;
 
@@ -68,67 +69,86 @@ impl DataFrame {
 }
 
 pub(crate) async fn persist(engine: &'static Engine, frame: DataFrame) -> Result<DataFrame> {
-    let run = if frame.is_blockwise() {
-        Run { streams: frame.npartitions().max(1), batch_rows: STORED_ROWS, by_partition: true }
-    } else {
-        engine.run_for_compute()
+    let run = Run {
+        batch_rows: STORED_ROWS,
+        ..engine.run_by_partition(&frame)
     };
     let (plan, state) = engine.plan(frame.plan(), run).await?;
     let schema = plan.schema();
+    let budget = memory::available().unwrap_or(u64::MAX);
     let plan = match plan.downcast_ref::<PartitionsExec>() {
-        Some(source) => Arc::new(source.compact()),
+        Some(source) => {
+            let (rows, needed) = source.needs();
+            if needed > budget {
+                return Err(Error::NotEnoughMemory {
+                    rows,
+                    needed,
+                    available: budget,
+                });
+            }
+            Arc::new(source.compact())
+        }
         None => plan,
     };
     let partitions = plan.properties().partitioning.partition_count();
-    let context = task_context(state, &Progress::start("persisting", partitions));
-
-    // A blockwise plan computes each partition alone, so as many are under way as there are
-    // threads. The streams of another plan feed each other and must all be read at once.
-    let at_once = if frame.is_blockwise() { engine.threads().min(partitions) } else { partitions };
-    let collector = Arc::new(Collector {
+    let context = task_context(state, &Progress::silent());
+    let progress = Progress::start("persisting", partitions);
+    let streams = Streams {
         plan,
         context,
-        next: AtomicUsize::new(0),
+        at_once: engine.streams_at_once(&frame, partitions),
+    };
+    let files = Arc::new(frame.files().to_vec());
+    let kept = Arc::new(Kept {
+        budget,
         bytes: AtomicU64::new(0),
-        finished: Mutex::new((0..partitions).map(|_| None).collect()),
+        rows: AtomicU64::new(0),
     });
-    let mut workers = JoinSet::new();
-    for _ in 0..at_once {
-        workers.spawn(Arc::clone(&collector).work());
-    }
-    while let Some(outcome) = workers.join_next().await {
-        match outcome {
-            Ok(outcome) => outcome?,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => return Err(Error::Stopped),
-        }
-    }
-    let finished = std::mem::take(&mut *collector.finished.lock().unwrap_or_else(PoisonError::into_inner));
-    let finished = finished.into_iter().collect::<Option<Vec<_>>>().ok_or(Error::Stopped)?;
-    Ok(DataFrame::from_partitions(Arc::new(Stored::new(schema, finished)), frame.index().to_vec()))
-}
-
-/// What the workers share: each takes the next partition that nobody has taken.
-struct Collector {
-    plan: Arc<dyn ExecutionPlan>,
-    context: Arc<TaskContext>,
-    next: AtomicUsize,
-    bytes: AtomicU64,
-    finished: Mutex<Vec<Option<StoredPartition>>>,
-}
-
-impl Collector {
-    async fn work(self: Arc<Self>) -> Result<()> {
-        loop {
-            let partition = self.next.fetch_add(1, Ordering::Relaxed);
-            if partition >= self.plan.properties().partitioning.partition_count() {
-                return Ok(());
+    let finished = drive(streams, move |_, mut stream| {
+        let (kept, files, progress) =
+            (Arc::clone(&kept), Arc::clone(&files), Arc::clone(&progress));
+        async move {
+            let mut batches = Vec::new();
+            while let Some(batch) = stream.next().await {
+                match batch {
+                    Ok(batch) => {
+                        kept.add(&batch)?;
+                        batches.push(batch);
+                    }
+                    Err(error) => return Err(explain(engine, &files, error).await),
+                }
             }
-            let stream = self.plan.execute(partition, Arc::clone(&self.context)).map_err(Error::compute)?;
-            let batches = stream.try_collect().await.map_err(Error::compute)?;
-            let stored = StoredPartition::new(batches);
-            self.bytes.fetch_add(stored.bytes(), Ordering::Relaxed);
-            self.finished.lock().unwrap_or_else(PoisonError::into_inner)[partition] = Some(stored);
+            progress.advance(1);
+            Ok(StoredPartition::new(batches))
         }
+    })
+    .await?;
+    Ok(DataFrame::from_partitions(
+        Arc::new(Stored::new(schema, finished)),
+        frame.index().to_vec(),
+    ))
+}
+
+/// What all streams together have kept so far, for frames whose size nobody knows beforehand.
+struct Kept {
+    budget: u64,
+    bytes: AtomicU64,
+    rows: AtomicU64,
+}
+
+impl Kept {
+    fn add(&self, batch: &RecordBatch) -> Result<()> {
+        let new = batch.get_array_memory_size() as u64;
+        let bytes = self.bytes.fetch_add(new, Ordering::Relaxed) + new;
+        let new = batch.num_rows() as u64;
+        let rows = self.rows.fetch_add(new, Ordering::Relaxed) + new;
+        if bytes > self.budget {
+            return Err(Error::NotEnoughMemory {
+                rows,
+                needed: bytes,
+                available: self.budget,
+            });
+        }
+        Ok(())
     }
 }

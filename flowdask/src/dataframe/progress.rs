@@ -1,36 +1,26 @@
-//! How far a computation is, in partitions: the seam at which a progress display is attached.
+//! How far a computation is, in partitions, as the console shows it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
-
-/// Where progress is reported to.
-pub(crate) trait Observer: Send + Sync {
-    /// `done` of `total` partitions are finished; called from the engine's threads.
-    fn update(&self, what: &'static str, done: usize, total: usize);
-}
-
-static OBSERVER: OnceLock<Box<dyn Observer>> = OnceLock::new();
+use std::sync::Arc;
 
 /// The progress of one computation.
 #[derive(Debug)]
-pub(crate) struct Progress {
-    what: &'static str,
-    done: AtomicUsize,
-    total: usize,
-}
+pub(crate) struct Progress(Option<flowcore::Progress>);
 
 impl Progress {
-    pub(crate) fn start(what: &'static str, total: usize) -> Arc<Self> {
-        let progress = Progress { what, done: AtomicUsize::new(0), total };
-        progress.advance(0);
-        Arc::new(progress)
+    pub(crate) fn start(what: &'static str, partitions: usize) -> Arc<Self> {
+        let progress = flowcore::Progress::new(what, partitions as u64);
+        Arc::new(Self(Some(progress)))
+    }
+
+    /// Of a computation that is too short to be shown.
+    pub(crate) fn silent() -> Arc<Self> {
+        Arc::new(Self(None))
     }
 
     /// So many more partitions are finished.
     pub(crate) fn advance(&self, partitions: usize) {
-        let done = self.done.fetch_add(partitions, Ordering::Relaxed) + partitions;
-        if let Some(observer) = OBSERVER.get() {
-            observer.update(self.what, done.min(self.total), self.total);
+        if let Some(progress) = &self.0 {
+            progress.advance(partitions as u64);
         }
     }
 }

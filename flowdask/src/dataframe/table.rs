@@ -22,7 +22,11 @@ pub struct Table {
 
 impl Table {
     pub(crate) fn new(schema: SchemaRef, batches: Vec<RecordBatch>, index: Vec<String>) -> Self {
-        Table { schema, batches, index }
+        Table {
+            schema,
+            batches,
+            index,
+        }
     }
 
     /// How many rows there are.
@@ -40,13 +44,21 @@ impl Table {
     /// The names of the columns, the index among them.
     #[must_use]
     pub fn column_names(&self) -> Vec<&str> {
-        self.schema.fields().iter().map(|field| field.name().as_str()).collect()
+        self.schema
+            .fields()
+            .iter()
+            .map(|field| field.name().as_str())
+            .collect()
     }
 
     /// The schema.
     #[must_use]
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    pub(crate) fn index(&self) -> &[String] {
+        &self.index
     }
 
     /// The rows as Arrow record batches.
@@ -76,10 +88,19 @@ impl Table {
     /// An unknown column, one that holds no whole numbers, or one with nulls.
     pub fn integers(&self, name: &str) -> Result<Vec<i64>> {
         let mut values = Vec::with_capacity(self.num_rows());
-        for column in self.cast(name, &DataType::Int64, "whole numbers", DataType::is_integer)? {
+        for column in self.cast(
+            name,
+            &DataType::Int64,
+            "whole numbers",
+            DataType::is_integer,
+        )? {
             let column = column.as_primitive::<Int64Type>();
             for value in column {
-                let missing = || Error::ColumnType { name: name.to_owned(), wanted: "whole numbers", found: "a null".to_owned() };
+                let missing = || Error::ColumnType {
+                    name: name.to_owned(),
+                    wanted: "whole numbers",
+                    found: "a null".to_owned(),
+                };
                 values.push(value.ok_or_else(missing)?);
             }
         }
@@ -94,7 +115,12 @@ impl Table {
     pub fn texts(&self, name: &str) -> Result<Vec<Option<String>>> {
         let mut values = Vec::with_capacity(self.num_rows());
         for column in self.cast(name, &DataType::Utf8, "texts", |from| !from.is_nested())? {
-            values.extend(column.as_string::<i32>().iter().map(|value| value.map(str::to_owned)));
+            values.extend(
+                column
+                    .as_string::<i32>()
+                    .iter()
+                    .map(|value| value.map(str::to_owned)),
+            );
         }
         Ok(values)
     }
@@ -106,14 +132,28 @@ impl Table {
         wanted: &'static str,
         fits: impl Fn(&DataType) -> bool,
     ) -> Result<Vec<std::sync::Arc<dyn Array>>> {
-        let unknown = || Error::unknown_column(name, self.column_names().into_iter().map(str::to_owned).collect());
+        let unknown = || {
+            Error::unknown_column(
+                name,
+                self.column_names().into_iter().map(str::to_owned).collect(),
+            )
+        };
         let (position, field) = self.schema.column_with_name(name).ok_or_else(unknown)?;
-        let wrong = || Error::ColumnType { name: name.to_owned(), wanted, found: field.data_type().to_string() };
+        let wrong = || Error::ColumnType {
+            name: name.to_owned(),
+            wanted,
+            found: field.data_type().to_string(),
+        };
         if !fits(field.data_type()) {
             return Err(wrong());
         }
-        let options = CastOptions { safe: false, ..CastOptions::default() };
-        let cast = |batch: &RecordBatch| cast_with_options(batch.column(position), to, &options).map_err(|_| wrong());
+        let options = CastOptions {
+            safe: false,
+            ..CastOptions::default()
+        };
+        let cast = |batch: &RecordBatch| {
+            cast_with_options(batch.column(position), to, &options).map_err(|_| wrong())
+        };
         self.batches.iter().map(cast).collect()
     }
 
@@ -126,14 +166,26 @@ impl Table {
         use datafusion::arrow::json::WriterBuilder;
         use datafusion::arrow::json::writer::JsonArray;
         let mut text = Vec::new();
-        let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, JsonArray>(&mut text);
-        let batches: Vec<&RecordBatch> = self.batches.iter().filter(|batch| batch.num_rows() > 0).collect();
-        writer.write_batches(&batches).and_then(|()| writer.finish()).map_err(|error| Error::compute(error.into()))?;
+        let mut writer = WriterBuilder::new()
+            .with_explicit_nulls(true)
+            .build::<_, JsonArray>(&mut text);
+        let batches: Vec<&RecordBatch> = self
+            .batches
+            .iter()
+            .filter(|batch| batch.num_rows() > 0)
+            .collect();
+        writer
+            .write_batches(&batches)
+            .and_then(|()| writer.finish())
+            .map_err(|error| Error::compute(error.into()))?;
         drop(writer);
         if batches.is_empty() {
             return Ok(Vec::new());
         }
-        serde_json::from_slice(&text).map_err(|source| Error::Rows { wanted: "JSON", source })
+        serde_json::from_slice(&text).map_err(|source| Error::Rows {
+            wanted: "JSON",
+            source,
+        })
     }
 
     /// The rows as values of a type with one field per column.
@@ -157,6 +209,9 @@ impl Table {
     /// ```
     pub fn rows<T: DeserializeOwned>(&self) -> Result<Vec<T>> {
         let rows = Value::Array(self.to_json()?);
-        serde_json::from_value(rows).map_err(|source| Error::Rows { wanted: std::any::type_name::<T>(), source })
+        serde_json::from_value(rows).map_err(|source| Error::Rows {
+            wanted: std::any::type_name::<T>(),
+            source,
+        })
     }
 }

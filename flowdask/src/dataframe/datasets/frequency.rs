@@ -23,7 +23,12 @@ pub(crate) enum Frequency {
     Weeks { count: i64, day: Weekday },
     /// Every so many months, on the first or last day of months that follow `anchor` (1 to 12) in
     /// steps of `period`.
-    Months { count: i64, period: i8, anchor: i8, edge: Edge },
+    Months {
+        count: i64,
+        period: i8,
+        anchor: i8,
+        edge: Edge,
+    },
 }
 
 /// The day of a month on which a month-wise frequency falls.
@@ -36,7 +41,10 @@ pub(crate) enum Edge {
 impl Frequency {
     /// Reads a frequency such as `1s`, `2w`, `1h30min`, `W-MON` or `QE-JAN`.
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let wrong = |reason: &str| Error::InvalidFrequency { text: text.to_owned(), reason: reason.to_owned() };
+        let wrong = |reason: &str| Error::InvalidFrequency {
+            text: text.to_owned(),
+            reason: reason.to_owned(),
+        };
         let trimmed = text.trim();
         if trimmed.is_empty() {
             return Err(wrong(&format!("it is empty; {ACCEPTED}")));
@@ -46,19 +54,27 @@ impl Frequency {
         while !rest.is_empty() {
             let (count, unit, after) = split_component(rest).ok_or_else(|| wrong(ACCEPTED))?;
             if count <= 0.0 {
-                return Err(wrong("it must be longer than nothing; write a positive number"));
+                return Err(wrong(
+                    "it must be longer than nothing; write a positive number",
+                ));
             }
             let Some(micros) = tick(unit) else {
                 if rest != trimmed || !after.is_empty() {
-                    return Err(wrong("weeks, months, quarters and years cannot be combined with other units"));
+                    return Err(wrong(
+                        "weeks, months, quarters and years cannot be combined with other units",
+                    ));
                 }
-                let whole = whole_number(count)
-                    .ok_or_else(|| wrong("weeks, months, quarters and years come in whole numbers only"))?;
+                let whole = whole_number(count).ok_or_else(|| {
+                    wrong("weeks, months, quarters and years come in whole numbers only")
+                })?;
                 return calendar(unit, whole).ok_or_else(|| wrong(&unknown_unit(unit)));
             };
-            let length = whole_number(count * micros as f64)
-                .ok_or_else(|| wrong("it is no whole number of microseconds, the finest unit that there is"))?;
-            fixed = fixed.checked_add(length).ok_or_else(|| wrong("it is too long"))?;
+            let length = whole_number(count * micros as f64).ok_or_else(|| {
+                wrong("it is no whole number of microseconds, the finest unit that there is")
+            })?;
+            fixed = fixed
+                .checked_add(length)
+                .ok_or_else(|| wrong("it is too long"))?;
             rest = after;
         }
         Ok(Frequency::Every(fixed))
@@ -72,9 +88,18 @@ impl Frequency {
                 let days = start.weekday().until(day);
                 start.checked_add(i64::from(days).days()).ok()
             }
-            Frequency::Months { period, anchor, edge, .. } => first_on_month(start, period, anchor, edge),
+            Frequency::Months {
+                period,
+                anchor,
+                edge,
+                ..
+            } => first_on_month(start, period, anchor, edge),
         };
-        Points { frequency: self, next, end }
+        Points {
+            frequency: self,
+            next,
+            end,
+        }
     }
 
     /// How many points a range has at most; cheap where counting them is not.
@@ -82,7 +107,9 @@ impl Frequency {
         let step = match self {
             Frequency::Every(step) => step,
             Frequency::Weeks { count, .. } => count.saturating_mul(7 * DAY),
-            Frequency::Months { count, period, .. } => count.saturating_mul(i64::from(period)).saturating_mul(28 * DAY),
+            Frequency::Months { count, period, .. } => count
+                .saturating_mul(i64::from(period))
+                .saturating_mul(28 * DAY),
         };
         end.abs_diff(start) / step.unsigned_abs() + 1
     }
@@ -103,8 +130,15 @@ impl Iterator for Points {
         let point = self.next.filter(|point| *point <= self.end)?;
         self.next = match self.frequency {
             Frequency::Every(step) => point.checked_add(step.microseconds()).ok(),
-            Frequency::Weeks { count, .. } => point.checked_add(count.saturating_mul(7).days()).ok(),
-            Frequency::Months { count, period, edge, .. } => {
+            Frequency::Weeks { count, .. } => {
+                point.checked_add(count.saturating_mul(7).days()).ok()
+            }
+            Frequency::Months {
+                count,
+                period,
+                edge,
+                ..
+            } => {
                 let months = count.saturating_mul(i64::from(period));
                 let time = point.time();
                 let first = point.date().first_of_month();
@@ -121,8 +155,12 @@ impl Iterator for Points {
 /// Reads a date, with or without a time of day, as the forms that pandas and ISO 8601 share.
 pub(crate) fn parse_date(text: &str) -> Result<DateTime> {
     let trimmed = text.trim();
-    let invalid = || Error::InvalidDate { text: text.to_owned() };
-    let digits = |part: &str, length: usize| part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit());
+    let invalid = || Error::InvalidDate {
+        text: text.to_owned(),
+    };
+    let digits = |part: &str, length: usize| {
+        part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
     let parts: Vec<&str> = trimmed.split('-').collect();
     let date = match parts.as_slice() {
         [year] if digits(year, 4) => format!("{year}-01-01"),
@@ -135,7 +173,11 @@ pub(crate) fn parse_date(text: &str) -> Result<DateTime> {
         Err(_) => {
             let (day, time) = date.split_once('T').ok_or_else(invalid)?;
             let day: Date = day.parse().map_err(|_| invalid())?;
-            let time = if digits(time, 2) { format!("{time}:00") } else { time.to_owned() };
+            let time = if digits(time, 2) {
+                format!("{time}:00")
+            } else {
+                time.to_owned()
+            };
             day.to_datetime(time.parse::<Time>().map_err(|_| invalid())?)
         }
     };
@@ -160,18 +202,28 @@ pub(crate) fn micros(time: DateTime) -> i64 {
 
 /// Splits `30min1s` into 30, `min` and `1s`; a missing number is one.
 fn split_component(text: &str) -> Option<(f64, &str, &str)> {
-    let unit_start = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-' || c == '+' || c == ' '))?;
+    let unit_start =
+        text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-' || c == '+' || c == ' '))?;
     let unit_end = text[unit_start..]
         .find(|c: char| c.is_ascii_digit() || c == ' ')
         .map_or(text.len(), |length| unit_start + length);
     let number = text[..unit_start].trim();
-    let count = if number.is_empty() { 1.0 } else { number.parse().ok()? };
-    Some((count, &text[unit_start..unit_end], text[unit_end..].trim_start()))
+    let count = if number.is_empty() {
+        1.0
+    } else {
+        number.parse().ok()?
+    };
+    Some((
+        count,
+        &text[unit_start..unit_end],
+        text[unit_end..].trim_start(),
+    ))
 }
 
 fn whole_number(value: f64) -> Option<i64> {
     let rounded = value.round();
-    let whole = (value - rounded).abs() <= 1e-9 * rounded.abs() && rounded >= 1.0 && rounded < 9.0e18;
+    let whole =
+        (value - rounded).abs() <= 1e-9 * rounded.abs() && rounded >= 1.0 && rounded < 9.0e18;
     whole.then_some(rounded as i64)
 }
 
@@ -219,7 +271,12 @@ fn calendar(unit: &str, count: i64) -> Option<Frequency> {
         Some(_) if period == 1 => return None,
         Some(anchor) => month(anchor)?,
     };
-    Some(Frequency::Months { count, period, anchor, edge })
+    Some(Frequency::Months {
+        count,
+        period,
+        anchor,
+        edge,
+    })
 }
 
 fn unknown_unit(unit: &str) -> String {
@@ -243,8 +300,13 @@ fn weekday(name: &str) -> Option<Weekday> {
 }
 
 fn month(name: &str) -> Option<i8> {
-    const NAMES: [&str; 12] = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
-    NAMES.iter().position(|month| *month == name).map(|index| index as i8 + 1)
+    const NAMES: [&str; 12] = [
+        "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
+    ];
+    NAMES
+        .iter()
+        .position(|month| *month == name)
+        .map(|index| index as i8 + 1)
 }
 
 /// The first day of the month-wise grid that is not before the day of `start`; the time of day stays.
@@ -272,17 +334,45 @@ mod tests {
     use super::*;
 
     fn points(start: &str, end: &str, frequency: &str) -> Vec<String> {
-        let range = Frequency::parse(frequency).unwrap().points(parse_date(start).unwrap(), parse_date(end).unwrap());
+        let range = Frequency::parse(frequency)
+            .unwrap()
+            .points(parse_date(start).unwrap(), parse_date(end).unwrap());
         range.map(|point| point.to_string()).collect()
     }
 
     #[test]
     fn dates_of_all_forms() {
-        for text in ["2000", "2000-01", "2000-01-01", "2000-01-01 00:00", "2000-01-01T00:00:00", " 2000 ", "2000-01-01 00"] {
-            assert_eq!(micros(parse_date(text).unwrap()), 946_684_800_000_000, "{text}");
+        for text in [
+            "2000",
+            "2000-01",
+            "2000-01-01",
+            "2000-01-01 00:00",
+            "2000-01-01T00:00:00",
+            " 2000 ",
+            "2000-01-01 00",
+        ] {
+            assert_eq!(
+                micros(parse_date(text).unwrap()),
+                946_684_800_000_000,
+                "{text}"
+            );
         }
-        for text in ["", "abc", "2000-13", "2000-02-30", "20000", "99", "2000-1", "2000-01-01T25:00", "2000-01-01T00:00Z", "-5"] {
-            assert!(matches!(parse_date(text), Err(Error::InvalidDate { .. })), "{text}");
+        for text in [
+            "",
+            "abc",
+            "2000-13",
+            "2000-02-30",
+            "20000",
+            "99",
+            "2000-1",
+            "2000-01-01T25:00",
+            "2000-01-01T00:00Z",
+            "-5",
+        ] {
+            assert!(
+                matches!(parse_date(text), Err(Error::InvalidDate { .. })),
+                "{text}"
+            );
         }
     }
 
@@ -293,12 +383,52 @@ mod tests {
         assert_eq!(every("s"), every("1S"));
         assert_eq!(every("1h30min"), Frequency::Every(5400 * SECOND));
         assert_eq!(every("1.5h"), every("90min"));
-        assert_eq!(every("2w"), Frequency::Weeks { count: 2, day: Weekday::Sunday });
-        assert_eq!(every("W-MON"), Frequency::Weeks { count: 1, day: Weekday::Monday });
+        assert_eq!(
+            every("2w"),
+            Frequency::Weeks {
+                count: 2,
+                day: Weekday::Sunday
+            }
+        );
+        assert_eq!(
+            every("W-MON"),
+            Frequency::Weeks {
+                count: 1,
+                day: Weekday::Monday
+            }
+        );
         assert_eq!(every("1M"), every("1ME"));
-        assert_eq!(every("1MS"), Frequency::Months { count: 1, period: 1, anchor: 1, edge: Edge::Start });
-        for text in ["", "0s", "-1s", "1", "1x", "1m", "1.5w", "1w2d", "W-XXX", "1e9s", "nan s", "9e99d", "ME-JAN", "0.0000001s", "1d2w", "é"] {
-            assert!(matches!(Frequency::parse(text), Err(Error::InvalidFrequency { .. })), "{text}");
+        assert_eq!(
+            every("1MS"),
+            Frequency::Months {
+                count: 1,
+                period: 1,
+                anchor: 1,
+                edge: Edge::Start
+            }
+        );
+        for text in [
+            "",
+            "0s",
+            "-1s",
+            "1",
+            "1x",
+            "1m",
+            "1.5w",
+            "1w2d",
+            "W-XXX",
+            "1e9s",
+            "nan s",
+            "9e99d",
+            "ME-JAN",
+            "0.0000001s",
+            "1d2w",
+            "é",
+        ] {
+            assert!(
+                matches!(Frequency::parse(text), Err(Error::InvalidFrequency { .. })),
+                "{text}"
+            );
         }
     }
 
@@ -313,9 +443,35 @@ mod tests {
 
     #[test]
     fn months_keep_their_edges() {
-        assert_eq!(points("2000-01-31", "2000-04-30", "1ME"), ["2000-01-31T00:00:00", "2000-02-29T00:00:00", "2000-03-31T00:00:00", "2000-04-30T00:00:00"]);
-        assert_eq!(points("2000-01-02", "2000-04-01", "MS"), ["2000-02-01T00:00:00", "2000-03-01T00:00:00", "2000-04-01T00:00:00"]);
-        assert_eq!(points("2000", "2001", "QE"), ["2000-03-31T00:00:00", "2000-06-30T00:00:00", "2000-09-30T00:00:00", "2000-12-31T00:00:00"]);
-        assert_eq!(points("9999-12-01", "9999-12-31", "1ME"), ["9999-12-31T00:00:00"]);
+        assert_eq!(
+            points("2000-01-31", "2000-04-30", "1ME"),
+            [
+                "2000-01-31T00:00:00",
+                "2000-02-29T00:00:00",
+                "2000-03-31T00:00:00",
+                "2000-04-30T00:00:00"
+            ]
+        );
+        assert_eq!(
+            points("2000-01-02", "2000-04-01", "MS"),
+            [
+                "2000-02-01T00:00:00",
+                "2000-03-01T00:00:00",
+                "2000-04-01T00:00:00"
+            ]
+        );
+        assert_eq!(
+            points("2000", "2001", "QE"),
+            [
+                "2000-03-31T00:00:00",
+                "2000-06-30T00:00:00",
+                "2000-09-30T00:00:00",
+                "2000-12-31T00:00:00"
+            ]
+        );
+        assert_eq!(
+            points("9999-12-01", "9999-12-31", "1ME"),
+            ["9999-12-31T00:00:00"]
+        );
     }
 }

@@ -6,7 +6,9 @@
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
-use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array, StringViewArray, TimestampMicrosecondArray, UInt8Array};
+use datafusion::arrow::array::{
+    ArrayRef, Float64Array, Int64Array, StringViewArray, TimestampMicrosecondArray, UInt8Array,
+};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::error::ArrowError;
 use jiff::civil::DateTime;
@@ -18,13 +20,14 @@ use crate::dataframe::partitions::{Layout, Partitions, dictionary};
 
 /// The names that Dask uses.
 pub(crate) const NAMES: [&str; 26] = [
-    "Alice", "Bob", "Charlie", "Dan", "Edith", "Frank", "George", "Hannah", "Ingrid", "Jerry", "Kevin", "Laura",
-    "Michael", "Norbert", "Oliver", "Patricia", "Quinn", "Ray", "Sarah", "Tim", "Ursula", "Victor", "Wendy", "Xavier",
-    "Yvonne", "Zelda",
+    "Alice", "Bob", "Charlie", "Dan", "Edith", "Frank", "George", "Hannah", "Ingrid", "Jerry",
+    "Kevin", "Laura", "Michael", "Norbert", "Oliver", "Patricia", "Quinn", "Ray", "Sarah", "Tim",
+    "Ursula", "Victor", "Wendy", "Xavier", "Yvonne", "Zelda",
 ];
 
 static POISSON: LazyLock<Poisson> = LazyLock::new(|| Poisson::new(1000.0));
-static NAME_VALUES: LazyLock<ArrayRef> = LazyLock::new(|| Arc::new(StringViewArray::from_iter_values(NAMES)));
+static NAME_VALUES: LazyLock<ArrayRef> =
+    LazyLock::new(|| Arc::new(StringViewArray::from_iter_values(NAMES)));
 
 /// The time that one partition covers.
 #[derive(Debug)]
@@ -46,9 +49,18 @@ impl Span {
             Frequency::Every(step) => {
                 let length = micros(end).abs_diff(micros(start));
                 let rows = length.div_ceil(step.unsigned_abs()) as usize;
-                Times::Even { start: micros(start), step, rows }
+                Times::Even {
+                    start: micros(start),
+                    step,
+                    rows,
+                }
             }
-            _ => Times::Listed(freq.points(start, end).filter(|time| *time < end).map(micros).collect()),
+            _ => Times::Listed(
+                freq.points(start, end)
+                    .filter(|time| *time < end)
+                    .map(micros)
+                    .collect(),
+            ),
         };
         Span { first_row, times }
     }
@@ -75,7 +87,11 @@ pub(crate) struct Generator {
 impl Generator {
     pub(crate) fn new(seed: u64, spans: Vec<Span>) -> Self {
         let schema = Schema::new(vec![
-            Field::new("timestamp", DataType::Timestamp(TimeUnit::Microsecond, None), false),
+            Field::new(
+                "timestamp",
+                DataType::Timestamp(TimeUnit::Microsecond, None),
+                false,
+            ),
             Field::new("name", DataType::Utf8View, false),
             Field::new("id", DataType::Int64, false),
             Field::new("x", DataType::Float64, false),
@@ -91,13 +107,25 @@ impl Generator {
         }
     }
 
-    fn column(&self, column: usize, span: &Span, offset: usize, length: usize, layout: Layout) -> Result<ArrayRef, ArrowError> {
+    fn column(
+        &self,
+        column: usize,
+        span: &Span,
+        offset: usize,
+        length: usize,
+        layout: Layout,
+    ) -> Result<ArrayRef, ArrowError> {
         let first = span.first_row + offset as u64;
         let rows = first..first + length as u64;
         Ok(match column {
-            0 => Arc::new(TimestampMicrosecondArray::new(timestamps(span, offset, length).into(), None)),
+            0 => Arc::new(TimestampMicrosecondArray::new(
+                timestamps(span, offset, length).into(),
+                None,
+            )),
             1 => {
-                let keys: Vec<u8> = rows.map(|row| self.names.below(row, NAMES.len() as u32) as u8).collect();
+                let keys: Vec<u8> = rows
+                    .map(|row| self.names.below(row, NAMES.len() as u32) as u8)
+                    .collect();
                 dictionary(&UInt8Array::new(keys.into(), None), &NAME_VALUES, layout)?
             }
             2 => {
@@ -143,10 +171,24 @@ impl Partitions for Generator {
         self.spans[partition].rows()
     }
 
-    fn read(&self, partition: usize, offset: usize, most: usize, columns: &[usize], layout: Layout) -> Result<Vec<ArrayRef>, ArrowError> {
+    fn stored_width(&self, column: usize) -> u64 {
+        if column == 1 { 1 } else { 8 }
+    }
+
+    fn read(
+        &self,
+        partition: usize,
+        offset: usize,
+        most: usize,
+        columns: &[usize],
+        layout: Layout,
+    ) -> Result<Vec<ArrayRef>, ArrowError> {
         let span = &self.spans[partition];
         let length = most.min(span.rows() - offset);
-        columns.iter().map(|&column| self.column(column, span, offset, length, layout)).collect()
+        columns
+            .iter()
+            .map(|&column| self.column(column, span, offset, length, layout))
+            .collect()
     }
 
     fn read_length(&self, partition: usize, offset: usize, most: usize) -> usize {

@@ -26,12 +26,23 @@ impl Poisson {
         let first = (mean - SLOTS as f64 / 2.0).max(0.0).floor() as usize;
         let weights = probabilities(mean, first);
         let mut scaled: Vec<f64> = weights.iter().map(|weight| weight * SLOTS as f64).collect();
-        let mut slots = Box::new([Slot { threshold: 0, value: 0, alias: 0 }; SLOTS]);
-        let (mut small, mut large): (Vec<usize>, Vec<usize>) = (0..SLOTS).partition(|&slot| scaled[slot] < 1.0);
+        let mut slots = Box::new(
+            [Slot {
+                threshold: 0,
+                value: 0,
+                alias: 0,
+            }; SLOTS],
+        );
+        let (mut small, mut large): (Vec<usize>, Vec<usize>) =
+            (0..SLOTS).partition(|&slot| scaled[slot] < 1.0);
         let value = |slot: usize| (first + slot) as u32;
         while let (Some(poor), Some(&rich)) = (small.pop(), large.last()) {
             let threshold = (scaled[poor] * (1u64 << FRACTION_BITS) as f64) as u64;
-            slots[poor] = Slot { threshold, value: value(poor), alias: value(rich) };
+            slots[poor] = Slot {
+                threshold,
+                value: value(poor),
+                alias: value(rich),
+            };
             scaled[rich] -= 1.0 - scaled[poor];
             if scaled[rich] < 1.0 {
                 large.pop();
@@ -41,7 +52,11 @@ impl Poisson {
         // What is left is 1 up to rounding.
         for rest in small.into_iter().chain(large) {
             if slots[rest].threshold == 0 && slots[rest].alias == 0 {
-                slots[rest] = Slot { threshold: u64::MAX, value: value(rest), alias: value(rest) };
+                slots[rest] = Slot {
+                    threshold: u64::MAX,
+                    value: value(rest),
+                    alias: value(rest),
+                };
             }
         }
         Poisson { slots }
@@ -52,7 +67,11 @@ impl Poisson {
     pub(crate) fn pick(&self, bits: u64) -> i64 {
         let slot = &self.slots[(bits >> FRACTION_BITS) as usize];
         let fraction = bits & ((1 << FRACTION_BITS) - 1);
-        i64::from(if fraction < slot.threshold { slot.value } else { slot.alias })
+        i64::from(if fraction < slot.threshold {
+            slot.value
+        } else {
+            slot.alias
+        })
     }
 }
 
@@ -90,12 +109,22 @@ mod tests {
             actual[slot.alias as usize - 488] += (1.0 - share) / SLOTS as f64;
         }
         for (expected, actual) in expected.iter().zip(&actual) {
-            assert!((expected - actual).abs() < 1e-16 + expected * 1e-12, "{expected} {actual}");
+            assert!(
+                (expected - actual).abs() < 1e-16 + expected * 1e-12,
+                "{expected} {actual}"
+            );
         }
-        let mean: f64 = actual.iter().enumerate().map(|(slot, share)| share * (slot + 488) as f64).sum();
+        let mean: f64 = actual
+            .iter()
+            .enumerate()
+            .map(|(slot, share)| share * (slot + 488) as f64)
+            .sum();
         assert!((mean - 1000.0).abs() < 1e-9, "{mean}");
-        let variance: f64 =
-            actual.iter().enumerate().map(|(slot, share)| share * (slot as f64 + 488.0 - mean).powi(2)).sum();
+        let variance: f64 = actual
+            .iter()
+            .enumerate()
+            .map(|(slot, share)| share * (slot as f64 + 488.0 - mean).powi(2))
+            .sum();
         assert!((variance - 1000.0).abs() < 1e-6, "{variance}");
     }
 

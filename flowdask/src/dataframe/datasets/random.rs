@@ -14,7 +14,10 @@ pub(crate) struct Stream {
 impl Stream {
     /// The stream number `number` of a seed.
     pub(crate) fn new(seed: u64, number: u64) -> Self {
-        Stream { key: mix(mix(seed.wrapping_add(GOLDEN)) ^ mix(number.wrapping_mul(GOLDEN) ^ 0x5851_f42d_4c95_7f2d)) }
+        Stream {
+            key: mix(mix(seed.wrapping_add(GOLDEN))
+                ^ mix(number.wrapping_mul(GOLDEN) ^ 0x5851_f42d_4c95_7f2d)),
+        }
     }
 
     /// 64 random bits for `row`.

@@ -30,7 +30,13 @@ const MOST_ROWS: u64 = 1 << 48;
 /// # Ok::<(), flowdask::dataframe::Error>(())
 /// ```
 pub fn timeseries(start: impl Into<String>, end: impl Into<String>) -> Timeseries {
-    Timeseries { start: start.into(), end: end.into(), freq: "1s".into(), partition_freq: "1d".into(), seed: 0 }
+    Timeseries {
+        start: start.into(),
+        end: end.into(),
+        freq: "1s".into(),
+        partition_freq: "1d".into(),
+        seed: 0,
+    }
 }
 
 /// A time series that is being described; [`timeseries`] starts one.
@@ -116,22 +122,40 @@ impl Timeseries {
         let freq = Frequency::parse(&self.freq)?;
         let partition_freq = Frequency::parse(&self.partition_freq)?;
         if end < start {
-            return Err(Error::EndBeforeStart { start: self.start, end: self.end });
+            return Err(Error::EndBeforeStart {
+                start: self.start,
+                end: self.end,
+            });
         }
         let limit = |text: &str, frequency: Frequency, most: u64, what: &str| {
             let count = frequency.estimate(micros(start), micros(end));
             if count <= most {
                 return Ok(());
             }
-            let reason = format!("it cuts the time from {} to {} into {count} {what}; {most} are the most", self.start, self.end);
-            Err(Error::InvalidFrequency { text: text.to_owned(), reason })
+            let reason = format!(
+                "it cuts the time from {} to {} into {count} {what}; {most} are the most",
+                self.start, self.end
+            );
+            Err(Error::InvalidFrequency {
+                text: text.to_owned(),
+                reason,
+            })
         };
-        limit(&self.partition_freq, partition_freq, MOST_PARTITIONS, "partitions")?;
+        limit(
+            &self.partition_freq,
+            partition_freq,
+            MOST_PARTITIONS,
+            "partitions",
+        )?;
         limit(&self.freq, freq, MOST_ROWS, "rows")?;
 
         let cuts: Vec<_> = partition_freq.points(start, end).collect();
         if cuts.len() < 2 {
-            return Err(Error::NoPartitions { start: self.start, end: self.end, partition_freq: self.partition_freq });
+            return Err(Error::NoPartitions {
+                start: self.start,
+                end: self.end,
+                partition_freq: self.partition_freq,
+            });
         }
         let mut first_row = 0;
         let spans = cuts.windows(2).map(|cut| {
@@ -140,6 +164,9 @@ impl Timeseries {
             span
         });
         let generator = Generator::new(self.seed, spans.collect());
-        Ok(DataFrame::from_partitions(Arc::new(generator), vec!["timestamp".to_owned()]))
+        Ok(DataFrame::from_partitions(
+            Arc::new(generator),
+            vec!["timestamp".to_owned()],
+        ))
     }
 }

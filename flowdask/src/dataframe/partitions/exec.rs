@@ -16,7 +16,8 @@ use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::coop::cooperative;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, ReplaceChildrenOptions,
+    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
+    ReplaceChildrenOptions,
 };
 use futures_util::Stream;
 
@@ -65,7 +66,10 @@ impl PartitionsExec {
     /// The same rows, to be stored and not computed with: the batches' types may be more compact
     /// than this plan's schema says.
     pub(crate) fn compact(&self) -> Self {
-        PartitionsExec { layout: Layout::Compact, ..self.clone() }
+        PartitionsExec {
+            layout: Layout::Compact,
+            ..self.clone()
+        }
     }
 
     /// How many partitions are read.
@@ -73,8 +77,26 @@ impl PartitionsExec {
         self.source.count()
     }
 
+    /// How many rows there are, and how many bytes they need in memory when they are stored.
+    pub(crate) fn needs(&self) -> (u64, u64) {
+        let rows = self
+            .groups
+            .iter()
+            .map(|group| self.group_rows(group))
+            .sum::<usize>() as u64;
+        let width: u64 = self
+            .columns
+            .iter()
+            .map(|&column| self.source.stored_width(column))
+            .sum();
+        (rows, rows.saturating_mul(width))
+    }
+
     fn group_rows(&self, group: &Range<usize>) -> usize {
-        let rows = group.clone().map(|partition| self.source.rows(partition)).sum::<usize>();
+        let rows = group
+            .clone()
+            .map(|partition| self.source.rows(partition))
+            .sum::<usize>();
         self.limit.map_or(rows, |limit| rows.min(limit))
     }
 }
@@ -84,7 +106,13 @@ fn group(source: &dyn Partitions, streams: usize) -> Vec<Range<usize>> {
     let count = source.count();
     if count <= streams {
         // A plan must have a stream even if there is nothing to read.
-        return if count == 0 { vec![0..0] } else { (0..count).map(|partition| partition..partition + 1).collect() };
+        return if count == 0 {
+            vec![0..0]
+        } else {
+            (0..count)
+                .map(|partition| partition..partition + 1)
+                .collect()
+        };
     }
     let total = source.total_rows() as u128;
     let mut groups = Vec::with_capacity(streams);
@@ -108,7 +136,12 @@ fn group(source: &dyn Partitions, streams: usize) -> Vec<Range<usize>> {
 impl DisplayAs for PartitionsExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.source.name();
-        write!(f, "PartitionsExec: source={name}, partitions={}, streams={}", self.source.count(), self.groups.len())
+        write!(
+            f,
+            "PartitionsExec: source={name}, partitions={}, streams={}",
+            self.source.count(),
+            self.groups.len()
+        )
     }
 }
 
@@ -140,11 +173,18 @@ impl ExecutionPlan for PartitionsExec {
         Ok(self)
     }
 
-    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(
+        self: Arc<Self>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         Ok(self)
     }
 
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
         let progress = context.session_config().get_extension::<Progress>();
         let group = self.groups[partition].clone();
         let stream = Rows {
@@ -177,7 +217,10 @@ impl ExecutionPlan for PartitionsExec {
     }
 
     fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
-        Some(Arc::new(PartitionsExec { limit, ..self.clone() }))
+        Some(Arc::new(PartitionsExec {
+            limit,
+            ..self.clone()
+        }))
     }
 
     fn fetch(&self) -> Option<usize> {
@@ -213,14 +256,23 @@ impl Rows {
         }
         let most = self.batch_size.min(self.left);
         let length = self.source.read_length(self.partition, self.offset, most);
-        let batch = self.source.read(self.partition, self.offset, most, &self.columns, self.layout).and_then(|columns| {
-            let options = RecordBatchOptions::new().with_row_count(Some(length));
-            let schema = match self.layout {
-                Layout::Plain => Arc::clone(&self.schema),
-                Layout::Compact => compact_schema(&self.schema, &columns),
-            };
-            RecordBatch::try_new_with_options(schema, columns, &options)
-        });
+        let batch = self
+            .source
+            .read(
+                self.partition,
+                self.offset,
+                most,
+                &self.columns,
+                self.layout,
+            )
+            .and_then(|columns| {
+                let options = RecordBatchOptions::new().with_row_count(Some(length));
+                let schema = match self.layout {
+                    Layout::Plain => Arc::clone(&self.schema),
+                    Layout::Compact => compact_schema(&self.schema, &columns),
+                };
+                RecordBatch::try_new_with_options(schema, columns, &options)
+            });
         self.offset += length;
         self.left -= length;
         Some(batch.map_err(Into::into))
@@ -230,7 +282,12 @@ impl Rows {
 /// The schema of columns of which some are dictionaries.
 fn compact_schema(schema: &Schema, columns: &[datafusion::arrow::array::ArrayRef]) -> SchemaRef {
     let fields = schema.fields().iter().zip(columns);
-    let fields = fields.map(|(field, column)| field.as_ref().clone().with_data_type(column.data_type().clone()));
+    let fields = fields.map(|(field, column)| {
+        field
+            .as_ref()
+            .clone()
+            .with_data_type(column.data_type().clone())
+    });
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 

@@ -5,6 +5,7 @@
 //! Neither knows what the rows mean.
 
 mod exec;
+mod regrouped;
 mod stored;
 mod table;
 
@@ -13,10 +14,11 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, DictionaryArray, UInt8Array};
 use datafusion::arrow::compute::take;
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 
 pub(crate) use exec::PartitionsExec;
+pub(crate) use regrouped::Regrouped;
 pub(crate) use stored::{Stored, StoredPartition};
 pub(crate) use table::PartitionsTable;
 
@@ -47,22 +49,46 @@ pub(crate) trait Partitions: Debug + Send + Sync {
     fn read_length(&self, partition: usize, offset: usize, most: usize) -> usize;
 
     /// The rows of the given columns from `offset` on.
-    fn read(&self, partition: usize, offset: usize, most: usize, columns: &[usize], layout: Layout) -> Result<Vec<ArrayRef>, ArrowError>;
+    fn read(
+        &self,
+        partition: usize,
+        offset: usize,
+        most: usize,
+        columns: &[usize],
+        layout: Layout,
+    ) -> Result<Vec<ArrayRef>, ArrowError>;
 
     /// The bytes that the rows take, if they are in memory.
     fn bytes(&self) -> Option<u64> {
         None
     }
 
+    /// The bytes that a row of a column takes when it is stored compactly.
+    fn stored_width(&self, column: usize) -> u64 {
+        match self.schema().field(column).data_type() {
+            DataType::Utf8View | DataType::BinaryView => 16,
+            other => other.primitive_width().unwrap_or(16) as u64,
+        }
+    }
+
     fn total_rows(&self) -> usize {
-        (0..self.count()).map(|partition| self.rows(partition)).sum()
+        (0..self.count())
+            .map(|partition| self.rows(partition))
+            .sum()
     }
 }
 
 /// A column whose rows are keys into few values, in the layout that is asked for.
-pub(crate) fn dictionary(keys: &UInt8Array, values: &ArrayRef, layout: Layout) -> Result<ArrayRef, ArrowError> {
+pub(crate) fn dictionary(
+    keys: &UInt8Array,
+    values: &ArrayRef,
+    layout: Layout,
+) -> Result<ArrayRef, ArrowError> {
     match layout {
         Layout::Plain => take(values, keys, None),
-        Layout::Compact => Ok(Arc::new(DictionaryArray::try_new(keys.clone(), Arc::clone(values))?)),
+        Layout::Compact => Ok(Arc::new(DictionaryArray::try_new(
+            keys.clone(),
+            Arc::clone(values),
+        )?)),
     }
 }

@@ -22,19 +22,30 @@ pub(crate) struct StoredPartition {
 
 impl StoredPartition {
     pub(crate) fn new(batches: Vec<RecordBatch>) -> Self {
-        let batches: Vec<RecordBatch> = batches.into_iter().filter(|batch| batch.num_rows() > 0).collect();
+        let batches: Vec<RecordBatch> = batches
+            .into_iter()
+            .filter(|batch| batch.num_rows() > 0)
+            .collect();
         let mut rows = 0;
         let starts = batches.iter().map(|batch| {
             rows += batch.num_rows();
             rows - batch.num_rows()
         });
         let starts = starts.collect();
-        StoredPartition { batches, starts, rows }
+        StoredPartition {
+            batches,
+            starts,
+            rows,
+        }
     }
 
     /// The bytes that the rows take.
     pub(crate) fn bytes(&self) -> u64 {
-        self.batches.iter().flat_map(RecordBatch::columns).map(|column| column_bytes(column)).sum()
+        self.batches
+            .iter()
+            .flat_map(RecordBatch::columns)
+            .map(|column| column_bytes(column))
+            .sum()
     }
 }
 
@@ -92,7 +103,14 @@ impl Partitions for Stored {
         most.min(batch.num_rows() - start)
     }
 
-    fn read(&self, partition: usize, offset: usize, most: usize, columns: &[usize], layout: Layout) -> Result<Vec<ArrayRef>, ArrowError> {
+    fn read(
+        &self,
+        partition: usize,
+        offset: usize,
+        most: usize,
+        columns: &[usize],
+        layout: Layout,
+    ) -> Result<Vec<ArrayRef>, ArrowError> {
         let (batch, start) = self.find(partition, offset);
         let length = most.min(batch.num_rows() - start);
         let parts = columns.iter().map(|&column| {

@@ -44,7 +44,12 @@ impl TableProvider for PartitionsTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let streams = state.config().target_partitions();
-        let exec = PartitionsExec::new(Arc::clone(&self.source), projection.cloned(), streams, limit)?;
+        let exec = PartitionsExec::new(
+            Arc::clone(&self.source),
+            projection.cloned(),
+            streams,
+            limit,
+        )?;
         Ok(Arc::new(exec))
     }
 

@@ -29,21 +29,37 @@ impl fmt::Display for Table {
             concat_batches(&self.schema, &self.batches)
         };
         let shown = shown.map_err(|_| fmt::Error)?;
-        let (index, columns): (Vec<usize>, Vec<usize>) =
-            (0..self.num_columns()).partition(|&column| self.index.contains(self.schema.field(column).name()));
+        let (index, columns): (Vec<usize>, Vec<usize>) = (0..self.num_columns())
+            .partition(|&column| self.index.contains(self.schema.field(column).name()));
 
         let mut printed: Vec<Column> = Vec::new();
         if index.is_empty() {
-            let numbers = (0..shown.num_rows()).map(|row| if cut && row >= EDGE_ROWS { rows - 2 * EDGE_ROWS + row } else { row });
-            printed.push(Column { header: String::new(), cells: numbers.map(|row| row.to_string()).collect(), left: true });
+            let numbers = (0..shown.num_rows()).map(|row| {
+                if cut && row >= EDGE_ROWS {
+                    rows - 2 * EDGE_ROWS + row
+                } else {
+                    row
+                }
+            });
+            printed.push(Column {
+                header: String::new(),
+                cells: numbers.map(|row| row.to_string()).collect(),
+                left: true,
+            });
         }
         for (position, column) in index.iter().chain(&columns).enumerate() {
             let header = self.schema.field(*column).name();
             let is_index = position < index.len();
             let cells = cells(shown.column(*column)).ok_or(fmt::Error)?;
-            printed.push(Column { header: header.clone(), cells, left: is_index });
+            printed.push(Column {
+                header: header.clone(),
+                cells,
+                left: is_index,
+            });
         }
-        let named_index = index.iter().any(|column| !self.schema.field(*column).name().is_empty());
+        let named_index = index
+            .iter()
+            .any(|column| !self.schema.field(*column).name().is_empty());
         write_columns(f, &printed, named_index, cut)?;
         if cut {
             write!(f, "\n\n[{rows} rows x {} columns]", columns.len())?;
@@ -80,11 +96,20 @@ struct Column {
     left: bool,
 }
 
-fn write_columns(f: &mut fmt::Formatter<'_>, columns: &[Column], named_index: bool, cut: bool) -> fmt::Result {
+fn write_columns(
+    f: &mut fmt::Formatter<'_>,
+    columns: &[Column],
+    named_index: bool,
+    cut: bool,
+) -> fmt::Result {
     let rows = columns.first().map_or(0, |column| column.cells.len());
     let width = |column: &Column| {
         let cells = column.cells.iter().chain([&column.header]);
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0).max(if cut { 3 } else { 0 })
+        cells
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
+            .max(if cut { 3 } else { 0 })
     };
     let widths: Vec<usize> = columns.iter().map(width).collect();
     let line = |f: &mut fmt::Formatter<'_>, cell: &dyn Fn(&Column) -> String| {
@@ -105,10 +130,22 @@ fn write_columns(f: &mut fmt::Formatter<'_>, columns: &[Column], named_index: bo
         }
         f.write_str(text.trim_end())
     };
-    line(f, &|column| if column.left { String::new() } else { column.header.clone() })?;
+    line(f, &|column| {
+        if column.left {
+            String::new()
+        } else {
+            column.header.clone()
+        }
+    })?;
     if named_index {
         writeln!(f)?;
-        line(f, &|column| if column.left { column.header.clone() } else { String::new() })?;
+        line(f, &|column| {
+            if column.left {
+                column.header.clone()
+            } else {
+                String::new()
+            }
+        })?;
     }
     for row in 0..rows {
         if cut && row == EDGE_ROWS {
@@ -127,16 +164,29 @@ fn cells(column: &ArrayRef) -> Option<Vec<String>> {
         let values: Vec<Option<f64>> = column.as_primitive::<Float64Type>().iter().collect();
         return Some(floats(&values));
     }
-    let options = FormatOptions::new().with_null("NaN").with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.f"));
+    let options = FormatOptions::new()
+        .with_null("NaN")
+        .with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.f"));
     let formatter = ArrayFormatter::try_new(column.as_ref(), &options).ok()?;
-    (0..column.len()).map(|row| formatter.value(row).try_to_string().ok()).collect()
+    (0..column.len())
+        .map(|row| formatter.value(row).try_to_string().ok())
+        .collect()
 }
 
 /// A column of floating-point numbers by pandas' rules.
 fn floats(values: &[Option<f64>]) -> Vec<String> {
-    let finite = || values.iter().flatten().copied().filter(|value| value.is_finite());
+    let finite = || {
+        values
+            .iter()
+            .flatten()
+            .copied()
+            .filter(|value| value.is_finite())
+    };
     let fixed = |decimals: usize| format_all(values, |value| format!("{value:.decimals$}"));
-    let needed = finite().map(|value| decimals_needed(value)).max().unwrap_or(1);
+    let needed = finite()
+        .map(|value| decimals_needed(value))
+        .max()
+        .unwrap_or(1);
     let plain = fixed(needed);
     let longest = plain.iter().map(String::len).max().unwrap_or(0);
     let large = finite().any(|value| value.abs() > 1e6);
@@ -150,7 +200,13 @@ fn floats(values: &[Option<f64>]) -> Vec<String> {
 fn format_all(values: &[Option<f64>], format: impl Fn(f64) -> String) -> Vec<String> {
     let one = |value: &Option<f64>| match value {
         Some(value) if value.is_finite() => format(*value),
-        Some(value) if value.is_infinite() => if *value > 0.0 { "inf".to_owned() } else { "-inf".to_owned() },
+        Some(value) if value.is_infinite() => {
+            if *value > 0.0 {
+                "inf".to_owned()
+            } else {
+                "-inf".to_owned()
+            }
+        }
         _ => "NaN".to_owned(),
     };
     values.iter().map(one).collect()
