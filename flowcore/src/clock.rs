@@ -19,11 +19,6 @@ impl Timestamp {
         Self(nanoseconds)
     }
 
-    /// Nanoseconds since the Unix epoch.
-    pub(crate) const fn nanoseconds(self) -> u64 {
-        self.0
-    }
-
     /// Whether this is a real instant.
     pub(crate) const fn is_some(self) -> bool {
         self.0 != 0

@@ -457,8 +457,9 @@ impl FlowRun {
         self.update(|shell, now| start(&mut shell.engine, run, attempt, now))
     }
 
-    pub(crate) fn row_started(self: &Arc<Self>, map: MapId, row: u32) -> bool {
-        self.update(|shell, now| shell.engine.row_started(map, row, 1, now))
+    /// A row has been running for a while.
+    pub(crate) fn row_started(self: &Arc<Self>, map: MapId, row: u32, started: Timestamp) {
+        self.update(|shell, _| shell.engine.row_started(map, row, 1, started));
     }
 
     pub(crate) fn rows_completed(self: &Arc<Self>, map: MapId, first: u32, times: &[Timestamp]) {

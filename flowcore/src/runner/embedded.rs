@@ -20,7 +20,7 @@ use super::control::AttemptControl;
 use super::descriptor::RunReference;
 use super::drive::run_attempt;
 use super::execution::{AttemptBody, Execution, MapJob};
-use super::rows::{Claim, ClaimedRows};
+use super::rows::{Claim, ClaimedRows, REPORT_AFTER};
 use super::seam::{RunnerFuture, RunnerSession, Work, WorkKind};
 use super::waiting::{Lending, Slot};
 use crate::context::{CurrentRow, RunContext};
@@ -128,6 +128,7 @@ struct Queues {
     asynchronous: VecDeque<Item>,
     /// Claims that threads work on, for idle ones to share.
     claims: Vec<(Arc<Claim>, Rows)>,
+    is_ticking: bool,
     threads: usize,
     idle: usize,
     /// Threads that wait inside a task, or were left behind.
@@ -258,7 +259,7 @@ impl EmbeddedSession {
         queues.threads -= 1;
     }
 
-    fn next_task(&self, queues: &mut Queues) -> Option<Task> {
+    fn next_task(self: &Arc<Self>, queues: &mut Queues) -> Option<Task> {
         let threads = u32::try_from(self.slots.threads).unwrap_or(1);
         while let Some(item) = queues.sync.pop_front() {
             match item {
@@ -295,10 +296,40 @@ impl EmbeddedSession {
         Some(self.claim(queues, stolen))
     }
 
-    fn claim(&self, queues: &mut Queues, rows: Rows) -> Task {
+    fn claim(self: &Arc<Self>, queues: &mut Queues, rows: Rows) -> Task {
+        if !queues.is_ticking {
+            queues.is_ticking = true;
+            crate::runtime::service().spawn(Arc::clone(self).tick());
+        }
         let claim = Arc::new(Claim::new(rows.rows.clone()));
         queues.claims.push((Arc::clone(&claim), rows.clone()));
         Task::Rows(claim, rows)
+    }
+
+    /// Tells home what threads that are busy with a slow row have noted, for
+    /// as long as there are claims.
+    async fn tick(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(REPORT_AFTER).await;
+            let claims = {
+                let mut queues = self.queues.lock();
+                if queues.claims.is_empty() {
+                    queues.is_ticking = false;
+                    return;
+                }
+                queues.claims.clone()
+            };
+            let now = crate::runtime::now();
+            for (claim, rows) in claims {
+                let (block, running) = claim.overdue(now);
+                if let Some(block) = block {
+                    block.report(&rows.flow, rows.map);
+                }
+                if let Some((row, started)) = running {
+                    rows.flow.row_started(rows.map, row, started);
+                }
+            }
+        }
     }
 
     fn run_rows(self: &Arc<Self>, claim: &Arc<Claim>, rows: &Rows) {
@@ -314,17 +345,17 @@ impl EmbeddedSession {
                 self.finish_attempt(attempt, &control, ending);
             }
         };
-        let mut sink = ClaimedRows::new(
-            &rows.flow,
-            rows.map,
-            Arc::clone(claim),
-            rows.job.stops(),
-            &current,
+        let mut sink = ClaimedRows {
+            flow: &rows.flow,
+            map: rows.map,
+            claim,
+            stops: rows.job.stops(),
+            current: &current,
             on_ended,
-        );
+        };
         context.enter(|| {
             rows.job.run_rows(&mut sink);
-            sink.flush();
+            sink.finish();
         });
         let mut queues = self.queues.lock();
         queues
