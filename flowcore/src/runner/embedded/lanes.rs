@@ -1,0 +1,101 @@
+//! The lanes of an embedded session: async tasks of the user runtime that poll
+//! one run after the other.
+//!
+//! When its run has to wait, a lane starts another lane, so that concurrency
+//! grows only as runs really wait, up to the limit.
+
+use std::sync::Arc;
+
+use super::super::attempt::Ending;
+use super::super::catch;
+use super::super::control::AttemptControl;
+use super::super::drive::run_attempt;
+use super::super::waiting::{Lending, Slot};
+use super::work::{Attempt, Item};
+use super::{EmbeddedSession, Queues};
+
+impl EmbeddedSession {
+    pub(super) fn add_lane(self: &Arc<Self>, queues: &mut Queues) {
+        if queues.asynchronous.is_empty() || queues.lanes >= self.slots.lanes + queues.lent_lanes {
+            return;
+        }
+        queues.lanes += 1;
+        crate::runtime::user().spawn(Arc::clone(self).lane());
+    }
+
+    async fn lane(self: Arc<Self>) {
+        loop {
+            let Some(attempt) = self.next_async() else {
+                return;
+            };
+            let run = std::pin::pin!(self.run_async(attempt));
+            let mut run = std::pin::pin!(Lending::new(run, LaneSlot(&self)));
+            let mut is_first = true;
+            std::future::poll_fn(|context| {
+                let poll = run.as_mut().poll(context);
+                if is_first && poll.is_pending() {
+                    is_first = false;
+                    // This run waits: somebody else shall take the next one.
+                    self.add_lane(&mut self.queues.lock());
+                }
+                poll
+            })
+            .await;
+        }
+    }
+
+    /// The next async attempt; without one the lane ends.
+    fn next_async(&self) -> Option<Attempt> {
+        let mut queues = self.queues.lock();
+        while let Some(item) = queues.asynchronous.pop_front() {
+            match item {
+                Item::Attempt(attempt) => return Some(attempt),
+                Item::Rows(mut rows) => {
+                    let attempt = rows.first();
+                    if !rows.rows.is_empty() {
+                        queues.asynchronous.push_front(Item::Rows(rows));
+                    }
+                    if attempt.is_some() {
+                        return attempt;
+                    }
+                }
+            }
+        }
+        queues.lanes -= 1;
+        None
+    }
+
+    async fn run_async(self: &Arc<Self>, attempt: Attempt) {
+        let options = attempt.job.options();
+        let control = Arc::new(AttemptControl::new(attempt.number, options.retries));
+        if !attempt.flow.begin(attempt.run, &control) {
+            return;
+        }
+        let limit = options.timeout;
+        let ending = attempt
+            .context(&control)
+            .scope(async {
+                match catch(|| attempt.job.attempt(&control)) {
+                    Ok(body) => run_attempt(body, &control, limit).await,
+                    Err(report) => Ending::Panicked(report),
+                }
+            })
+            .await;
+        self.finish_attempt(attempt, &control, ending);
+    }
+}
+
+/// The slot of a lane's run.
+struct LaneSlot<'a>(&'a Arc<EmbeddedSession>);
+
+impl Slot for LaneSlot<'_> {
+    fn lend(&self) {
+        let mut queues = self.0.queues.lock();
+        queues.lent_lanes += 1;
+        self.0.add_lane(&mut queues);
+    }
+
+    fn take_back(&self) {
+        self.0.queues.lock().lent_lanes -= 1;
+    }
+}

@@ -1,0 +1,228 @@
+//! The threads of an embedded session: they run sync tasks, and in a
+//! one-by-one session async ones too.
+//!
+//! Invariant: no more threads run user code than there are slots. A thread
+//! whose run waits for another run, or that a timeout left behind, does not
+//! count.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::attempt::Ending;
+use super::super::control::AttemptControl;
+use super::super::rows::{Claim, ClaimedRows, REPORT_AFTER};
+use super::super::waiting::Slot;
+use super::work::{Item, Rows, Task};
+use super::{EmbeddedSession, Queues};
+use crate::context::{CurrentRow, RunContext};
+
+/// A thread without work ends after this time.
+const IDLE: Duration = Duration::from_secs(10);
+
+std::thread_local! {
+    /// The session whose thread this is.
+    static SLOT: std::cell::RefCell<Option<Arc<EmbeddedSession>>> =
+        const { std::cell::RefCell::new(None) };
+}
+
+impl EmbeddedSession {
+    pub(super) fn add_threads(self: &Arc<Self>, queues: &mut Queues, many: bool) {
+        if queues.idle > 0 {
+            if many {
+                self.work.notify_all();
+            } else {
+                self.work.notify_one();
+            }
+        }
+        while queues.threads < self.slots.threads + queues.lent
+            && queues.idle < queues.sync.len() + usize::from(many)
+        {
+            queues.threads += 1;
+            // A new thread counts as idle until it has looked for work.
+            queues.idle += 1;
+            let session = Arc::clone(self);
+            let spawned = std::thread::Builder::new()
+                .name("flow-task".to_owned())
+                .spawn(move || session.thread());
+            if let Err(error) = spawned {
+                queues.threads -= 1;
+                queues.idle -= 1;
+                tracing::warn!("cannot start another thread for tasks: {error}");
+                break;
+            }
+        }
+    }
+
+    fn thread(self: Arc<Self>) {
+        SLOT.with_borrow_mut(|slot| *slot = Some(Arc::clone(&self)));
+        let mut queues = self.queues.lock();
+        queues.idle -= 1;
+        loop {
+            if queues.threads > self.slots.threads + queues.lent {
+                break;
+            }
+            if let Some(task) = self.next_task(&mut queues) {
+                drop(queues);
+                match task {
+                    Task::Attempt(attempt) => self.run_attempt(attempt),
+                    Task::Rows(claim, rows) => self.run_rows(&claim, &rows),
+                }
+                queues = self.queues.lock();
+                continue;
+            }
+            if queues.is_closed {
+                break;
+            }
+            queues.idle += 1;
+            let timed_out = self.work.wait_for(&mut queues, IDLE).timed_out();
+            queues.idle -= 1;
+            if timed_out && queues.sync.is_empty() {
+                break;
+            }
+        }
+        queues.threads -= 1;
+    }
+
+    fn next_task(self: &Arc<Self>, queues: &mut Queues) -> Option<Task> {
+        let threads = u32::try_from(self.slots.threads).unwrap_or(1);
+        while let Some(item) = queues.sync.pop_front() {
+            match item {
+                Item::Attempt(attempt) => return Some(Task::Attempt(attempt)),
+                Item::Rows(mut rows) => {
+                    if !rows.goes_through_the_loop() {
+                        let attempt = rows.first();
+                        if !rows.rows.is_empty() {
+                            queues.sync.push_front(Item::Rows(rows));
+                        }
+                        match attempt {
+                            Some(attempt) => return Some(Task::Attempt(attempt)),
+                            None => continue,
+                        }
+                    }
+                    // A share for this thread; others find the rest, and when
+                    // nothing is left they split claims.
+                    let count = rows.rows.end - rows.rows.start;
+                    let share = count.div_ceil(threads).max(1);
+                    let mine = rows.rows.start..rows.rows.start + share;
+                    rows.rows.start = mine.end;
+                    let claimed = rows.part(mine);
+                    if !rows.rows.is_empty() {
+                        queues.sync.push_front(Item::Rows(rows));
+                    }
+                    return Some(self.claim(queues, claimed));
+                }
+            }
+        }
+        let stolen = queues.claims.iter().find_map(|(claim, rows)| {
+            let range = claim.split()?;
+            Some(rows.part(range))
+        })?;
+        Some(self.claim(queues, stolen))
+    }
+
+    fn claim(self: &Arc<Self>, queues: &mut Queues, rows: Rows) -> Task {
+        if !queues.is_ticking {
+            queues.is_ticking = true;
+            crate::runtime::service().spawn(Arc::clone(self).tick());
+        }
+        let claim = Arc::new(Claim::new(rows.rows.clone()));
+        queues.claims.push((Arc::clone(&claim), rows.clone()));
+        Task::Rows(claim, rows)
+    }
+
+    /// Tells home what threads that are busy with a slow row have noted, for
+    /// as long as there are claims.
+    async fn tick(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(REPORT_AFTER).await;
+            let claims = {
+                let mut queues = self.queues.lock();
+                if queues.claims.is_empty() {
+                    queues.is_ticking = false;
+                    return;
+                }
+                queues.claims.clone()
+            };
+            let now = crate::runtime::now();
+            for (claim, rows) in claims {
+                let (block, running) = claim.overdue(now);
+                if let Some(block) = block {
+                    block.report(&rows.flow, rows.map);
+                }
+                if let Some((row, started)) = running {
+                    rows.flow.row_started(rows.map, row, started);
+                }
+            }
+        }
+    }
+
+    fn run_rows(self: &Arc<Self>, claim: &Arc<Claim>, rows: &Rows) {
+        let current = CurrentRow::default();
+        let info = rows.job.info();
+        let options = rows.job.options();
+        let context =
+            RunContext::of_rows(&rows.flow, info, options.name.clone(), rows.map, &current);
+        let on_ended = |row: u32, ending: Ending| {
+            let attempt = rows.single(row, 1);
+            let control = Arc::new(AttemptControl::new(1, options.retries));
+            if attempt.flow.begin(attempt.run, &control) {
+                self.finish_attempt(attempt, &control, ending);
+            }
+        };
+        let mut sink = ClaimedRows {
+            flow: &rows.flow,
+            map: rows.map,
+            claim,
+            stops: rows.job.stops(),
+            current: &current,
+            on_ended,
+        };
+        context.enter(|| {
+            rows.job.run_rows(&mut sink);
+            sink.finish();
+        });
+        let mut queues = self.queues.lock();
+        queues
+            .claims
+            .retain(|(other, _)| !Arc::ptr_eq(other, claim));
+    }
+
+    /// The current thread does not count while it waits.
+    pub(super) fn lend(self: &Arc<Self>) {
+        let mut queues = self.queues.lock();
+        queues.lent += 1;
+        let many = queues.sync.iter().any(|item| matches!(item, Item::Rows(_)))
+            || !queues.claims.is_empty();
+        self.add_threads(&mut queues, many);
+    }
+
+    pub(super) fn take_back(&self) {
+        self.queues.lock().lent -= 1;
+    }
+}
+
+/// The slot of an async run that a thread polls.
+pub(super) struct ThreadSlot<'a>(pub(super) &'a Arc<EmbeddedSession>);
+
+impl Slot for ThreadSlot<'_> {
+    fn lend(&self) {
+        self.0.lend();
+    }
+
+    fn take_back(&self) {
+        self.0.take_back();
+    }
+}
+
+/// Blocks this thread on something that other runs have to do first. A thread
+/// of a session lends its slot out meanwhile.
+pub(crate) fn lend_while<R>(wait: impl FnOnce() -> R) -> R {
+    let session = SLOT.with_borrow(Clone::clone);
+    let Some(session) = session else {
+        return wait();
+    };
+    session.lend();
+    let result = wait();
+    session.take_back();
+    result
+}
