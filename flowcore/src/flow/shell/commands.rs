@@ -1,0 +1,175 @@
+//! One critical section, and what it leaves to do: the engine's commands are
+//! collected under the lock and carried out after it.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::task::Waker;
+
+use super::{FlowRun, MapEntry, RunEntry, Shell, end};
+use crate::clock::Timestamp;
+use crate::engine::{Command, MapId, RunId};
+use crate::progress::Progress;
+use crate::runner::{AttemptControl, MapJob, RunReference, WorkKind};
+use crate::runtime::now;
+
+/// What one critical section leaves to do.
+#[derive(Default)]
+struct Todo {
+    work: Vec<WorkKind>,
+    measure: Vec<(MapId, Arc<dyn MapJob>)>,
+    wakers: Vec<Waker>,
+    stop: Vec<Arc<AttemptControl>>,
+    stop_remote: Vec<RunReference>,
+    lines: Vec<end::Line>,
+    jobs: Vec<RunEntry>,
+    maps: Vec<MapEntry>,
+    progress: Vec<(Progress, u64)>,
+    is_idle: bool,
+}
+
+impl FlowRun {
+    /// Changes the engine and does what it asks for.
+    pub(in crate::flow) fn update<R>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut Shell, Timestamp) -> R,
+    ) -> R {
+        let mut todo = Todo::default();
+        let result = {
+            let mut shell = self.shell.lock();
+            let result = change(&mut shell, now());
+            self.collect(&mut shell, &mut todo);
+            result
+        };
+        self.carry_out(todo);
+        result
+    }
+
+    fn collect(&self, shell: &mut Shell, todo: &mut Todo) {
+        while let Some(command) = shell.engine.next_command() {
+            match command {
+                Command::Dispatch(id) => {
+                    match shell.jobs.get(id) {
+                        Some(RunEntry::Job(job)) => {
+                            todo.work.push(WorkKind::Run(id, Arc::clone(job)));
+                        }
+                        // Its caller waits for this.
+                        Some(RunEntry::InPlace(_)) | None => todo
+                            .wakers
+                            .extend(shell.run_wakers.remove(id).unwrap_or_default()),
+                    }
+                }
+                Command::DispatchRows(id, rows) => {
+                    if let Some(entry) = shell.maps.get(id) {
+                        todo.work
+                            .push(WorkKind::Rows(id, rows, Arc::clone(&entry.job)));
+                    }
+                }
+                Command::Measure(id) => {
+                    if let Some(entry) = shell.maps.get(id) {
+                        todo.measure.push((id, Arc::clone(&entry.job)));
+                    }
+                }
+                Command::Settled(id) => {
+                    self.collect_settled(shell, todo, id);
+                    shell.engine.noted_run(id);
+                }
+                Command::RowsSettled(id, rows) => self.collect_rows(shell, todo, id, &rows),
+                Command::MapSettled(id) => {
+                    todo.wakers
+                        .extend(shell.map_wakers.remove(id).unwrap_or_default());
+                    if let Some(mut entry) = shell.maps.remove(id) {
+                        todo.lines
+                            .extend(entry.log.summary(entry.job.as_ref(), shell.engine.map(id)));
+                        entry.progress = None;
+                        todo.maps.push(entry);
+                    }
+                    shell.engine.noted_map(id);
+                }
+                Command::Cancel(id) => Self::collect_stop(shell, todo, id.into()),
+                Command::CancelRow(id, row) => {
+                    Self::collect_stop(shell, todo, RunReference::row(id, row));
+                }
+                Command::Idle => todo.is_idle = true,
+            }
+        }
+    }
+
+    fn collect_stop(shell: &Shell, todo: &mut Todo, run: RunReference) {
+        match shell.controls.get(&run) {
+            Some(control) => todo.stop.push(Arc::clone(control)),
+            None => todo.stop_remote.push(run),
+        }
+    }
+
+    fn collect_settled(&self, shell: &mut Shell, todo: &mut Todo, id: RunId) {
+        todo.wakers
+            .extend(shell.run_wakers.remove(id).unwrap_or_default());
+        let control = shell.controls.remove(&id.into());
+        let Some(entry) = shell.jobs.remove(id) else {
+            return;
+        };
+        if end::is_heard()
+            && let Some(view) = shell.engine.run(id)
+        {
+            let name = control
+                .as_ref()
+                .and_then(|control| control.name().map(str::to_owned))
+                .unwrap_or_else(|| self.task_run_name(entry.task_name(), id.into()));
+            todo.lines.push(end::Line::finished(name, &view));
+        }
+        todo.jobs.push(entry);
+    }
+
+    fn collect_rows(&self, shell: &mut Shell, todo: &mut Todo, id: MapId, rows: &Range<u32>) {
+        if let Some(wakers) = shell.map_wakers.get_mut(id) {
+            todo.wakers.append(wakers);
+        }
+        let Some(entry) = shell.maps.get_mut(id) else {
+            return;
+        };
+        if let Some(progress) = &entry.progress {
+            todo.progress.push((progress.clone(), rows.len() as u64));
+        }
+        let heard = end::is_heard();
+        let names = |row| self.task_run_name(&entry.job.options().name, RunReference::row(id, row));
+        if heard && let Some(map) = shell.engine.map(id) {
+            entry.log.rows(map, rows, names, &mut todo.lines);
+        }
+        if !shell.controls.is_empty() {
+            for row in rows.clone() {
+                shell.controls.remove(&RunReference::row(id, row));
+            }
+        }
+    }
+
+    fn carry_out(self: &Arc<Self>, todo: Todo) {
+        for line in todo.lines {
+            line.write(self);
+        }
+        for (progress, rows) in todo.progress {
+            progress.advance(rows);
+        }
+        for kind in todo.work {
+            self.dispatch(kind);
+        }
+        for (id, job) in todo.measure {
+            self.measure(id, job);
+        }
+        for control in todo.stop {
+            control.cancel();
+        }
+        if let Some(session) = self.session() {
+            for run in todo.stop_remote {
+                session.cancel(run);
+            }
+        }
+        for waker in todo.wakers {
+            waker.wake();
+        }
+        if todo.is_idle {
+            self.idle.notify_waiters();
+        }
+        // Users' values, dropped here and not under the lock.
+        drop((todo.jobs, todo.maps));
+    }
+}

@@ -1,0 +1,123 @@
+//! Work on its way to a runner: to the flow's, or to the threads of this
+//! process.
+
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use super::{FlowRun, RunEntry, end};
+use crate::definition::TaskConfiguration;
+use crate::engine::{End, MapId, RunId, Waits};
+use crate::error::{Error, Result};
+use crate::flow::submit::dependencies;
+use crate::progress::Progress;
+use crate::runner::{MapJob, Work, WorkKind, note_waiting};
+
+impl FlowRun {
+    pub(super) fn dispatch(self: &Arc<Self>, kind: WorkKind) {
+        let work = Work {
+            flow: Arc::clone(self),
+            kind,
+        };
+        match self.session() {
+            Some(session) if !work.is_local() => session.submit(work),
+            Some(session) if session.keeps_values() => self.dispatch_here(work),
+            _ => self.local.take(work),
+        }
+    }
+
+    /// Local work beside a runner that keeps values: they come here first.
+    fn dispatch_here(self: &Arc<Self>, work: Work) {
+        let fetches = match &work.kind {
+            WorkKind::Run(_, job) => job.fetches(),
+            WorkKind::Rows(_, rows, job) => job.fetches(rows.clone()),
+        };
+        if fetches.is_empty() {
+            return self.local.take(work);
+        }
+        let flow = Arc::clone(self);
+        crate::runtime::service().spawn(async move {
+            for fetch in fetches {
+                if let Err(error) = fetch.await {
+                    return flow.cannot_start(&work, &error);
+                }
+            }
+            flow.local.take(work);
+        });
+    }
+
+    /// Inputs of this work could not be had.
+    fn cannot_start(self: &Arc<Self>, work: &Work, error: &Error) {
+        for (run, key) in work.runs() {
+            self.settled(run, End::Ended(end::refused(key, error.clone())));
+        }
+    }
+
+    /// Finds out how many rows a map has, here or, if its list lies with the
+    /// runner, there.
+    pub(super) fn measure(self: &Arc<Self>, id: MapId, job: Arc<dyn MapJob>) {
+        let lists = job.lists_elsewhere();
+        let session = self.session().filter(|_| !lists.is_empty());
+        let Some(session) = session else {
+            let length = job.measure(&[]);
+            return self.length_known(id, job.info().key, length);
+        };
+        let lengths: Vec<_> = lists.into_iter().map(|list| session.length(list)).collect();
+        let flow = Arc::clone(self);
+        crate::runtime::service().spawn(async move {
+            let mut known = Vec::new();
+            for length in lengths {
+                known.push(length.await);
+            }
+            let known: Result<Vec<u32>> = known.into_iter().collect();
+            let length = known.and_then(|lengths| job.measure(&lengths));
+            flow.length_known(id, job.info().key, length);
+        });
+    }
+
+    pub(super) fn length_known(self: &Arc<Self>, id: MapId, task_key: &str, length: Result<u32>) {
+        let length = length.map_err(|error| end::refused(task_key, error));
+        self.update(|shell, now| {
+            if let (Ok(rows), Some(entry)) = (&length, shell.maps.get_mut(id)) {
+                entry.progress = Progress::of_map(&entry.job.options().name, u64::from(*rows));
+            }
+            shell.engine.length_known(id, length, now);
+            // Whoever waited for the length looks again.
+            shell.map_wakers.remove(id).unwrap_or_default()
+        })
+        .into_iter()
+        .for_each(Waker::wake);
+    }
+
+    /// A run that its caller executes in place, once its inputs are there.
+    pub(in crate::flow) fn enter_inline(
+        self: &Arc<Self>,
+        configuration: &TaskConfiguration,
+    ) -> RunId {
+        let (here, foreign) = dependencies(self, configuration);
+        let id = self.update(|shell, now| {
+            let id = shell.engine.reserve_run();
+            let entry = RunEntry::InPlace(configuration.source());
+            shell.jobs.insert(id, entry);
+            shell.engine.submit_run(id, here, now);
+            id
+        });
+        for input in foreign {
+            input.watch(self, Waits::Run(id));
+        }
+        id
+    }
+
+    /// Ends when a run in place may begin.
+    pub(crate) async fn may_begin(&self, id: RunId) {
+        std::future::poll_fn(|context| {
+            let mut shell = self.shell.lock();
+            if shell.engine.is_dispatched(id) {
+                return Poll::Ready(());
+            }
+            shell.note_waker(id.into(), context.waker());
+            note_waiting();
+            Poll::Pending
+        })
+        .await;
+    }
+}

@@ -1,0 +1,96 @@
+//! What runners tell of runs.
+
+use std::sync::Arc;
+
+use super::{FlowRun, end};
+use crate::clock::Timestamp;
+use crate::engine::{End, Engine, MapId, RunId};
+use crate::runner::{AttemptControl, RunReference};
+
+impl FlowRun {
+    /// An attempt begins; `false` if the run has settled.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        run: RunReference,
+        control: &Arc<AttemptControl>,
+    ) -> bool {
+        self.update(|shell, now| {
+            let begins = start(&mut shell.engine, run, control.attempt(), now);
+            if begins {
+                shell.controls.insert(run, Arc::clone(control));
+            }
+            begins
+        })
+    }
+
+    /// An attempt begins somewhere else.
+    pub(crate) fn started(self: &Arc<Self>, run: RunReference, attempt: u32) -> bool {
+        self.update(|shell, now| start(&mut shell.engine, run, attempt, now))
+    }
+
+    /// A row has been running for a while.
+    pub(crate) fn row_started(self: &Arc<Self>, map: MapId, row: u32, started: Timestamp) {
+        self.update(|shell, _| shell.engine.row_started(map, row, 1, started));
+    }
+
+    pub(crate) fn rows_completed(self: &Arc<Self>, map: MapId, first: u32, times: &[Timestamp]) {
+        self.update(|shell, _| shell.engine.rows_completed(map, first, times));
+    }
+
+    /// Another attempt will follow.
+    pub(crate) fn retry(
+        self: &Arc<Self>,
+        run: RunReference,
+        control: &AttemptControl,
+        message: &str,
+    ) {
+        let name = control.name().map(str::to_owned);
+        self.say_retry(run, name, message);
+    }
+
+    /// Another attempt will follow, somewhere else.
+    pub(crate) fn awaits_retry(self: &Arc<Self>, run: RunReference, message: &str) {
+        self.say_retry(run, None, message);
+    }
+
+    fn say_retry(self: &Arc<Self>, run: RunReference, name: Option<String>, message: &str) {
+        let task = self.update(|shell, _| {
+            match run {
+                RunReference::Run(id) => shell.engine.run_awaits_retry(RunId::from_bits(id)),
+                RunReference::Row(id, row) => {
+                    shell.engine.row_awaits_retry(MapId::from_bits(id), row)
+                }
+            };
+            shell.task_name(run)
+        });
+        if let Some(task) = task {
+            let name = name.unwrap_or_else(|| self.task_run_name(&task, run));
+            end::Line::retry(name, message).write(self);
+        }
+    }
+
+    /// The run ends.
+    pub(crate) fn settled(self: &Arc<Self>, run: RunReference, end: End) {
+        self.update(|shell, now| match run {
+            RunReference::Run(id) => shell.engine.run_settled(RunId::from_bits(id), end, now),
+            RunReference::Row(id, row) => {
+                shell
+                    .engine
+                    .row_settled(MapId::from_bits(id), row, end, now);
+            }
+        });
+    }
+
+    /// A direct call was dropped before it ended.
+    pub(crate) fn dropped(self: &Arc<Self>, run: RunReference) {
+        let failure = end::cancelled("Task run was dropped before it ended.");
+        self.settled(run, End::Ended(failure));
+    }
+}
+
+fn start(engine: &mut Engine, run: RunReference, attempt: u32, now: Timestamp) -> bool {
+    match run {
+        RunReference::Run(id) => engine.run_started(RunId::from_bits(id), attempt, now),
+        RunReference::Row(id, row) => engine.row_started(MapId::from_bits(id), row, attempt, now),
+    }
+}

@@ -1,0 +1,156 @@
+//! What handles ask of a flow run: states, lengths, and to be woken.
+
+use std::ops::Range;
+use std::task::{Poll, Waker};
+
+use super::{FlowRun, end, note};
+use crate::clock::Timestamp;
+use crate::definition::Failure;
+use crate::engine::{Map, MapId, RunView};
+use crate::error::{Error, Result};
+use crate::runner::{RunReference, note_waiting};
+use crate::runtime::now;
+use crate::state::{State, StateName, StateOutcome};
+use crate::value::StoredValue;
+
+impl FlowRun {
+    pub(crate) fn map_length(&self, id: MapId) -> Option<u32> {
+        self.shell.lock().engine.map(id)?.length
+    }
+
+    /// Looks at a map as it stands.
+    pub(crate) fn with_map<R>(&self, id: MapId, look: impl FnOnce(&Map) -> R) -> Option<R> {
+        self.shell.lock().engine.map(id).map(look)
+    }
+
+    pub(crate) fn view(&self, run: RunReference) -> Option<RunView> {
+        self.shell.lock().view(run)
+    }
+
+    /// The settled run, or a note to wake the caller when it is.
+    pub(crate) fn poll_settled(&self, run: RunReference, waker: &Waker) -> Poll<RunView> {
+        let mut shell = self.shell.lock();
+        match shell.view(run) {
+            Some(view) if view.name.is_settled() => Poll::Ready(view),
+            None if shell.has_no_such_row(run) => {
+                let RunReference::Row(id, row) = run else {
+                    unreachable!("only rows can be missing from a live map");
+                };
+                let length = shell
+                    .engine
+                    .map(MapId::from_bits(id))
+                    .and_then(|map| map.length)
+                    .unwrap_or(0);
+                Poll::Ready(RunView::missing_row(row, length))
+            }
+            _ => {
+                shell.note_waker(run, waker);
+                note_waiting();
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Whether a map (or a part of its rows) has settled.
+    pub(crate) fn poll_map_settled(
+        &self,
+        id: MapId,
+        rows: Option<&Range<u32>>,
+        waker: &Waker,
+    ) -> Poll<()> {
+        let mut shell = self.shell.lock();
+        let settled = match (shell.engine.map(id), rows) {
+            (None, _) => true,
+            (Some(map), None) => map.is_settled(),
+            (Some(map), Some(rows)) => {
+                map.is_settled()
+                    || (map.length.is_some() && map.settled_in(rows) as usize == rows.len())
+            }
+        };
+        if settled {
+            return Poll::Ready(());
+        }
+        note(&mut shell.map_wakers, id, waker);
+        note_waiting();
+        Poll::Pending
+    }
+
+    /// Whether a map's length is known, or it ended without one.
+    pub(crate) fn poll_length(&self, id: MapId, waker: &Waker) -> Poll<Result<u32>> {
+        let mut shell = self.shell.lock();
+        match shell.engine.map(id) {
+            Some(map) if map.length.is_some() => Poll::Ready(Ok(map.length.unwrap_or(0))),
+            Some(map) if map.ended_whole.is_some() => {
+                let view = map.view(0);
+                Poll::Ready(Err(view.map_or_else(
+                    || Error::invalid("the map ended without rows"),
+                    |view| view.error(),
+                )))
+            }
+            None => Poll::Ready(Err(Error::invalid("the map is gone"))),
+            Some(_) => {
+                note(&mut shell.map_wakers, id, waker);
+                note_waiting();
+                Poll::Pending
+            }
+        }
+    }
+
+    /// How these rows of a settled map ended: the first that did not complete
+    /// stands for all.
+    pub(in crate::flow) fn rows_end(
+        &self,
+        id: MapId,
+        rows: Option<&Range<u32>>,
+    ) -> (StateName, Option<Failure>) {
+        let end = self.with_map(id, |map| {
+            if map.ended_whole.is_some() {
+                return map.view(0);
+            }
+            let failed = map.failures.keys();
+            let first = failed
+                .filter(|row| rows.is_none_or(|rows| rows.contains(row)))
+                .min()?;
+            map.view(*first)
+        });
+        match end.flatten() {
+            Some(view) => (view.name, view.failure),
+            None => (StateName::Completed, None),
+        }
+    }
+}
+
+/// The state of a run as handles show it.
+pub(crate) fn state_of<T>(view: &RunView, value: impl FnOnce() -> StoredValue<T>) -> State<T> {
+    let (message, outcome) = match (view.name, &view.failure) {
+        (StateName::Completed, _) => (None, StateOutcome::Value(value())),
+        (name, Some(_)) if name.is_settled() => {
+            (end::state_message(view), StateOutcome::Error(view.error()))
+        }
+        _ => (None, StateOutcome::Open),
+    };
+    let timestamp = [view.ended, view.started]
+        .into_iter()
+        .find(|time| time.is_some())
+        .unwrap_or_else(now);
+    State::new(view.name, message, timestamp, outcome)
+}
+
+impl RunView {
+    /// What a reader of a row gets that a map turned out not to have.
+    fn missing_row(row: u32, length: u32) -> Self {
+        let failure = Failure::missing_row(row, length);
+        Self {
+            name: failure.0.name,
+            attempt: 0,
+            started: Timestamp::NONE,
+            ended: Timestamp::NONE,
+            failure: Some(failure),
+        }
+    }
+
+    /// Why the run did not complete, for its readers.
+    pub(crate) fn error(&self) -> Error {
+        end::error_of(self)
+    }
+}

@@ -1,0 +1,221 @@
+//! The shell around one flow run's engine: a lock, jobs, wakers, the runner's
+//! session.
+//!
+//! Every change is one short critical section that collects the engine's
+//! commands; they are carried out after the lock is released, so that
+//! runners, wakers and destructors of users' values never run under it.
+
+mod commands;
+mod dispatch;
+mod ending;
+mod events;
+mod handles;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::Waker;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+pub(crate) use handles::state_of;
+
+use super::end;
+use super::names;
+use crate::definition::OptionsSource;
+use crate::engine::{Engine, Map, MapId, Run, RunId, RunView, Side};
+use crate::progress::Progress;
+use crate::runner::{
+    AttemptControl, EmbeddedSession, Execution, MapJob, RunReference, RunnerSession,
+};
+
+/// One run of a flow, or the unnamed run around a task that is called outside
+/// of flows.
+pub(crate) struct FlowRun {
+    id: Uuid,
+    name: String,
+    seed: u64,
+    is_standalone: bool,
+    shell: Mutex<Shell>,
+    session: OnceLock<Arc<dyn RunnerSession>>,
+    /// Runs what must stay in this process.
+    local: Arc<EmbeddedSession>,
+    is_stopping: AtomicBool,
+    has_ended: AtomicBool,
+    idle: Notify,
+}
+
+#[derive(Default)]
+pub(super) struct Shell {
+    pub(super) engine: Engine,
+    pub(super) jobs: Side<Run, RunEntry>,
+    pub(super) maps: Side<Map, MapEntry>,
+    run_wakers: Side<Run, Vec<Waker>>,
+    map_wakers: Side<Map, Vec<Waker>>,
+    /// Attempts that run and can be stopped.
+    controls: HashMap<RunReference, Arc<AttemptControl>>,
+}
+
+/// What the shell keeps for a run until it has settled.
+pub(super) enum RunEntry {
+    /// A runner executes it.
+    Job(Arc<dyn Execution>),
+    /// Its caller executes it in place.
+    InPlace(OptionsSource),
+}
+
+impl RunEntry {
+    fn task_name(&self) -> &Cow<'static, str> {
+        match self {
+            Self::Job(job) => &job.options().name,
+            Self::InPlace(options) => &options.name,
+        }
+    }
+}
+
+impl MapEntry {
+    pub(super) fn new(job: Arc<dyn MapJob>, progress: Option<Progress>) -> Self {
+        Self {
+            job,
+            log: end::MapLog::default(),
+            progress,
+        }
+    }
+}
+
+/// What the shell keeps for a map until it has settled.
+pub(super) struct MapEntry {
+    pub(super) job: Arc<dyn MapJob>,
+    pub(super) log: end::MapLog,
+    pub(super) progress: Option<Progress>,
+}
+
+impl FlowRun {
+    pub(super) fn new(name: Option<String>, is_standalone: bool) -> Arc<Self> {
+        let id = Uuid::now_v7();
+        let (high, low) = id.as_u64_pair();
+        Arc::new(Self {
+            id,
+            name: name.unwrap_or_else(|| names::flow_run_name(low ^ high.rotate_left(17))),
+            seed: low,
+            is_standalone,
+            shell: Mutex::new(Shell::default()),
+            session: OnceLock::new(),
+            local: EmbeddedSession::shared(),
+            is_stopping: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
+            idle: Notify::new(),
+        })
+    }
+
+    /// The run around a task that is called outside of flows.
+    pub(super) fn standalone() -> Arc<Self> {
+        Self::new(None, true)
+    }
+
+    pub(super) fn set_session(&self, session: Arc<dyn RunnerSession>) {
+        if self.session.set(session).is_err() {
+            unreachable!("a flow run starts its runner once");
+        }
+    }
+
+    pub(crate) fn session(&self) -> Option<&Arc<dyn RunnerSession>> {
+        self.session.get()
+    }
+
+    pub(crate) fn id(&self) -> Uuid {
+        self.id
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn is_standalone(&self) -> bool {
+        self.is_standalone
+    }
+
+    /// Whether the flow run was asked to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Acquire)
+    }
+
+    /// Whether nothing can be submitted any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn task_run_id(&self, run: RunReference) -> Uuid {
+        names::task_run_id(self.id, run)
+    }
+
+    pub(crate) fn task_run_name(&self, task: &str, run: RunReference) -> String {
+        names::task_run_name(task, self.seed, run)
+    }
+
+    /// The name that an attempt goes by: from its template, or the usual one.
+    pub(crate) fn attempt_name(
+        &self,
+        task: &str,
+        run: RunReference,
+        control: &AttemptControl,
+    ) -> String {
+        match control.name() {
+            Some(name) => name.to_owned(),
+            None => self.task_run_name(task, run),
+        }
+    }
+}
+
+impl Shell {
+    fn view(&self, run: RunReference) -> Option<RunView> {
+        match run {
+            RunReference::Run(id) => self.engine.run(RunId::from_bits(id)),
+            RunReference::Row(id, row) => self.engine.row(MapId::from_bits(id), row),
+        }
+    }
+
+    fn has_no_such_row(&self, run: RunReference) -> bool {
+        match run {
+            RunReference::Run(_) => false,
+            RunReference::Row(id, _) => self
+                .engine
+                .map(MapId::from_bits(id))
+                .is_some_and(|map| map.length.is_some()),
+        }
+    }
+
+    fn task_name(&self, run: RunReference) -> Option<String> {
+        match run {
+            RunReference::Run(id) => {
+                let entry = self.jobs.get(RunId::from_bits(id))?;
+                Some(entry.task_name().clone().into_owned())
+            }
+            RunReference::Row(id, _) => {
+                let entry = self.maps.get(MapId::from_bits(id))?;
+                Some(entry.job.options().name.clone().into_owned())
+            }
+        }
+    }
+
+    fn note_waker(&mut self, run: RunReference, waker: &Waker) {
+        match run {
+            RunReference::Run(id) => note(&mut self.run_wakers, RunId::from_bits(id), waker),
+            RunReference::Row(id, _) => note(&mut self.map_wakers, MapId::from_bits(id), waker),
+        }
+    }
+}
+
+fn note<K>(wakers: &mut Side<K, Vec<Waker>>, id: crate::engine::Key<K>, waker: &Waker) {
+    match wakers.get_mut(id) {
+        Some(wakers) => {
+            if !wakers.iter().any(|known| known.will_wake(waker)) {
+                wakers.push(waker.clone());
+            }
+        }
+        None => wakers.insert(id, vec![waker.clone()]),
+    }
+}
