@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::labels::{Labels, label_methods};
 use super::task::{BodyFuture, TaskError};
 use crate::runner::{TaskRunner, ThreadPoolTaskRunner};
 
@@ -45,10 +46,7 @@ pub struct FlowInfo {
 /// ```
 #[derive(Clone, Debug)]
 pub struct FlowOptions {
-    name: Cow<'static, str>,
-    description: Cow<'static, str>,
-    tags: Cow<'static, [&'static str]>,
-    more_tags: Vec<String>,
+    labels: Labels,
     timeout: Option<Duration>,
     flow_run_name: Option<Cow<'static, str>>,
     task_runner: RunnerSource,
@@ -109,10 +107,7 @@ impl FlowOptions {
     #[must_use]
     pub const fn from_attributes(attributes: FlowAttributes) -> Self {
         Self {
-            name: Cow::Borrowed(attributes.name),
-            description: Cow::Borrowed(attributes.description),
-            tags: Cow::Borrowed(attributes.tags),
-            more_tags: Vec::new(),
+            labels: Labels::new(attributes.name, attributes.description, attributes.tags),
             timeout: attributes.timeout,
             flow_run_name: match attributes.flow_run_name {
                 Some(template) => Some(Cow::Borrowed(template)),
@@ -125,38 +120,7 @@ impl FlowOptions {
         }
     }
 
-    /// The name under which runs are listed.
-    #[must_use]
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Cow::Owned(name.into());
-        self
-    }
-
-    /// What the flow does, for people.
-    #[must_use]
-    pub fn description(mut self, description: impl Into<String>) -> Self {
-        self.description = Cow::Owned(description.into());
-        self
-    }
-
-    /// Adds a tag.
-    #[must_use]
-    pub fn tag(mut self, tag: impl Into<String>) -> Self {
-        self.more_tags.push(tag.into());
-        self
-    }
-
-    /// Replaces all tags.
-    #[must_use]
-    pub fn tags<I>(mut self, tags: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<String>,
-    {
-        self.tags = Cow::Borrowed(&[]);
-        self.more_tags = tags.into_iter().map(Into::into).collect();
-        self
-    }
+    label_methods!();
 
     /// The longest time that a run may take. Default: no limit.
     #[must_use]
@@ -178,26 +142,6 @@ impl FlowOptions {
     pub fn task_runner(mut self, runner: impl TaskRunner) -> Self {
         self.task_runner = RunnerSource::Given(Arc::new(runner));
         self
-    }
-
-    /// All tags, those of the attribute first.
-    pub fn all_tags(&self) -> impl Iterator<Item = &str> {
-        self.tags
-            .iter()
-            .copied()
-            .chain(self.more_tags.iter().map(String::as_str))
-    }
-
-    /// The flow's name.
-    #[must_use]
-    pub fn name_in_force(&self) -> &str {
-        &self.name
-    }
-
-    /// The description in force.
-    #[must_use]
-    pub fn description_in_force(&self) -> &str {
-        &self.description
     }
 
     pub(crate) fn time_limit(&self) -> Option<Duration> {

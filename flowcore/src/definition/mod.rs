@@ -2,6 +2,7 @@
 //! run.
 
 mod flow;
+mod labels;
 mod name_template;
 mod options;
 mod parameters;

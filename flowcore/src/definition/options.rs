@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::labels::{Labels, label_methods};
 use crate::arguments::{Dependencies, IntoDependencies};
 
 /// The options of a task: those of its `#[task(..)]`, changed by
@@ -25,10 +26,7 @@ use crate::arguments::{Dependencies, IntoDependencies};
 /// ```
 #[derive(Clone, Debug)]
 pub struct TaskOptions {
-    pub(crate) name: Cow<'static, str>,
-    pub(crate) description: Cow<'static, str>,
-    pub(crate) tags: Cow<'static, [&'static str]>,
-    pub(crate) more_tags: Vec<String>,
+    pub(crate) labels: Labels,
     pub(crate) retries: u32,
     pub(crate) retry_delay: Duration,
     pub(crate) timeout: Option<Duration>,
@@ -76,10 +74,7 @@ impl TaskOptions {
     #[must_use]
     pub const fn from_attributes(attributes: TaskAttributes) -> Self {
         Self {
-            name: Cow::Borrowed(attributes.name),
-            description: Cow::Borrowed(attributes.description),
-            tags: Cow::Borrowed(attributes.tags),
-            more_tags: Vec::new(),
+            labels: Labels::new(attributes.name, attributes.description, attributes.tags),
             retries: attributes.retries,
             retry_delay: attributes.retry_delay,
             timeout: attributes.timeout,
@@ -90,38 +85,7 @@ impl TaskOptions {
         }
     }
 
-    /// The name under which runs are listed. The task's key stays.
-    #[must_use]
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Cow::Owned(name.into());
-        self
-    }
-
-    /// What the task does, for people.
-    #[must_use]
-    pub fn description(mut self, description: impl Into<String>) -> Self {
-        self.description = Cow::Owned(description.into());
-        self
-    }
-
-    /// Adds a tag.
-    #[must_use]
-    pub fn tag(mut self, tag: impl Into<String>) -> Self {
-        self.more_tags.push(tag.into());
-        self
-    }
-
-    /// Replaces all tags.
-    #[must_use]
-    pub fn tags<I>(mut self, tags: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<String>,
-    {
-        self.tags = Cow::Borrowed(&[]);
-        self.more_tags = tags.into_iter().map(Into::into).collect();
-        self
-    }
+    label_methods!();
 
     /// How often a failed or timed-out run is tried again. Default: 0.
     #[must_use]
@@ -150,14 +114,6 @@ impl TaskOptions {
     pub fn task_run_name(mut self, template: impl Into<String>) -> Self {
         self.task_run_name = Some(Cow::Owned(template.into()));
         self
-    }
-
-    /// All tags, those of the attribute first.
-    pub fn all_tags(&self) -> impl Iterator<Item = &str> {
-        self.tags
-            .iter()
-            .copied()
-            .chain(self.more_tags.iter().map(String::as_str))
     }
 }
 

@@ -113,7 +113,7 @@ impl MapLog {
             is_error,
             text: format!(
                 "Finished {length} runs of '{}': {completed} completed{others}",
-                job.options().name
+                job.options().labels.name
             ),
         })
     }

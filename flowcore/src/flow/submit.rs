@@ -212,8 +212,9 @@ fn map_in<D: TaskDefinition>(
         output: Arc::clone(&store),
         stops: Stops::default(),
     });
-    let progress = length
-        .and_then(|length| Progress::of_map(&configuration.options().name, u64::from(length)));
+    let progress = length.and_then(|length| {
+        Progress::of_map(&configuration.options().labels.name, u64::from(length))
+    });
     let id = flow.update(|shell, now| {
         let id = shell.engine.reserve_map();
         shell.maps.insert(id, MapEntry::new(job, progress));

@@ -83,7 +83,7 @@ pub(crate) async fn drive_in_place<'a>(
         if !flow.begin(run, &control) {
             break;
         }
-        let context = RunContext::of_run(&flow, info, options.name.clone(), run, &control);
+        let context = RunContext::of_run(&flow, info, options.labels.name.clone(), run, &control);
         let started = std::time::Instant::now();
         let ending = context
             .scope(async {
@@ -100,7 +100,7 @@ pub(crate) async fn drive_in_place<'a>(
                 }
             })
             .await;
-        let name = flow.attempt_name(&options.name, run, &control);
+        let name = flow.attempt_name(&options.labels.name, run, &control);
         match next(ending, attempt, info, &options, &name) {
             Next::Settle(end) => {
                 flow.settled(run, end);

@@ -131,7 +131,8 @@ impl FlowRun {
             todo.progress.push((progress.clone(), rows.len() as u64));
         }
         let heard = end::is_heard();
-        let names = |row| self.task_run_name(&entry.job.options().name, RunReference::row(id, row));
+        let names =
+            |row| self.task_run_name(&entry.job.options().labels.name, RunReference::row(id, row));
         if heard && let Some(map) = shell.engine.map(id) {
             entry.log.rows(map, rows, names, &mut todo.lines);
         }

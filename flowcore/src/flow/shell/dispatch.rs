@@ -78,7 +78,8 @@ impl FlowRun {
         let length = length.map_err(|error| end::refused(task_key, error));
         self.update(|shell, now| {
             if let (Ok(rows), Some(entry)) = (&length, shell.maps.get_mut(id)) {
-                entry.progress = Progress::of_map(&entry.job.options().name, u64::from(*rows));
+                entry.progress =
+                    Progress::of_map(&entry.job.options().labels.name, u64::from(*rows));
             }
             shell.engine.length_known(id, length, now);
             // Whoever waited for the length looks again.

@@ -70,8 +70,8 @@ pub(super) enum RunEntry {
 impl RunEntry {
     fn task_name(&self) -> &Cow<'static, str> {
         match self {
-            Self::Job(job) => &job.options().name,
-            Self::InPlace(options) => &options.name,
+            Self::Job(job) => &job.options().labels.name,
+            Self::InPlace(options) => &options.labels.name,
         }
     }
 }
@@ -196,7 +196,7 @@ impl Shell {
             }
             RunReference::Row(id, _) => {
                 let entry = self.maps.get(MapId::from_bits(id))?;
-                Some(entry.job.options().name.clone().into_owned())
+                Some(entry.job.options().labels.name.clone().into_owned())
             }
         }
     }

@@ -96,7 +96,7 @@ impl EmbeddedSession {
             Ending::Completed => String::new(),
             _ => attempt
                 .flow
-                .attempt_name(&options.name, attempt.run, control),
+                .attempt_name(&options.labels.name, attempt.run, control),
         };
         next(ending, attempt.number, attempt.job.info(), options, &name)
     }

@@ -160,8 +160,13 @@ impl EmbeddedSession {
         let current = CurrentRow::default();
         let info = rows.job.info();
         let options = rows.job.options();
-        let context =
-            RunContext::of_rows(&rows.flow, info, options.name.clone(), rows.map, &current);
+        let context = RunContext::of_rows(
+            &rows.flow,
+            info,
+            options.labels.name.clone(),
+            rows.map,
+            &current,
+        );
         let on_ended = |row: u32, ending: Ending| {
             let attempt = rows.single(row, 1);
             let control = Arc::new(AttemptControl::new(1, options.retries));

@@ -101,7 +101,7 @@ impl Attempt {
         RunContext::of_run(
             &self.flow,
             self.job.info(),
-            options.name.clone(),
+            options.labels.name.clone(),
             self.run,
             control,
         )
