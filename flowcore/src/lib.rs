@@ -65,8 +65,8 @@ pub use state::{State, StateName, StateType};
 /// what executes.
 pub mod bridge {
     pub use crate::runner::{
-        ArgumentDescriptor, Home, RunEvent, RunReference, RunnerFuture, RunnerSession, TaskRunner,
-        ValueSource, Work, WorkDescriptor, execute, list_length,
+        ArgumentDescriptor, Feed, Home, RunEvent, RunReference, RunnerFuture, RunnerSession,
+        TaskRunner, ValueSource, Work, WorkDescriptor, execute, list_length,
     };
     pub use crate::value::{CodecError, CodecTag, EncodedValue};
 }

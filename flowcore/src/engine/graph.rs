@@ -61,9 +61,9 @@ enum Settled {
 
 #[derive(Default)]
 pub(crate) struct Engine {
-    runs: Slab<Run>,
-    maps: Slab<Map>,
-    commands: VecDeque<Command>,
+    pub(super) runs: Slab<Run>,
+    pub(super) maps: Slab<Map>,
+    pub(super) commands: VecDeque<Command>,
     worklist: Vec<Settled>,
     /// Maps whose last rows are on the worklist.
     finished: Vec<MapId>,
@@ -117,6 +117,7 @@ impl Engine {
             dependents: Vec::new(),
             is_held: true,
             dispatched: false,
+            goes_out: false,
         })
     }
 
@@ -371,7 +372,7 @@ impl Engine {
     /// Dispatches every row that waits for nothing.
     fn open(&mut self, id: MapId) {
         let map = map_mut(&mut self.maps, id);
-        if map.gates > 0 {
+        if map.gates > 0 || map.is_handed_out {
             return;
         }
         let mut ready = Ranges::default();
@@ -383,7 +384,11 @@ impl Engine {
         if map.unsettled == 0 {
             self.worklist.push(Settled::Rows(id, 0..0));
         }
-        for rows in ready.into_vec() {
+        let ready = ready.into_vec();
+        map.is_handed_out = ready
+            .first()
+            .is_some_and(|first| first.start == 0 && Some(first.end) == map.length);
+        for rows in ready {
             self.commands.push_back(Command::DispatchRows(id, rows));
         }
     }
@@ -666,7 +671,12 @@ impl Engine {
             return;
         };
         let name = end.name();
+        // Its runner has it and waits for an input that will not come.
+        let is_taken_back = name == StateName::NotReady && run.dispatched;
         if run.life.settle(end, at) {
+            if is_taken_back {
+                self.commands.push_back(Command::Cancel(id));
+            }
             self.unsettled -= 1;
             self.tally.count(name, 1);
             self.worklist.push(Settled::Run(id));
@@ -685,6 +695,9 @@ impl Engine {
             return;
         }
         *state = name;
+        if name == StateName::NotReady && map.is_handed_out {
+            self.commands.push_back(Command::CancelRow(id, row));
+        }
         map.ended[row as usize] = at;
         if let Some(failure) = end.failure() {
             map.failures.insert(row, failure);
@@ -838,6 +851,7 @@ impl Engine {
                     *missing = missing.saturating_sub(1);
                 }
                 if map.is_row_ready(row)
+                    && !map.is_handed_out
                     && (stopped.is_empty() || stopped.iter().all(|(stopped, _)| *stopped != row))
                 {
                     ready.push(row);
@@ -910,7 +924,7 @@ impl Engine {
                     if let Some(missing) = map.missing.get_mut(row as usize) {
                         *missing = missing.saturating_sub(1);
                     }
-                    if map.is_row_ready(row) {
+                    if map.is_row_ready(row) && !map.is_handed_out {
                         self.commands
                             .push_back(Command::DispatchRows(id, row..row + 1));
                     }

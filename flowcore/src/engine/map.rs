@@ -40,6 +40,11 @@ pub(crate) struct Map {
     /// Maps that learn their length from this one.
     pub(crate) length_dependents: Vec<MapId>,
     pub(crate) is_held: bool,
+    /// Its rows are handed to the flow's runner, not to this process's
+    /// threads.
+    pub(crate) goes_out: bool,
+    /// All rows have been dispatched.
+    pub(crate) is_handed_out: bool,
 }
 
 /// Row i of the map waits for row `first + i` of `upstream`.

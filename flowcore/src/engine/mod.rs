@@ -12,6 +12,7 @@
 //! dependent as NotReady with the *first* cause.
 
 mod command;
+mod early;
 mod graph;
 mod map;
 mod run;

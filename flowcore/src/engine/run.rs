@@ -58,6 +58,8 @@ pub(crate) struct Run {
     pub(crate) dependents: Vec<Dependent>,
     pub(crate) is_held: bool,
     pub(crate) dispatched: bool,
+    /// It is handed to the flow's runner, not to this process's threads.
+    pub(crate) goes_out: bool,
 }
 
 /// State and times of one run, and what ended it.

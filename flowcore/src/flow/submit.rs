@@ -124,10 +124,16 @@ pub(super) fn submit_in<D: TaskDefinition>(
         is_direct,
     });
     let Inputs { here, foreign, .. } = inputs;
+    let is_early = !is_local && flow.feeds_early();
     let id = flow.update(|shell, now| {
         let id = shell.engine.reserve_run();
         shell.jobs.insert(id, RunEntry::Job(job));
-        shell.engine.submit_run(id, here, now);
+        if is_early {
+            shell.engine.submit_run(id, here.iter().cloned(), now);
+            shell.engine.offer_run(id, &here);
+        } else {
+            shell.engine.submit_run(id, here, now);
+        }
         id
     });
     for input in foreign {
@@ -212,13 +218,21 @@ fn map_in<D: TaskDefinition>(
         output: Arc::clone(&store),
         stops: Stops::default(),
     });
+    let is_early = !D::info().is_local && flow.feeds_early();
     let progress = length.and_then(|length| {
         Progress::of_map(&configuration.options().labels.name, u64::from(length))
     });
     let id = flow.update(|shell, now| {
         let id = shell.engine.reserve_map();
         shell.maps.insert(id, MapEntry::new(job, progress));
-        shell.engine.submit_map(id, length, inputs, now);
+        if is_early {
+            shell
+                .engine
+                .submit_map(id, length, inputs.iter().cloned(), now);
+            shell.engine.offer_map(id, &inputs);
+        } else {
+            shell.engine.submit_map(id, length, inputs, now);
+        }
         id
     });
     for input in foreign {

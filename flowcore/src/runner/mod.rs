@@ -28,7 +28,7 @@ pub(crate) use execution::{
 pub(crate) use panic::{Caught, PanicReport, catch, install_hook};
 pub(crate) use rows::Stops;
 pub(crate) use seam::WorkKind;
-pub use seam::{Home, RunEvent, RunnerFuture, RunnerSession, TaskRunner, Work};
+pub use seam::{Feed, Home, RunEvent, RunnerFuture, RunnerSession, TaskRunner, Work};
 pub use sequential::SequentialTaskRunner;
 pub use thread_pool::ThreadPoolTaskRunner;
 pub(crate) use waiting::note as note_waiting;

@@ -37,6 +37,18 @@ pub trait TaskRunner: fmt::Debug + Send + Sync + 'static {
     fn start(&self, home: Home) -> RunnerFuture<Result<Arc<dyn RunnerSession>>>;
 }
 
+/// When a session wants its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feed {
+    /// When all inputs are there: in this process or, for runs that the
+    /// session executed, with the session.
+    Ready,
+    /// As soon as all inputs have been handed to the session: each comes
+    /// after what it needs, and the session waits for inputs by itself. Work
+    /// whose input fails is [cancelled](RunnerSession::cancel).
+    Submitted,
+}
+
 /// A runner at work for one flow run.
 ///
 /// All methods but the futures return quickly: they are called from any
@@ -48,8 +60,12 @@ pub trait RunnerSession: Send + Sync + 'static {
         true
     }
 
-    /// Takes work whose inputs are all there: in this process or, for runs
-    /// that this session executed, with the session.
+    /// When the session wants its work.
+    fn feed(&self) -> Feed {
+        Feed::Ready
+    }
+
+    /// Takes work.
     fn submit(&self, work: Work);
 
     /// Asks for a run to stop, or to be forgotten if it has not started.
@@ -77,6 +93,15 @@ pub(crate) enum WorkKind {
     Rows(MapId, Range<u32>, Arc<dyn MapJob>),
 }
 
+impl WorkKind {
+    pub(crate) fn is_local(&self) -> bool {
+        match self {
+            Self::Run(_, job) => job.is_local(),
+            Self::Rows(_, _, job) => job.info().is_local,
+        }
+    }
+}
+
 impl fmt::Debug for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
@@ -92,10 +117,7 @@ impl Work {
     /// Whether the work must stay in this process.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        match &self.kind {
-            WorkKind::Run(_, job) => job.is_local(),
-            WorkKind::Rows(_, _, job) => job.info().is_local,
-        }
+        self.kind.is_local()
     }
 
     /// The runs of this work, each with its task's key.

@@ -24,6 +24,7 @@ struct Todo {
     jobs: Vec<RunEntry>,
     maps: Vec<MapEntry>,
     progress: Vec<(Progress, u64)>,
+    has_letters: bool,
     is_idle: bool,
 }
 
@@ -38,6 +39,7 @@ impl FlowRun {
             let mut shell = self.shell.lock();
             let result = change(&mut shell, now());
             self.collect(&mut shell, &mut todo);
+            todo.has_letters = self.put_out(&mut todo.work, &mut todo.stop_remote);
             result
         };
         self.carry_out(todo);
@@ -149,6 +151,9 @@ impl FlowRun {
         }
         for (progress, rows) in todo.progress {
             progress.advance(rows);
+        }
+        if todo.has_letters {
+            self.send_out();
         }
         for kind in todo.work {
             self.dispatch(kind);

@@ -10,6 +10,7 @@ mod dispatch;
 mod ending;
 mod events;
 mod handles;
+mod outbox;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -46,6 +47,7 @@ pub(crate) struct FlowRun {
     is_stopping: AtomicBool,
     has_ended: AtomicBool,
     idle: Notify,
+    outbox: outbox::Outbox,
 }
 
 #[derive(Default)]
@@ -108,6 +110,7 @@ impl FlowRun {
             is_stopping: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
             idle: Notify::new(),
+            outbox: outbox::Outbox::default(),
         })
     }
 
