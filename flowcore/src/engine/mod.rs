@@ -13,10 +13,14 @@
 
 mod command;
 mod early;
+mod ending;
+mod events;
 mod graph;
 mod map;
 mod run;
+mod settle;
 mod slab;
+mod submit;
 
 pub(crate) use command::Command;
 pub(crate) use graph::{Engine, MapInput, RunInput, Source};

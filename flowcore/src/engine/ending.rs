@@ -1,0 +1,98 @@
+//! Runs and maps go: cancelled, or released by their last handle.
+
+use super::command::Command;
+use super::graph::Engine;
+use super::run::End;
+use super::{MapId, RunId};
+use crate::clock::Timestamp;
+use crate::definition::Failure;
+use crate::state::StateName;
+
+impl Engine {
+    /// Cancels a run. One that has not started is Cancelled at once; one that
+    /// runs is asked to stop and settles when it has.
+    pub(crate) fn cancel_run(&mut self, id: RunId, failure: &Failure, now: Timestamp) {
+        if let Some(run) = self.runs.get(id) {
+            match run.life.name {
+                StateName::Pending | StateName::AwaitingRetry => {
+                    self.settle_run(id, End::Ended(failure.clone()), now);
+                }
+                name if name.is_settled() => {}
+                _ => self.commands.push_back(Command::Cancel(id)),
+            }
+        }
+        self.work(now);
+    }
+
+    pub(crate) fn cancel_row(&mut self, id: MapId, row: u32, failure: &Failure, now: Timestamp) {
+        if let Some(view) = self.row(id, row) {
+            match view.name {
+                StateName::Pending | StateName::AwaitingRetry => {
+                    self.settle_row(id, row, End::Ended(failure.clone()), now);
+                }
+                name if name.is_settled() => {}
+                _ => self.commands.push_back(Command::CancelRow(id, row)),
+            }
+        }
+        self.work(now);
+    }
+
+    pub(crate) fn cancel_map(&mut self, id: MapId, failure: &Failure, now: Timestamp) {
+        let Some(map) = self.maps.get(id) else {
+            return;
+        };
+        match map.length {
+            None => self.stop_map(id, &End::Ended(failure.clone()), now),
+            Some(length) => {
+                for row in 0..length {
+                    self.cancel_row(id, row, failure, now);
+                }
+            }
+        }
+        self.work(now);
+    }
+
+    /// Cancels all that has not settled.
+    pub(crate) fn cancel_all(&mut self, failure: &Failure, now: Timestamp) {
+        for id in self.runs.keys().collect::<Vec<_>>() {
+            self.cancel_run(id, failure, now);
+        }
+        for id in self.maps.keys().collect::<Vec<_>>() {
+            self.cancel_map(id, failure, now);
+        }
+    }
+
+    /// The shell has done what a settled run asks for.
+    pub(crate) fn noted_run(&mut self, id: RunId) {
+        if self.runs.get(id).is_some_and(|run| !run.is_held) {
+            self.runs.remove(id);
+        }
+    }
+
+    /// The shell has done what a settled map asks for.
+    pub(crate) fn noted_map(&mut self, id: MapId) {
+        if self.maps.get(id).is_some_and(|map| !map.is_held) {
+            self.maps.remove(id);
+        }
+    }
+
+    /// The last handle of a run went away.
+    pub(crate) fn release_run(&mut self, id: RunId) {
+        if let Some(run) = self.runs.get_mut(id) {
+            run.is_held = false;
+            if run.life.is_settled() {
+                self.runs.remove(id);
+            }
+        }
+    }
+
+    /// The last handle of a map went away.
+    pub(crate) fn release_map(&mut self, id: MapId) {
+        if let Some(map) = self.maps.get_mut(id) {
+            map.is_held = false;
+            if map.is_settled() {
+                self.maps.remove(id);
+            }
+        }
+    }
+}
