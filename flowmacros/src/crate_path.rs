@@ -1,7 +1,7 @@
 //! The path of `flowcore` in generated code.
 
-use proc_macro2::{Group, Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
 
 /// `::flowcore`, or what `crate = path` says.
 pub(crate) struct CratePath(TokenStream);
@@ -17,13 +17,50 @@ impl CratePath {
         Self(path.to_token_stream())
     }
 
-    /// The crate's module for generated code, located at a place of the user's.
+    /// The crate's module for generated code, with the span of something that
+    /// the user wrote.
     ///
     /// The compiler joins the spans of an expression or a bound; one token at
     /// the attribute would move the whole message there.
     pub(crate) fn private(&self, span: Span) -> TokenStream {
-        let path = &self.0;
-        located(quote!(#path::__private), span)
+        let path = self.0.clone().into_iter().map(|mut token| {
+            token.set_span(span);
+            token
+        });
+        let private = Ident::new("__private", span);
+        quote_spanned!(span=> #(#path)*::#private)
+    }
+}
+
+/// Where tokens begin and end. The compiler underlines a type from its first
+/// to its last token; one span for all of it would be that of the first.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) start: Span,
+    pub(crate) end: Span,
+}
+
+impl Place {
+    pub(crate) fn of(tokens: impl ToTokens) -> Self {
+        let mut spans = tokens
+            .into_token_stream()
+            .into_iter()
+            .map(|token| match token {
+                TokenTree::Group(group) => (group.span_open(), group.span_close()),
+                token => (token.span(), token.span()),
+            });
+        let (start, first) = spans
+            .next()
+            .unwrap_or_else(|| (Span::call_site(), Span::call_site()));
+        let end = spans.last().map_or(first, |(_, end)| end);
+        Self { start, end }
+    }
+
+    pub(crate) fn at(span: Span) -> Self {
+        Self {
+            start: span,
+            end: span,
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! `load(path)` works on it as on a function. It is no function pointer,
 //! because a copy with changed options must call with those.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Delimiter, Group, Ident, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 
@@ -146,11 +146,21 @@ impl<'a> Handle<'a> {
         let visibility = &self.function.visibility;
         let (name, type_name) = (&self.function.signature.ident, &self.type_name);
         let callable = self.callable();
-        // Where messages say that the task is defined.
-        let at = self.function.signature.fn_token.span;
-        let struct_keyword = located(quote!(struct), at);
-        let static_keyword = located(quote!(static), at);
         let configuration_type = format_ident!("{}Configuration", self.kind);
+        // Messages that say where the task is defined point from `fn` to its
+        // name, and warnings about unused tasks are those of any item.
+        let keyword = self.function.signature.fn_token.span;
+        let struct_keyword = quote_spanned!(keyword=> struct);
+        let static_keyword = quote_spanned!(keyword=> static);
+        let mut fields = Group::new(
+            Delimiter::Brace,
+            quote! {
+                __configuration: #private::#configuration_type,
+                __call: ::std::sync::OnceLock<::std::boxed::Box<#callable>>,
+            },
+        );
+        fields.set_span(name.span());
+        let end = quote_spanned!(name.span()=> ;);
         let about = format!(
             "The type of the {} [`{}`](static@{}).",
             self.kind.to_lowercase(),
@@ -162,10 +172,7 @@ impl<'a> Handle<'a> {
             #[doc = #about]
             #[doc = ""]
             #documentation
-            #visibility #struct_keyword #type_name {
-                __configuration: #private::#configuration_type,
-                __call: ::std::sync::OnceLock<::std::boxed::Box<#callable>>,
-            }
+            #visibility #struct_keyword #type_name #fields
 
             #before
             #documentation
@@ -174,7 +181,7 @@ impl<'a> Handle<'a> {
             #visibility #static_keyword #name: #type_name = #type_name {
                 __configuration: #configuration,
                 __call: ::std::sync::OnceLock::new(),
-            };
+            } #end
         }
     }
 
@@ -235,6 +242,14 @@ impl<'a> Handle<'a> {
         }
     }
 
+    /// `fn name`, where the function's `fn` is: messages that speak of the
+    /// method point there.
+    pub(crate) fn method(&self, name: &str) -> TokenStream {
+        let at = self.function.signature.fn_token.span;
+        let name = Ident::new(name, at);
+        quote_spanned!(at=> fn #name)
+    }
+
     /// The method `func`: the plain function.
     pub(crate) fn func_method(&self) -> TokenStream {
         let visibility = &self.function.visibility;
@@ -242,6 +257,7 @@ impl<'a> Handle<'a> {
         let asyncness = &self.function.signature.asyncness;
         let wait = asyncness.map(|_| quote!(.await));
         let plain = &self.plain;
+        let func = self.method("func");
         let output = &self.output.written;
         let names: Vec<&Ident> = self.names().collect();
         let parameters = self.parameters.iter().map(|parameter| {
@@ -258,7 +274,7 @@ impl<'a> Handle<'a> {
             #[doc = ""]
             #documentation
             #[allow(dead_code)]
-            #visibility #asyncness fn func(&self, #(#parameters),*) -> #output {
+            #visibility #asyncness #func(&self, #(#parameters),*) -> #output {
                 #plain(#(#names),*) #wait
             }
         }
@@ -269,6 +285,7 @@ impl<'a> Handle<'a> {
         let private = self.private();
         let visibility = &self.function.visibility;
         let options = format_ident!("{}Options", self.kind);
+        let with_options = self.method("with_options");
         let about = format!(
             "A copy with changed options; the {} itself stays as it is.",
             self.kind.to_lowercase()
@@ -277,7 +294,7 @@ impl<'a> Handle<'a> {
             #[doc = #about]
             #[must_use]
             #[allow(dead_code)]
-            #visibility fn with_options(
+            #visibility #with_options(
                 &self,
                 change: impl ::core::ops::FnOnce(#private::#options) -> #private::#options,
             ) -> Self {
@@ -294,7 +311,7 @@ impl<'a> Handle<'a> {
         if !self.output.is_result {
             return quote!(::core::result::Result::Ok(#outcome));
         }
-        let span = self.output.error_span;
+        let span = self.output.error_place.start;
         let private = self.krate.private(span);
         let probe = located(quote!(&&&&), span);
         let convert = quote_spanned!(span=> {
@@ -314,7 +331,7 @@ impl<'a> Handle<'a> {
         if self.output.is_result {
             return quote!();
         }
-        let span = self.output.value_span;
+        let span = self.output.value_place.start;
         let private = self.krate.private(span);
         let value = &self.output.value;
         let before = self.before_item();
@@ -355,6 +372,11 @@ impl<'a> Handle<'a> {
             #[allow(unused_imports)]
             use #private::probe::{DebuggedText as _, DisplayedText as _, NoText as _};
         }
+    }
+
+    /// The span of the parameters with their parentheses.
+    pub(crate) fn parameter_list(&self) -> proc_macro2::Span {
+        self.function.signature.paren_token.span.join()
     }
 
     /// The span of the function's name, for errors about the whole function.

@@ -126,24 +126,28 @@ impl<T: Send + Sync + 'static> Assemble<Vec<Result<T, Error>>> for Outcomes<T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> IntoArgument<Result<T, Error>> for AllowFailure<TaskFuture<T>> {
     fn into_argument(self) -> Argument<Result<T, Error>> {
         Argument(Source::Assembled(Box::new(Outcome(self.0.into_place()))))
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> IntoArgument<Result<T, Error>> for AllowFailure<&TaskFuture<T>> {
     fn into_argument(self) -> Argument<Result<T, Error>> {
         allow_failure(self.0.clone()).into_argument()
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> IntoArgument<Vec<Result<T, Error>>> for AllowFailure<Mapped<T>> {
     fn into_argument(self) -> Argument<Vec<Result<T, Error>>> {
         Argument(Source::Assembled(Box::new(Outcomes(self.0))))
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> IntoArgument<Vec<Result<T, Error>>> for AllowFailure<&Mapped<T>> {
     fn into_argument(self) -> Argument<Vec<Result<T, Error>>> {
         allow_failure(self.0.clone()).into_argument()

@@ -129,79 +129,93 @@ impl<T: Send + Sync + 'static> Argument<T> {
 /// Numbers are not widened: an `i32` is no argument for an `i64`.
 #[diagnostic::on_unimplemented(
     message = "this task argument wants `{T}`, or a future or state of `{T}`, but got `{Self}`",
-    label = "expected `{T}` here"
+    label = "expected `{T}` here",
+    note = "a reference is passed as a clone, so its type must be `Clone`; nothing else is converted: \
+            convert first, such as with `.into()`, `as`, or for a list `.into_iter().map(..).collect()`"
 )]
 pub trait IntoArgument<T> {
     /// The argument.
     fn into_argument(self) -> Argument<T>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> IntoArgument<T> for T {
     fn into_argument(self) -> Argument<T> {
         Argument::value(self)
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Clone> IntoArgument<T> for &T {
     fn into_argument(self) -> Argument<T> {
         Argument::value(self.clone())
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> IntoArgument<T> for Arc<T> {
     fn into_argument(self) -> Argument<T> {
         Argument(Source::Value(ValueCell::shared(self)))
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> IntoArgument<T> for &Arc<T> {
     fn into_argument(self) -> Argument<T> {
         Arc::clone(self).into_argument()
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoArgument<String> for &str {
     fn into_argument(self) -> Argument<String> {
         Argument::value(self.to_owned())
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoArgument<PathBuf> for &Path {
     fn into_argument(self) -> Argument<PathBuf> {
         Argument::value(self.to_owned())
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoArgument<PathBuf> for &str {
     fn into_argument(self) -> Argument<PathBuf> {
         Argument::value(self.into())
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Clone> IntoArgument<Vec<T>> for &[T] {
     fn into_argument(self) -> Argument<Vec<T>> {
         Argument::value(self.to_vec())
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> IntoArgument<T> for TaskFuture<T> {
     fn into_argument(self) -> Argument<T> {
         Argument::place(self.into_place())
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> IntoArgument<T> for &TaskFuture<T> {
     fn into_argument(self) -> Argument<T> {
         Argument::place(self.place().clone())
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> IntoArgument<T> for State<T> {
     fn into_argument(self) -> Argument<T> {
         (&self).into_argument()
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> IntoArgument<T> for &State<T> {
     fn into_argument(self) -> Argument<T> {
         Argument(match self.outcome() {
@@ -219,12 +233,14 @@ impl<T> IntoArgument<T> for &State<T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> IntoArgument<Vec<T>> for Mapped<T> {
     fn into_argument(self) -> Argument<Vec<T>> {
         Argument(Source::Assembled(Box::new(self)))
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> IntoArgument<Vec<T>> for &Mapped<T> {
     fn into_argument(self) -> Argument<Vec<T>> {
         self.clone().into_argument()
@@ -234,24 +250,28 @@ impl<T: Send + Sync + 'static> IntoArgument<Vec<T>> for &Mapped<T> {
 /// Lists of things that are not values yet, for a `Vec` parameter.
 macro_rules! lists {
     ($($element:ty),+) => {$(
+        #[diagnostic::do_not_recommend]
         impl<T: Send + Sync + 'static> IntoArgument<Vec<T>> for Vec<$element> {
             fn into_argument(self) -> Argument<Vec<T>> {
                 Gather::argument(self.into_iter().map(IntoArgument::into_argument))
             }
         }
 
+        #[diagnostic::do_not_recommend]
         impl<T: Send + Sync + 'static> IntoArgument<Vec<T>> for &Vec<$element> {
             fn into_argument(self) -> Argument<Vec<T>> {
                 self.as_slice().into_argument()
             }
         }
 
+        #[diagnostic::do_not_recommend]
         impl<T: Send + Sync + 'static> IntoArgument<Vec<T>> for &[$element] {
             fn into_argument(self) -> Argument<Vec<T>> {
                 Gather::argument(self.iter().map(IntoArgument::into_argument))
             }
         }
 
+        #[diagnostic::do_not_recommend]
         impl<T: Send + Sync + 'static, const N: usize> IntoArgument<Vec<T>> for [$element; N] {
             fn into_argument(self) -> Argument<Vec<T>> {
                 Gather::argument(self.into_iter().map(IntoArgument::into_argument))

@@ -107,6 +107,7 @@ macro_rules! tuples {
             }
         }
 
+        #[diagnostic::do_not_recommend]
         impl<$($name: Send + Sync + 'static),+> IntoArgument<($($name,)+)> for ($(TaskFuture<$name>,)+) {
             fn into_argument(self) -> Argument<($($name,)+)> {
                 Argument(Source::Assembled(Box::new(($(self.$index.into_argument(),)+))))

@@ -308,6 +308,7 @@ pub trait IntoColumn<T> {
     fn into_column(self) -> Column<T>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<I, T> IntoColumn<T> for I
 where
     I: IntoIterator,
@@ -335,36 +336,42 @@ where
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> IntoColumn<T> for Mapped<T> {
     fn into_column(self) -> Column<T> {
         Column(ColumnSource::Rows(self))
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> IntoColumn<T> for &Mapped<T> {
     fn into_column(self) -> Column<T> {
         self.clone().into_column()
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> IntoColumn<Result<T, Error>> for AllowFailure<Mapped<T>> {
     fn into_column(self) -> Column<Result<T, Error>> {
         Column(ColumnSource::Outcomes(Box::new(self.0)))
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> IntoColumn<Result<T, Error>> for AllowFailure<&Mapped<T>> {
     fn into_column(self) -> Column<Result<T, Error>> {
         Column(ColumnSource::Outcomes(Box::new(self.0.clone())))
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T, A: IntoArgument<T>> IntoColumn<T> for Unmapped<A> {
     fn into_column(self) -> Column<T> {
         Column(ColumnSource::Repeat(self.0.into_argument()))
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> IntoColumn<T> for TaskFuture<Vec<T>> {
     fn into_column(self) -> Column<T> {
         let argument = Argument::place(self.into_place());
@@ -372,6 +379,7 @@ impl<T> IntoColumn<T> for TaskFuture<Vec<T>> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> IntoColumn<T> for &TaskFuture<Vec<T>> {
     fn into_column(self) -> Column<T> {
         self.clone().into_column()

@@ -83,6 +83,7 @@ pub trait IntoDependencies {
     fn add_to(self, dependencies: &mut Dependencies);
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> IntoDependencies for &TaskFuture<T> {
     fn add_to(self, dependencies: &mut Dependencies) {
         dependencies.0.push(match self.place() {
@@ -94,6 +95,7 @@ impl<T: Send + Sync + 'static> IntoDependencies for &TaskFuture<T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> IntoDependencies for &Mapped<T> {
     fn add_to(self, dependencies: &mut Dependencies) {
         dependencies.0.push(match self.rows() {
@@ -103,18 +105,21 @@ impl<T: Send + Sync + 'static> IntoDependencies for &Mapped<T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> IntoDependencies for TaskFuture<T> {
     fn add_to(self, dependencies: &mut Dependencies) {
         (&self).add_to(dependencies);
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> IntoDependencies for Mapped<T> {
     fn add_to(self, dependencies: &mut Dependencies) {
         (&self).add_to(dependencies);
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> IntoDependencies for &[TaskFuture<T>] {
     fn add_to(self, dependencies: &mut Dependencies) {
         for future in self {
@@ -123,6 +128,7 @@ impl<T: Send + Sync + 'static> IntoDependencies for &[TaskFuture<T>] {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> IntoDependencies for &Vec<TaskFuture<T>> {
     fn add_to(self, dependencies: &mut Dependencies) {
         self.as_slice().add_to(dependencies);
@@ -131,6 +137,7 @@ impl<T: Send + Sync + 'static> IntoDependencies for &Vec<TaskFuture<T>> {
 
 macro_rules! tuples {
     ($($name:ident)+) => {
+        #[diagnostic::do_not_recommend]
         impl<$($name: IntoDependencies),+> IntoDependencies for ($($name,)+) {
             #[allow(non_snake_case)]
             fn add_to(self, dependencies: &mut Dependencies) {

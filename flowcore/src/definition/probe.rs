@@ -317,6 +317,19 @@ pub trait NoResult {
 
 impl<T> NoResult for ResultProbe<T> {}
 
+/// Values that threads can share, which all arguments and results are. The
+/// compiler's own message says what is missing; a type that is projected and
+/// fails makes it say so once.
+pub trait Shareable: Send + Sync + 'static {
+    /// The type.
+    type Itself: Send + Sync + 'static;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Send + Sync + 'static> Shareable for T {
+    type Itself = T;
+}
+
 /// Values that can travel to another process and back.
 #[diagnostic::on_unimplemented(
     message = "a value of type `{Self}` cannot travel to another process",

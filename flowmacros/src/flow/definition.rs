@@ -1,9 +1,10 @@
 //! The flow as the engine sees it: facts, methods, the call.
 
-use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use proc_macro2::{Delimiter, Group, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
 
 use crate::attribute::FlowAttribute;
+use crate::crate_path::Place;
 use crate::function::{Mode, description};
 use crate::handle::{Handle, naming_text};
 use crate::naming;
@@ -17,6 +18,7 @@ pub(super) fn tokens(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStr
     let func = handle.func_method();
     let with_options = handle.with_options_method();
     let start = start(handle);
+    let info_method = handle.method("info");
     quote! {
         #before
         impl #type_name {
@@ -29,7 +31,7 @@ pub(super) fn tokens(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStr
             /// The facts of the flow: its key, its module, its parameters.
             #[must_use]
             #[allow(dead_code)]
-            #visibility fn info(&self) -> &'static #private::FlowInfo {
+            #visibility #info_method(&self) -> &'static #private::FlowInfo {
                 Self::__INFO
             }
 
@@ -56,7 +58,13 @@ fn info(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
     let tags = &common.tags;
     let timeout = common.timeout.iter();
     let run_name = common.run_name.iter();
-    let task_runner = attribute.task_runner.iter();
+    let task_runner = attribute.task_runner.iter().map(|runner| {
+        let Place { start, end } = Place::of(runner);
+        let make = quote_spanned!(start=> ::std::sync::Arc::new);
+        let mut argument = Group::new(Delimiter::Parenthesis, runner.to_token_stream());
+        argument.set_span(end);
+        quote!(#make #argument)
+    });
     quote! {
         #private::FlowInfo {
             key: ::core::concat!(::core::module_path!(), "::", #text),
@@ -68,7 +76,7 @@ fn info(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
                 #(timeout: ::core::option::Option::Some(#timeout),)*
                 #(flow_run_name: ::core::option::Option::Some(#run_name),)*
                 #(task_runner: ::core::option::Option::Some(
-                    || ::std::sync::Arc::new(#task_runner)
+                    || #task_runner
                 ),)*
                 ..#private::FlowAttributes::named(#name)
             }),

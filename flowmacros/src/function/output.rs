@@ -11,6 +11,7 @@ use syn::{GenericArgument, Path, PathArguments, ReturnType, Type};
 
 use super::types::{self, Obstacle};
 use super::{Function, Kind};
+use crate::crate_path::Place;
 use crate::problems::Problems;
 
 /// A function's output.
@@ -22,9 +23,9 @@ pub(crate) struct Output {
     /// True for `Result<..>`.
     pub(crate) is_result: bool,
     /// Where errors about the type of the value belong.
-    pub(crate) value_span: Span,
+    pub(crate) value_place: Place,
     /// Where errors about the error's type belong.
-    pub(crate) error_span: Span,
+    pub(crate) error_place: Place,
 }
 
 impl Output {
@@ -52,8 +53,8 @@ impl Output {
                 written: ty.to_token_stream(),
                 value: ty.to_token_stream(),
                 is_result: false,
-                value_span: span,
-                error_span: span,
+                value_place: Place::of(ty),
+                error_place: Place::of(ty),
             };
         };
         // `fmt::Result` and aliases like it have no arguments: `()` it is.
@@ -61,13 +62,12 @@ impl Output {
         if value.is_some_and(|value| !check_value(value, kind, problems)) {
             return Self::unit(span);
         }
-        let value_span = value.map_or(span, Spanned::span);
         Self {
             written: ty.to_token_stream(),
             value: value.map_or_else(|| quote_spanned!(span=> ()), ToTokens::to_token_stream),
             is_result: true,
-            value_span,
-            error_span: arguments.get(1).map_or(span, Spanned::span),
+            value_place: value.map_or_else(|| Place::of(ty), Place::of),
+            error_place: arguments.get(1).map_or_else(|| Place::of(ty), Place::of),
         }
     }
 
@@ -77,8 +77,8 @@ impl Output {
             written: unit.clone(),
             value: unit,
             is_result: false,
-            value_span: span,
-            error_span: span,
+            value_place: Place::at(span),
+            error_place: Place::at(span),
         }
     }
 }
@@ -119,25 +119,25 @@ fn check_value(ty: &Type, kind: Kind, problems: &mut Problems) -> bool {
     let Some(obstacle) = types::obstacle(ty) else {
         return true;
     };
-    let (span, message) = match obstacle {
-        Obstacle::Borrowed(span) | Obstacle::Lifetime(span) => (
-            span,
+    let (part, message) = match obstacle {
+        Obstacle::Borrowed(part) | Obstacle::Lifetime(part) => (
+            part,
             format!(
                 "the value of a {word} outlives its arguments and cannot be borrowed from them: \
                  return an owned type, such as `String` for `&str` or `Vec<T>` for `&[T]`"
             ),
         ),
-        Obstacle::Impl(span) => (
-            span,
+        Obstacle::Impl(part) => (
+            part,
             format!("a {word} cannot return `impl Trait`: name the type, such as `Vec<T>`"),
         ),
-        Obstacle::Inferred(span) => (span, format!("a {word} needs its types written out")),
-        Obstacle::Never(span) => (
-            span,
+        Obstacle::Inferred(part) => (part, format!("a {word} needs its types written out")),
+        Obstacle::Never(part) => (
+            part,
             format!("a {word} must return: `!` has no value; remove `-> !`"),
         ),
     };
-    problems.push_at(span, message);
+    problems.push(part, message);
     false
 }
 

@@ -1,6 +1,6 @@
 //! One parameter: how it is written, how it is stored, what callers see.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, format_ident, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
@@ -9,6 +9,7 @@ use syn::{PatType, PathArguments, Type, TypeReference};
 use super::Kind;
 use super::pattern;
 use super::types::{self, Obstacle};
+use crate::crate_path::Place;
 use crate::problems::Problems;
 
 /// How a run hands a value to the function.
@@ -30,7 +31,7 @@ pub(crate) struct Parameter {
     /// The type that is stored: `Vec<f64>`.
     pub(crate) owned: TokenStream,
     /// Where errors about the type belong.
-    pub(crate) span: Span,
+    pub(crate) place: Place,
 }
 
 impl Parameter {
@@ -61,7 +62,7 @@ impl Parameter {
             mode,
             written: (*typed.ty).clone(),
             owned,
-            span: typed.ty.span(),
+            place: Place::of(&typed.ty),
         }
     }
 
@@ -82,7 +83,7 @@ impl Parameter {
     pub(crate) fn with_lifetime(&self, lifetime: &TokenStream) -> TokenStream {
         match types::bare(&self.written) {
             Type::Reference(TypeReference { elem, .. }) if self.mode == Mode::Shared => {
-                quote_spanned!(self.span=> & #lifetime #elem)
+                quote_spanned!(self.place.start=> & #lifetime #elem)
             }
             _ => self.written.to_token_stream(),
         }
@@ -178,32 +179,32 @@ fn check_owned(ty: &Type, word: &str, problems: &mut Problems) {
     let Some(obstacle) = types::obstacle(ty) else {
         return;
     };
-    let (span, message) = match obstacle {
-        Obstacle::Borrowed(span) => (
-            span,
+    let (part, message) = match obstacle {
+        Obstacle::Borrowed(part) => (
+            part,
             format!(
                 "a {word} can borrow a parameter as a whole, such as `&T`, `&str` or `&[T]`, but \
                  not a part of it: make this part owned, such as `String` for `&str`"
             ),
         ),
-        Obstacle::Lifetime(span) => (
-            span,
+        Obstacle::Lifetime(part) => (
+            part,
             format!(
                 "a parameter of a {word} cannot hold a borrowed value: use an owned type, \
                  such as `String`, or `'static`"
             ),
         ),
-        Obstacle::Impl(span) => (
-            span,
+        Obstacle::Impl(part) => (
+            part,
             format!(
                 "a {word} cannot take `impl Trait`: it would be generic; name the type, \
                  such as `Vec<T>` for `impl IntoIterator<Item = T>`"
             ),
         ),
-        Obstacle::Inferred(span) => (span, format!("a {word} needs its types written out")),
-        Obstacle::Never(span) => (span, format!("a {word} cannot take `!`: it has no value")),
+        Obstacle::Inferred(part) => (part, format!("a {word} needs its types written out")),
+        Obstacle::Never(part) => (part, format!("a {word} cannot take `!`: it has no value")),
     };
-    problems.push_at(span, message);
+    problems.push(part, message);
 }
 
 /// Refuses names that the expansion needs, and tells equal names apart.

@@ -1,23 +1,23 @@
 //! What a type must not contain to be stored while a run waits.
 
-use syn::spanned::Spanned;
 use syn::{GenericArgument, Path, PathArguments, ReturnType, Type};
 
-use proc_macro2::Span;
+use proc_macro2::TokenStream;
+use quote::ToTokens;
 
-/// Something in a type that stands in the way, with its place.
+/// Something in a type that stands in the way, with its tokens.
 #[derive(Debug)]
 pub(crate) enum Obstacle {
     /// `&T` somewhere inside, such as in `Vec<&str>`.
-    Borrowed(Span),
+    Borrowed(TokenStream),
     /// `'a` or `'_` as an argument, such as in `Cow<'_, str>`.
-    Lifetime(Span),
+    Lifetime(TokenStream),
     /// `impl Trait`.
-    Impl(Span),
+    Impl(TokenStream),
     /// `_`.
-    Inferred(Span),
+    Inferred(TokenStream),
     /// `!`.
-    Never(Span),
+    Never(TokenStream),
 }
 
 /// The first obstacle in a type. `'static` is none: such types are owned.
@@ -32,12 +32,12 @@ pub(crate) fn obstacle(ty: &Type) -> Option<Obstacle> {
             let own = path.qself.as_ref().and_then(|own| obstacle(&own.ty));
             own.or_else(|| path_obstacle(&path.path))
         }
-        Type::ImplTrait(_) => Some(Obstacle::Impl(ty.span())),
-        Type::Infer(_) => Some(Obstacle::Inferred(ty.span())),
-        Type::Never(_) => Some(Obstacle::Never(ty.span())),
+        Type::ImplTrait(_) => Some(Obstacle::Impl(ty.to_token_stream())),
+        Type::Infer(_) => Some(Obstacle::Inferred(ty.to_token_stream())),
+        Type::Never(_) => Some(Obstacle::Never(ty.to_token_stream())),
         Type::Reference(reference) => match &reference.lifetime {
             Some(lifetime) if lifetime.ident == "static" => obstacle(&reference.elem),
-            _ => Some(Obstacle::Borrowed(ty.span())),
+            _ => Some(Obstacle::Borrowed(ty.to_token_stream())),
         },
         // Function pointers and trait objects bind lifetimes of their own;
         // macros cannot be looked into. The compiler has the last word there.
@@ -70,7 +70,7 @@ fn path_obstacle(path: &Path) -> Option<Obstacle> {
 fn argument_obstacle(argument: &GenericArgument) -> Option<Obstacle> {
     match argument {
         GenericArgument::Lifetime(lifetime) if lifetime.ident != "static" => {
-            Some(Obstacle::Lifetime(lifetime.span()))
+            Some(Obstacle::Lifetime(lifetime.to_token_stream()))
         }
         GenericArgument::Type(ty) => obstacle(ty),
         _ => None,

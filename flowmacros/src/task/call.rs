@@ -23,7 +23,9 @@ pub(super) fn tokens(handle: &Handle<'_>) -> TokenStream {
         borrowed(handle)
     } else {
         let names = handle.names();
-        quote!(#private::call::<Self>(__configuration, (#(#names,)*)))
+        let list = handle.parameter_list();
+        let private = handle.krate.private(list);
+        quote_spanned!(list=> #private::call::<Self>(__configuration, (#(#names,)*)))
     };
     quote! {
         #before
@@ -69,6 +71,11 @@ fn borrowed(handle: &Handle<'_>) -> TokenStream {
         };
         quote!(#index => (&&&#private::probe::ValueProbe::<#ty>::new()).text(#value),)
     });
+    let list = handle.parameter_list();
+    let private_there = handle.krate.private(list);
+    let access = quote_spanned! {list=>
+        let __access = <Self as #private_there::TaskDefinition>::access();
+    };
     let plain = &handle.plain;
     let names = handle.names();
     let call = quote!(#plain(#(#names),*));
@@ -84,7 +91,7 @@ fn borrowed(handle: &Handle<'_>) -> TokenStream {
     quote! {
         #waiting
         #[allow(unused_variables)]
-        let __access = <Self as #private::TaskDefinition>::access();
+        #access
         #private::call_borrowed::<Self>(__configuration, move |__attempt| {
             #obtained
             __attempt.name(|__index| {

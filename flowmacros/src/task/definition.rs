@@ -1,9 +1,10 @@
 //! The task as the engine sees it: facts, types, one attempt.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 
 use crate::attribute::TaskAttribute;
+use crate::crate_path::Place;
 use crate::fingerprint::fingerprint;
 use crate::function::{Mode, description};
 use crate::handle::{Handle, naming_text};
@@ -14,24 +15,10 @@ pub(super) fn tokens(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStr
     let before = handle.before_item();
     let type_name = &handle.type_name;
     let info = info(handle, attribute);
-    let parameters = parameters(handle);
-    let value = &handle.output.value;
-    let access = handle
-        .parameters
-        .iter()
-        .map(|parameter| access(handle, &parameter.owned, parameter.span, attribute.local));
-    let access: Vec<TokenStream> = access.collect();
-    let output_access = self::access(
-        handle,
-        &handle.output.value,
-        handle.output.value_span,
-        attribute.local,
-    );
-    let run = run(handle);
+    let of_parameters = of_parameters(handle, attribute.local);
+    let of_output = of_output(handle, attribute.local);
     let conditions = &handle.carried.conditions;
-    let argument_text = argument_text(handle);
-    let span = handle.span();
-    let header = quote_spanned!(span=> #private::TaskDefinition for #type_name);
+    let header = quote_spanned!(handle.span()=> #private::TaskDefinition for #type_name);
     quote! {
         #before
         impl #type_name {
@@ -41,23 +28,12 @@ pub(super) fn tokens(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStr
         #before
         #[automatically_derived]
         impl #header {
-            type Parameters = (#(#parameters,)*);
-            type Output = #value;
-
             fn info() -> &'static #private::TaskInfo {
                 Self::__INFO
             }
 
-            fn access() -> <Self::Parameters as #private::Parameters>::Access {
-                (#(#access,)*)
-            }
-
-            fn output_access() -> #private::Access<Self::Output> {
-                #output_access
-            }
-
-            #run
-            #argument_text
+            #of_parameters
+            #of_output
         }
 
         #conditions
@@ -65,6 +41,64 @@ pub(super) fn tokens(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStr
             #private::TaskEntry::of::<#type_name>()
         }
     }
+}
+
+/// The items that name all parameters. Their spans are those of the parameter
+/// list from the first token to the last, because the compiler judges each of
+/// them: so errors about a parameter's type are there, and equal ones are one.
+fn of_parameters(handle: &Handle<'_>, local: bool) -> TokenStream {
+    let list = handle.parameter_list();
+    let private = handle.krate.private(list);
+    let names = values(handle);
+    let parameters = parameters(handle);
+    let access = handle
+        .parameters
+        .iter()
+        .map(|parameter| access(handle, &parameter.owned, parameter.place, local));
+    let tuple = group(Delimiter::Parenthesis, quote!(#(#parameters,)*), list);
+    let access = group(Delimiter::Brace, quote!((#(#access,)*)), list);
+    let run = group(Delimiter::Brace, run(handle), list);
+    let text = group(Delimiter::Brace, argument_text(handle), list);
+    quote_spanned! {list=>
+        type Parameters = #tuple;
+
+        fn access() -> <Self::Parameters as #private::Parameters>::Access #access
+
+        fn run(
+            (#(#names,)*): <Self::Parameters as #private::Parameters>::Values,
+        ) -> #private::TaskBody<Self::Output> #run
+
+        #[allow(unused_variables)]
+        fn argument_text(
+            (#(#names,)*): &<Self::Parameters as #private::Parameters>::Values,
+            __index: usize,
+        ) -> ::std::string::String #text
+    }
+}
+
+/// The items that name the output, with its spans.
+fn of_output(handle: &Handle<'_>, local: bool) -> TokenStream {
+    let output = &handle.output;
+    let Place { start, end } = output.value_place;
+    let private = handle.krate.private(start);
+    let value = shareable(handle, &output.value, output.value_place);
+    let access = access(handle, &output.value, output.value_place, local);
+    let access = group(Delimiter::Brace, access, end);
+    let name = Ident::new("Output", end);
+    let semicolon = quote_spanned!(end=> ;);
+    let close = quote_spanned!(end=> >);
+    quote_spanned! {start=>
+        type #name = #value #semicolon
+
+        fn output_access() -> #private::Access<Self::Output #close #access
+    }
+}
+
+/// Brackets with a span of their own around tokens that keep theirs.
+fn group(delimiter: Delimiter, tokens: TokenStream, span: Span) -> Group {
+    let mut group = Group::new(delimiter, tokens);
+    group.set_span(span);
+    group
 }
 
 fn info(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
@@ -115,14 +149,26 @@ fn info(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
 /// `Owned<i64>`, `Shared<String>`, each at its parameter's place.
 fn parameters(handle: &Handle<'_>) -> Vec<TokenStream> {
     let tokens = handle.parameters.iter().map(|parameter| {
-        let private = handle.krate.private(parameter.span);
-        let owned = &parameter.owned;
-        match parameter.mode {
-            Mode::Owned => quote_spanned!(parameter.span=> #private::Owned<#owned>),
-            Mode::Shared => quote_spanned!(parameter.span=> #private::Shared<#owned>),
-        }
+        let Place { start, end } = parameter.place;
+        let private = handle.krate.private(start);
+        let owned = shareable(handle, &parameter.owned, parameter.place);
+        let mode = match parameter.mode {
+            Mode::Owned => quote_spanned!(start=> #private::Owned<),
+            Mode::Shared => quote_spanned!(start=> #private::Shared<),
+        };
+        let close = quote_spanned!(end=> >);
+        quote!(#mode #owned #close)
     });
     tokens.collect()
+}
+
+/// The type, if threads can share its values. Otherwise the projection fails,
+/// at the type and once: what is built on a type that is wrong is not judged.
+fn shareable(handle: &Handle<'_>, ty: &TokenStream, place: Place) -> TokenStream {
+    let private = handle.krate.private(place.start);
+    let open = quote_spanned!(place.start=> <);
+    let close = quote_spanned!(place.end=> as #private::probe::Shareable>::Itself);
+    quote!(#open #ty #close)
 }
 
 /// How values of a type are copied and coded. The one place that asks for
@@ -130,16 +176,16 @@ fn parameters(handle: &Handle<'_>) -> Vec<TokenStream> {
 fn access(
     handle: &Handle<'_>,
     ty: &TokenStream,
-    span: proc_macro2::Span,
+    Place { start: span, end }: Place,
     local: bool,
 ) -> TokenStream {
     let private = handle.krate.private(span);
     let codec = if local {
         quote!(::core::option::Option::None)
     } else {
-        quote_spanned!(span=> ::core::option::Option::Some(
-            <#ty as #private::probe::Portable>::codec()
-        ))
+        let open = quote_spanned!(span=> <);
+        let codec = quote_spanned!(end=> as #private::probe::Portable>::codec());
+        quote_spanned!(span=> ::core::option::Option::Some(#open #ty #codec))
     };
     quote_spanned! {span=>
         #private::Access::new(
@@ -173,7 +219,7 @@ fn run(handle: &Handle<'_>) -> TokenStream {
         });
     let plain = &handle.plain;
     let call = quote!(#plain(#(#arguments),*));
-    let body = if handle.function.signature.asyncness.is_some() {
+    if handle.function.signature.asyncness.is_some() {
         let span = handle.span();
         let outcome = handle.converted(&quote!(#call.await));
         let future = quote_spanned!(span=> ::std::boxed::Box::pin(async move { #outcome }));
@@ -181,13 +227,6 @@ fn run(handle: &Handle<'_>) -> TokenStream {
     } else {
         let outcome = handle.converted(&call);
         quote!(#private::TaskBody::Done(#outcome))
-    };
-    quote! {
-        fn run(
-            (#(#values,)*): <Self::Parameters as #private::Parameters>::Values,
-        ) -> #private::TaskBody<Self::Output> {
-            #body
-        }
     }
 }
 
@@ -208,16 +247,10 @@ fn argument_text(handle: &Handle<'_>) -> TokenStream {
                 }
             });
     quote! {
-        #[allow(unused_variables)]
-        fn argument_text(
-            (#(#values,)*): &<Self::Parameters as #private::Parameters>::Values,
-            __index: usize,
-        ) -> ::std::string::String {
-            #imports
-            match __index {
-                #(#arms)*
-                _ => ::std::string::String::new(),
-            }
+        #imports
+        match __index {
+            #(#arms)*
+            _ => ::std::string::String::new(),
         }
     }
 }

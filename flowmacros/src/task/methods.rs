@@ -6,6 +6,7 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 
+use crate::crate_path::Place;
 use crate::handle::Handle;
 
 pub(super) fn tokens(handle: &Handle<'_>) -> TokenStream {
@@ -19,19 +20,36 @@ pub(super) fn tokens(handle: &Handle<'_>) -> TokenStream {
     let with_options = handle.with_options_method();
 
     let names: Vec<&Ident> = handle.names().collect();
-    let arguments = taking(handle, &quote!(IntoArgument));
-    let columns = taking(handle, &quote!(IntoColumn));
+    let arguments = taking(handle, "IntoArgument");
+    let columns = taking(handle, "IntoColumn");
+    let keyword = handle.function.signature.fn_token.span;
+    let private_there = handle.krate.private(keyword);
+    let runs = quote_spanned!(keyword=> impl #private_there::IntoDependencies);
+    let [submit, map, after, info] =
+        ["submit", "map", "after", "info"].map(|name| handle.method(name));
+    // Errors about the parameters' types are theirs here too.
+    let list = handle.parameter_list();
+    let private_there = handle.krate.private(list);
+    let start_run = quote_spanned! {list=>
+        #private_there::submit::<Self>(
+            &self.__configuration,
+            (#(#private_there::IntoArgument::into_argument(#names),)*),
+        )
+    };
+    let start_map = quote_spanned! {list=>
+        #private_there::map::<Self>(
+            &self.__configuration,
+            (#(#private_there::IntoColumn::into_column(#names),)*),
+        )
+    };
     let map = (!names.is_empty()).then(|| {
         quote! {
             /// Starts one run per row: columns zip, and `unmapped(value)` repeats one value.
             #[doc = ""]
             #documentation
             #[allow(dead_code)]
-            #visibility fn map(&self, #(#columns),*) -> #private::Mapped<#value> {
-                #private::map::<Self>(
-                    &self.__configuration,
-                    (#(#private::IntoColumn::into_column(#names),)*),
-                )
+            #visibility #map(&self, #(#columns),*) -> #private::Mapped<#value> {
+                #start_map
             }
         }
     });
@@ -44,11 +62,8 @@ pub(super) fn tokens(handle: &Handle<'_>) -> TokenStream {
             #[doc = ""]
             #documentation
             #[allow(dead_code)]
-            #visibility fn submit(&self, #(#arguments),*) -> #private::TaskFuture<#value> {
-                #private::submit::<Self>(
-                    &self.__configuration,
-                    (#(#private::IntoArgument::into_argument(#names),)*),
-                )
+            #visibility #submit(&self, #(#arguments),*) -> #private::TaskFuture<#value> {
+                #start_run
             }
 
             #map
@@ -58,7 +73,7 @@ pub(super) fn tokens(handle: &Handle<'_>) -> TokenStream {
             /// A copy whose runs start only after these runs have completed.
             #[must_use]
             #[allow(dead_code)]
-            #visibility fn after(&self, runs: impl #private::IntoDependencies) -> Self {
+            #visibility #after(&self, runs: #runs) -> Self {
                 Self {
                     __configuration: self.__configuration.after(runs),
                     __call: ::std::sync::OnceLock::new(),
@@ -68,7 +83,7 @@ pub(super) fn tokens(handle: &Handle<'_>) -> TokenStream {
             /// The facts of the task: its key, its module, its parameters.
             #[must_use]
             #[allow(dead_code)]
-            #visibility fn info(&self) -> &'static #private::TaskInfo {
+            #visibility #info(&self) -> &'static #private::TaskInfo {
                 Self::__INFO
             }
         }
@@ -77,13 +92,15 @@ pub(super) fn tokens(handle: &Handle<'_>) -> TokenStream {
 
 /// `x: impl IntoArgument<i64>` for each parameter, at the parameter's type, so
 /// that notes of the compiler point there.
-fn taking(handle: &Handle<'_>, bound: &TokenStream) -> Vec<TokenStream> {
+fn taking(handle: &Handle<'_>, bound: &str) -> Vec<TokenStream> {
     let parameters = handle.parameters.iter().map(|parameter| {
-        let span = parameter.span;
-        let private = handle.krate.private(span);
-        let bound = crate::crate_path::located(bound.clone(), span);
+        let Place { start, end } = parameter.place;
+        let private = handle.krate.private(start);
         let (name, owned) = (&parameter.name, &parameter.owned);
-        quote_spanned!(span=> #name: impl #private::#bound<#owned>)
+        let bound = Ident::new(bound, start);
+        let bound = quote_spanned!(start=> impl #private::#bound<);
+        let close = quote_spanned!(end=> >);
+        quote!(#name: #bound #owned #close)
     });
     parameters.collect()
 }

@@ -1,0 +1,13 @@
+use flowcore::prelude::*;
+
+#[task]
+fn inc(x: i64) -> i64 {
+    x + 1
+}
+
+#[flow]
+async fn example() {
+    let _ = inc.after(1).submit(1);
+}
+
+fn main() {}

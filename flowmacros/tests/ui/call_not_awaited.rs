@@ -1,0 +1,17 @@
+#![deny(unused_must_use)]
+
+use flowcore::prelude::*;
+
+#[task]
+fn inc(x: i64) -> i64 {
+    x + 1
+}
+
+#[flow]
+async fn example() {
+    inc(1);
+    inc.submit(1);
+    inc.map(0..3);
+}
+
+fn main() {}

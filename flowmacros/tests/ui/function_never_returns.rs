@@ -1,0 +1,8 @@
+use flowcore::prelude::*;
+
+#[flow]
+async fn serve() -> ! {
+    loop {}
+}
+
+fn main() {}

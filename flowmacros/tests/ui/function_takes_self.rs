@@ -1,0 +1,12 @@
+use flowcore::prelude::*;
+
+struct Loader;
+
+impl Loader {
+    #[task]
+    fn load(&self, path: String) -> usize {
+        path.len()
+    }
+}
+
+fn main() {}

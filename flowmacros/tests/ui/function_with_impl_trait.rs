@@ -1,0 +1,13 @@
+use flowcore::prelude::*;
+
+#[task]
+fn sum(values: impl IntoIterator<Item = i64>) -> i64 {
+    values.into_iter().sum()
+}
+
+#[task]
+fn evens(until: i64) -> impl Iterator<Item = i64> {
+    (0..until).step_by(2)
+}
+
+fn main() {}

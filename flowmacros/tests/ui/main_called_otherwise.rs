@@ -1,0 +1,4 @@
+#[flowcore::main]
+async fn start() {}
+
+fn main() {}

@@ -1,0 +1,2 @@
+#[flowcore::main]
+async fn main<T>() {}

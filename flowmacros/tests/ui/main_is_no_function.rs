@@ -1,0 +1,4 @@
+#[flowcore::main]
+struct Main;
+
+fn main() {}

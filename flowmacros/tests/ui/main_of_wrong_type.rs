@@ -1,0 +1,6 @@
+use flowcore::prelude::*;
+
+#[flowcore::main]
+async fn main() -> Result<()> {
+    Ok(3)
+}

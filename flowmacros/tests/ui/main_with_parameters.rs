@@ -1,0 +1,4 @@
+#[flowcore::main]
+async fn main(arguments: Vec<String>) {
+    let _ = arguments;
+}

@@ -1,0 +1,8 @@
+use flowcore::prelude::*;
+
+#[task]
+fn load(path: String, #[cfg(unix)] mode: u32) -> usize {
+    path.len()
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use flowcore::prelude::*;
+
+struct Row;
+
+#[task]
+async fn make() -> Row {
+    Row
+}
+
+fn main() {}

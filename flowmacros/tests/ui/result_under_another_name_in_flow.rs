@@ -1,0 +1,10 @@
+use flowcore::prelude::*;
+
+type Outcome<T> = std::result::Result<T, String>;
+
+#[flow]
+async fn parse(text: String) -> Outcome<i64> {
+    text.parse::<i64>().map_err(|error| error.to_string())
+}
+
+fn main() {}

@@ -1,0 +1,13 @@
+use flowcore::prelude::*;
+
+#[task]
+fn length(text: &str) -> u32 {
+    text.len()
+}
+
+#[task]
+async fn wait(text: String) -> Result<u32> {
+    Ok(text.len())
+}
+
+fn main() {}

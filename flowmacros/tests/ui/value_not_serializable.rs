@@ -1,0 +1,12 @@
+use flowcore::prelude::*;
+
+struct Row {
+    name: String,
+}
+
+#[task]
+fn read(row: Row) -> usize {
+    row.name.len()
+}
+
+fn main() {}
