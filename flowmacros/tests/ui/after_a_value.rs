@@ -1,3 +1,5 @@
+// says: `after` wants futures or maps, but got `{integer}`
+
 use flowcore::prelude::*;
 
 #[task]

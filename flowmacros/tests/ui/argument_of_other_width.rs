@@ -1,3 +1,6 @@
+// says: this task argument wants `i64`, or a future or state of `i64`, but got `i32`
+// says: a reference is passed as a clone, so its type must be `Clone`; nothing else is converted: convert first, such as with `.into()`, `as`, or for a list `.into_iter().map(..).collect()`
+
 use flowcore::prelude::*;
 
 #[task]

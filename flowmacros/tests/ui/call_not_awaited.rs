@@ -1,3 +1,7 @@
+// says: a call does nothing until it is awaited
+// says: a run whose result nobody reads is easily forgotten; await it, or `let _ =` it
+// says: a map whose results nobody reads is easily forgotten; await it, or `let _ =` it
+
 #![deny(unused_must_use)]
 
 use flowcore::prelude::*;

@@ -1,3 +1,5 @@
+// says: a flow cannot have a `where` clause: it is not generic; remove it
+
 use flowcore::prelude::*;
 
 #[flow]

@@ -1,3 +1,5 @@
+// says: a task cannot be generic: a worker finds it by its name, and each type would need one of its own; write a generic function and one task per type that calls it
+
 use flowcore::prelude::*;
 
 #[task]

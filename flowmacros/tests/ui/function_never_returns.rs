@@ -1,3 +1,5 @@
+// says: a flow must return: `!` has no value; remove `-> !`
+
 use flowcore::prelude::*;
 
 #[flow]

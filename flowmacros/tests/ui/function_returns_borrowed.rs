@@ -1,3 +1,6 @@
+// says: the value of a task outlives its arguments and cannot be borrowed from them: return an owned type, such as `String` for `&str` or `Vec<T>` for `&[T]`
+// says: the value of a task cannot be borrowed: return an owned type, such as `String`
+
 use flowcore::prelude::*;
 
 #[task]

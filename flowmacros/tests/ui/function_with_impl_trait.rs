@@ -1,3 +1,6 @@
+// says: a task cannot take `impl Trait`: it would be generic; name the type, such as `Vec<T>` for `impl IntoIterator<Item = T>`
+// says: a task cannot return `impl Trait`: name the type, such as `Vec<T>`
+
 use flowcore::prelude::*;
 
 #[task]

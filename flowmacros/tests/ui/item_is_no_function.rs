@@ -1,3 +1,7 @@
+// says: `#[task]` goes on a function: `fn` or `async fn`
+// says: `#[flow]` goes on a function: `fn` or `async fn`
+// says: a task needs a body: `{ .. }`
+
 use flowcore::prelude::*;
 
 #[task]

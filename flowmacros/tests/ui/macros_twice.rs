@@ -1,3 +1,6 @@
+// says: `#[task]` stands here twice; remove one
+// says: a function is a task or a flow, not both; write a second function that calls the first
+
 use flowcore::prelude::*;
 
 #[task]

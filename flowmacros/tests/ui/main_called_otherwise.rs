@@ -1,3 +1,5 @@
+// says: `#[flowcore::main]` goes on the function `main`
+
 #[flowcore::main]
 async fn start() {}
 

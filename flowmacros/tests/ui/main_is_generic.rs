@@ -1,2 +1,4 @@
+// says: `main` cannot be generic
+
 #[flowcore::main]
 async fn main<T>() {}

@@ -1,3 +1,5 @@
+// says: `#[flowcore::main]` goes on `async fn main()` or `fn main()`
+
 #[flowcore::main]
 struct Main;
 

@@ -1,3 +1,6 @@
+// says: `map` wants a sequence of `i64` here, but got `[&str; 2]`
+// says: a sequence of values or futures, another map, or the future of a list; or wrap a single value for all rows: `unmapped(..)`
+
 use flowcore::prelude::*;
 
 #[task]

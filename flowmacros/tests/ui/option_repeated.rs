@@ -1,3 +1,5 @@
+// says: option `retries` is given twice; remove one
+
 use flowcore::prelude::*;
 
 #[task(retries = 3, timeout = "1s", retries = 4)]

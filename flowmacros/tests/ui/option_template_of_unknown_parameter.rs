@@ -1,3 +1,8 @@
+// says: no parameter is called `ulr`; did you mean `{url}`?
+// says: `{url.len()}` is more than a name; a placeholder is a parameter's name alone: `{url}`
+// says: `{` without `}`; write `{{` for a brace that stands for itself
+// says: no parameter is called `when`; the function has no parameters
+
 use flowcore::prelude::*;
 
 #[task(task_run_name = "fetch-{ulr}")]

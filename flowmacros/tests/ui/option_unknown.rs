@@ -1,3 +1,7 @@
+// says: unknown option `retrys`; did you mean `retries`?
+// says: unknown option `priority`; `#[flow]` knows `name`, `description`, `tags`, `flow_run_name`, `task_runner`, `timeout`, `crate`
+// says: unknown option `flavor`; `#[flowcore::main]` knows `crate`
+
 use flowcore::prelude::*;
 
 #[task(retrys = 3)]

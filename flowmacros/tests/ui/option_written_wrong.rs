@@ -1,3 +1,9 @@
+// says: write `retries = ..` instead of `retries(..)`
+// says: write `retries = ..`
+// says: a value is missing after `retries =`
+// says: expected `,` between two options
+// says: expected an option, such as `retries = 3`
+
 use flowcore::prelude::*;
 
 #[task(retries(3))]

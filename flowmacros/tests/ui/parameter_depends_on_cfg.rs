@@ -1,3 +1,5 @@
+// says: a parameter of a task cannot depend on `cfg`: write two functions, each with a `#[cfg(..)]` of its own
+
 use flowcore::prelude::*;
 
 #[task]

@@ -1,3 +1,5 @@
+// says: a task cannot change a caller's value: take it by value and return the new one
+
 use flowcore::prelude::*;
 
 #[task]

@@ -1,3 +1,5 @@
+// says: a task has at most 12 parameters; put some that belong together into a struct
+
 use flowcore::prelude::*;
 
 #[task]

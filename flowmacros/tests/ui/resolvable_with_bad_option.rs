@@ -1,3 +1,6 @@
+// says: `retries` wants a whole number: `retries = 3`
+// says: bad `timeout`: expected a number before `soon`; write for example `"30s"` or `"1m 30s"`
+
 use flowcore::prelude::*;
 
 #[task(retries = "many")]

@@ -1,3 +1,5 @@
+// says: this return type is `Result` under another name, and `#[task]` tells by the name whether a run can fail: write `Result<..>` out
+
 use flowcore::prelude::*;
 
 type Outcome<T> = std::result::Result<T, String>;
