@@ -5,3 +5,8 @@
 
 pub mod python;
 pub mod scale;
+
+/// The README's programs, run as they stand there.
+#[cfg(all(doctest, feature = "dataframe"))]
+#[doc = include_str!("../../README.md")]
+mod readme {}
