@@ -37,3 +37,8 @@ pub fn flow(arguments: TokenStream, item: TokenStream) -> TokenStream {
 pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
     entry_point::expand(arguments.into(), &item.into()).into()
 }
+
+/// The guide's examples are tested here, because the guide is no crate.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide/tasks.md")]
+struct Guide;

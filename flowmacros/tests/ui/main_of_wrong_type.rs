@@ -2,5 +2,5 @@ use flowcore::prelude::*;
 
 #[flowcore::main]
 async fn main() -> Result<()> {
-    Ok(3)
+    "done"
 }

@@ -5,9 +5,11 @@ fn inc(x: i64) -> i64 {
     x + 1
 }
 
-#[flow]
-async fn example() {
-    let _ = (0..3).map(inc).count();
+fn twice(task: impl Fn(i64) -> flowcore::Call<'static, i64>) {
+    let _ = (task(1), task(2));
 }
 
-fn main() {}
+fn main() {
+    twice(&*inc);
+    twice(inc);
+}

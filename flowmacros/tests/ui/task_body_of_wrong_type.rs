@@ -7,7 +7,7 @@ fn length(text: &str) -> u32 {
 
 #[task]
 async fn wait(text: String) -> Result<u32> {
-    Ok(text.len())
+    text.len()
 }
 
 fn main() {}
