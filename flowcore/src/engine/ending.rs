@@ -12,53 +12,67 @@ impl Engine {
     /// Cancels a run. One that has not started is Cancelled at once; one that
     /// runs is asked to stop and settles when it has.
     pub(crate) fn cancel_run(&mut self, id: RunId, failure: &Failure, now: Timestamp) {
-        if let Some(run) = self.runs.get(id) {
-            match run.life.name {
-                StateName::Pending | StateName::AwaitingRetry => {
-                    self.settle_run(id, End::Ended(failure.clone()), now);
-                }
-                name if name.is_settled() => {}
-                _ => self.commands.push_back(Command::Cancel(id)),
-            }
-        }
+        self.mark_run(id, failure, now);
         self.work(now);
     }
 
     pub(crate) fn cancel_row(&mut self, id: MapId, row: u32, failure: &Failure, now: Timestamp) {
-        if let Some(view) = self.row(id, row) {
-            match view.name {
-                StateName::Pending | StateName::AwaitingRetry => {
-                    self.settle_row(id, row, End::Ended(failure.clone()), now);
-                }
-                name if name.is_settled() => {}
-                _ => self.commands.push_back(Command::CancelRow(id, row)),
-            }
-        }
+        self.mark_row(id, row, failure, now);
         self.work(now);
     }
 
     pub(crate) fn cancel_map(&mut self, id: MapId, failure: &Failure, now: Timestamp) {
-        let Some(map) = self.maps.get(id) else {
-            return;
-        };
-        match map.length {
-            None => self.stop_map(id, &End::Ended(failure.clone()), now),
-            Some(length) => {
-                for row in 0..length {
-                    self.cancel_row(id, row, failure, now);
-                }
-            }
+        self.mark_map(id, failure, now);
+        self.work(now);
+    }
+
+    /// Cancels all that has not settled. Nothing becomes NotReady because
+    /// something else was cancelled first.
+    pub(crate) fn cancel_all(&mut self, failure: &Failure, now: Timestamp) {
+        for id in self.runs.keys().collect::<Vec<_>>() {
+            self.mark_run(id, failure, now);
+        }
+        for id in self.maps.keys().collect::<Vec<_>>() {
+            self.mark_map(id, failure, now);
         }
         self.work(now);
     }
 
-    /// Cancels all that has not settled.
-    pub(crate) fn cancel_all(&mut self, failure: &Failure, now: Timestamp) {
-        for id in self.runs.keys().collect::<Vec<_>>() {
-            self.cancel_run(id, failure, now);
+    fn mark_run(&mut self, id: RunId, failure: &Failure, now: Timestamp) {
+        let Some(run) = self.runs.get(id) else {
+            return;
+        };
+        match run.life.name {
+            StateName::Pending | StateName::AwaitingRetry => {
+                self.settle_run(id, End::Ended(failure.clone()), now);
+            }
+            name if name.is_settled() => {}
+            _ => self.commands.push_back(Command::Cancel(id)),
         }
-        for id in self.maps.keys().collect::<Vec<_>>() {
-            self.cancel_map(id, failure, now);
+    }
+
+    fn mark_row(&mut self, id: MapId, row: u32, failure: &Failure, now: Timestamp) {
+        let Some(view) = self.row(id, row) else {
+            return;
+        };
+        match view.name {
+            StateName::Pending | StateName::AwaitingRetry => {
+                self.settle_row(id, row, End::Ended(failure.clone()), now);
+            }
+            name if name.is_settled() => {}
+            _ => self.commands.push_back(Command::CancelRow(id, row)),
+        }
+    }
+
+    fn mark_map(&mut self, id: MapId, failure: &Failure, now: Timestamp) {
+        match self.maps.get(id).map(|map| map.length) {
+            None => {}
+            Some(None) => self.stop_map(id, &End::Ended(failure.clone()), now),
+            Some(Some(length)) => {
+                for row in 0..length {
+                    self.mark_row(id, row, failure, now);
+                }
+            }
         }
     }
 

@@ -22,6 +22,9 @@ mod settle;
 mod slab;
 mod submit;
 
+#[cfg(test)]
+mod model_tests;
+
 pub(crate) use command::Command;
 pub(crate) use graph::{Engine, MapInput, RunInput, Source};
 pub(crate) use map::Map;

@@ -20,8 +20,8 @@ impl Engine {
             return;
         };
         let name = end.name();
-        // Its runner has it and waits for an input that will not come.
-        let is_taken_back = name == StateName::NotReady && run.dispatched;
+        // Its runner has it and has not started it.
+        let is_taken_back = run.dispatched && is_taken_back(run.life.name, name);
         if run.life.settle(end, at) {
             if is_taken_back {
                 self.commands.push_back(Command::Cancel(id));
@@ -43,8 +43,8 @@ impl Engine {
         if state.is_settled() {
             return;
         }
-        *state = name;
-        if name == StateName::NotReady && map.is_handed_out {
+        let before = std::mem::replace(state, name);
+        if map.is_handed_out && is_taken_back(before, name) {
             self.commands.push_back(Command::CancelRow(id, row));
         }
         map.ended[row as usize] = at;
@@ -298,4 +298,9 @@ impl Engine {
             self.commands.push_back(Command::Measure(id));
         }
     }
+}
+
+/// Whether a run that was handed out and settles so will never be started.
+fn is_taken_back(before: StateName, name: StateName) -> bool {
+    before == StateName::Pending && matches!(name, StateName::NotReady | StateName::Cancelled)
 }

@@ -321,6 +321,10 @@ impl Engine {
                     Some(view) if view.name.is_settled() => {
                         Attached::after(view.name, view.failure.as_ref(), &dependent)
                     }
+                    None if map.length.is_some() => {
+                        let failure = Failure::missing_row(*row, map.length.unwrap_or(0));
+                        Attached::after(failure.0.name, Some(&failure), &dependent)
+                    }
                     _ => {
                         map.row_dependents.entry(*row).or_default().push(dependent);
                         Attached::Waits
