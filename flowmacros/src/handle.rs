@@ -57,6 +57,15 @@ impl<'a> Handle<'a> {
     /// What stands before every generated item: the function's `#[cfg]`s, and
     /// peace from lints that judge how code is written by hand.
     pub(crate) fn before_item(&self) -> TokenStream {
+        let before = self.before_static();
+        // Once is enough, and the static is what people name.
+        quote! {
+            #before
+            #[allow(unreachable_pub)]
+        }
+    }
+
+    fn before_static(&self) -> TokenStream {
         let (conditions, lints) = (&self.carried.conditions, &self.carried.lints);
         quote! {
             #conditions
@@ -141,6 +150,7 @@ impl<'a> Handle<'a> {
     pub(crate) fn type_and_static(&self, configuration: &TokenStream) -> TokenStream {
         let private = self.private();
         let before = self.before_item();
+        let before_static = self.before_static();
         let documentation = &self.carried.documentation;
         let deprecated = &self.carried.handle;
         let visibility = &self.function.visibility;
@@ -174,7 +184,7 @@ impl<'a> Handle<'a> {
             #documentation
             #visibility #struct_keyword #type_name #fields
 
-            #before
+            #before_static
             #documentation
             #deprecated
             #[allow(non_upper_case_globals)]

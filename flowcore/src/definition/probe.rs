@@ -359,6 +359,12 @@ mod tests {
         };
     }
 
+    macro_rules! cloner {
+        ($type:ty) => {
+            (&&ValueProbe::<$type>::new()).cloner()
+        };
+    }
+
     macro_rules! brief {
         ($error:expr) => {{
             let error = $error;
@@ -398,8 +404,8 @@ mod tests {
 
     #[test]
     fn cloners_are_found() {
-        assert!((&&ValueProbe::<Shown>::new()).cloner().is_some());
-        assert!((&&ValueProbe::<Opaque>::new()).cloner().is_none());
+        assert!(cloner!(Shown).is_some());
+        assert!(cloner!(Opaque).is_none());
     }
 
     #[test]

@@ -57,6 +57,10 @@ fn maybe(x: Option<i64>) -> i64 {
 }
 
 #[flow]
+#[expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "a reference to a value is an argument"
+)]
 async fn one_value() -> Result<Vec<i64>> {
     let shared = Arc::new(3);
     let future = inc.submit(3);

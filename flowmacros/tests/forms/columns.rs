@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use flowcore::ErrorKind;
 use flowcore::prelude::*;
+use flowcore::{Error, ErrorKind};
 
 #[task]
 fn inc(x: i64) -> i64 {
@@ -153,7 +153,7 @@ async fn failures() -> Result<()> {
     let outcomes = inc.map(&rows).outcomes().await?;
     let kinds: Vec<_> = outcomes
         .iter()
-        .map(|row| row.as_ref().map_err(|error| error.kind()))
+        .map(|row| row.as_ref().map_err(Error::kind))
         .collect();
     assert_eq!(
         kinds,

@@ -91,6 +91,7 @@ fn pair(key: (i64, String)) -> (String, i64) {
 }
 
 #[task]
+#[expect(clippy::too_many_arguments, reason = "the most there may be")]
 fn twelve(
     a: u8,
     b: u8,

@@ -72,6 +72,7 @@ fn doc_comments_are_descriptions() {
 mod nested {
     pub(super) mod tasks {
         #[flowcore::task]
+        #[expect(unreachable_pub, reason = "the static is the function's item")]
         pub fn public(x: i64) -> i64 {
             private(x)
         }
