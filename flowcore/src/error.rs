@@ -224,6 +224,16 @@ impl Error {
         }
     }
 
+    /// A runner's own error as the end of a run in this state.
+    pub(crate) fn into_end(self, state: crate::StateName) -> Self {
+        if self.0.kind != ErrorKind::Other {
+            return self;
+        }
+        Self::build(state.error_kind(), self.0.message.clone())
+            .because(self)
+            .finish()
+    }
+
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         std::error::Error::source(&*self.0)
     }

@@ -2,9 +2,11 @@
 //!
 //! * [`python`]: pinned virtual environments, and Python programs run in them.
 //! * [`scale`]: how long model tests run in the ordinary and in the slow lane.
+//! * [`seam`]: a task runner in another process, for the test of the seam.
 
 pub mod python;
 pub mod scale;
+pub mod seam;
 
 /// The README's programs, run as they stand there.
 #[cfg(all(doctest, feature = "dataframe"))]

@@ -94,19 +94,19 @@ mod tests {
         }
     }
 
-    fn submit(engine: &mut Engine, inputs: Vec<RunInput>, goes_out: bool) -> RunId {
+    fn submit(engine: &mut Engine, inputs: &[RunInput], goes_out: bool) -> RunId {
         let id = engine.reserve_run();
-        engine.submit_run(id, inputs.clone(), NOW);
+        engine.submit_run(id, inputs.to_vec(), NOW);
         if goes_out {
-            engine.offer_run(id, &inputs);
+            engine.offer_run(id, inputs);
         }
         id
     }
 
-    fn map(engine: &mut Engine, inputs: Vec<MapInput>) -> MapId {
+    fn map(engine: &mut Engine, inputs: &[MapInput]) -> MapId {
         let id = engine.reserve_map();
-        engine.submit_map(id, Some(3), inputs.clone(), NOW);
-        engine.offer_map(id, &inputs);
+        engine.submit_map(id, Some(3), inputs.to_vec(), NOW);
+        engine.offer_map(id, inputs);
         id
     }
 
@@ -117,16 +117,16 @@ mod tests {
     #[test]
     fn inputs_are_handed_out_first_and_everything_once() {
         let mut engine = Engine::default();
-        let first = submit(&mut engine, vec![], true);
-        let second = submit(&mut engine, vec![on(Source::Run(first))], true);
-        let rows = map(&mut engine, vec![MapInput::Whole(on(Source::Run(second)))]);
+        let first = submit(&mut engine, &[], true);
+        let second = submit(&mut engine, &[on(Source::Run(first))], true);
+        let rows = map(&mut engine, &[MapInput::Whole(on(Source::Run(second)))]);
         let aligned = MapInput::Aligned {
             map: rows,
             first: 0,
             allow_failure: false,
         };
-        let more = map(&mut engine, vec![aligned]);
-        let last = submit(&mut engine, vec![on(Source::Rows(more, None))], true);
+        let more = map(&mut engine, &[aligned]);
+        let last = submit(&mut engine, &[on(Source::Rows(more, None))], true);
         assert_eq!(
             commands(&mut engine),
             [
@@ -154,9 +154,9 @@ mod tests {
     #[test]
     fn what_is_held_back_holds_back_its_dependents() {
         let mut engine = Engine::default();
-        let local = submit(&mut engine, vec![], false);
-        let after_local = submit(&mut engine, vec![on(Source::Run(local))], true);
-        let later = submit(&mut engine, vec![on(Source::Run(after_local))], true);
+        let local = submit(&mut engine, &[], false);
+        let after_local = submit(&mut engine, &[on(Source::Run(local))], true);
+        let later = submit(&mut engine, &[on(Source::Run(after_local))], true);
         assert_eq!(commands(&mut engine), [Command::Dispatch(local)]);
         engine.run_settled(local, End::Completed, NOW);
         let dispatched = Command::Dispatch(after_local);
@@ -168,9 +168,9 @@ mod tests {
     #[test]
     fn a_failure_takes_back_what_was_handed_out() {
         let mut engine = Engine::default();
-        let first = submit(&mut engine, vec![], true);
-        let second = submit(&mut engine, vec![on(Source::Run(first))], true);
-        let rows = map(&mut engine, vec![MapInput::Whole(on(Source::Run(second)))]);
+        let first = submit(&mut engine, &[], true);
+        let second = submit(&mut engine, &[on(Source::Run(first))], true);
+        let rows = map(&mut engine, &[MapInput::Whole(on(Source::Run(second)))]);
         let failure = Failure::new(StateName::Failed, None, Error::msg("bad"));
         engine.run_settled(first, End::Ended(failure), NOW);
         let commands = commands(&mut engine);

@@ -36,7 +36,7 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
         });
         let is_subflow =
             RunContext::current().is_some_and(|context| !context.flow().is_standalone());
-        let flow = FlowRun::new(name, false);
+        let flow = FlowRun::new(name);
         let kind = if is_subflow { "subflow" } else { "flow" };
         end::say(
             &flow,

@@ -68,6 +68,18 @@ fn flow_of<D: TaskDefinition>(method: &str) -> Result<Arc<FlowRun>> {
         .finish()
     })?;
     let flow = context.flow();
+    if flow.is_elsewhere() {
+        return Err(Error::build(
+            crate::ErrorKind::Invalid,
+            format!(
+                "`{function}.{method}(..)` was called in a task that runs in another process than \
+                 its flow: call the task itself, `{function}(..)`, or mark the caller \
+                 `#[task(local)]`"
+            ),
+        )
+        .task(info.key)
+        .finish());
+    }
     if flow.has_ended() {
         return Err(Error::build(
             crate::ErrorKind::Invalid,

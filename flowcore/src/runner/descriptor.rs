@@ -89,6 +89,10 @@ impl ArgumentDescriptor {
 /// One run, ready to travel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkDescriptor {
+    /// The id of the flow run.
+    pub flow_run_id: u128,
+    /// The name of the flow run.
+    pub flow_run_name: String,
     /// Which run this is.
     pub run: RunReference,
     /// The task's key.
@@ -340,6 +344,8 @@ mod tests {
     #[test]
     fn descriptors_survive_bytes_and_reject_garbage() {
         let work = WorkDescriptor {
+            flow_run_id: 7,
+            flow_run_name: "brave-otter".into(),
             run: RunReference::Row(3, 9),
             task_key: "m::inc".into(),
             fingerprint: 42,

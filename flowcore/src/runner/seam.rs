@@ -166,6 +166,8 @@ impl Work {
         arguments: Vec<super::ArgumentDescriptor>,
     ) -> WorkDescriptor {
         WorkDescriptor {
+            flow_run_id: self.flow.id().as_u128(),
+            flow_run_name: self.flow.name().to_owned(),
             run,
             task_key: info.key.to_owned(),
             fingerprint: info.fingerprint,
@@ -213,7 +215,8 @@ pub enum RunEvent {
         state: StateName,
         /// The state's message.
         message: Option<String>,
-        /// What readers of the run get.
+        /// What readers of the run get. An error of the runner's own
+        /// ([`Error::msg`]) becomes one of the state's kind.
         error: Error,
     },
 }
@@ -247,7 +250,7 @@ impl Home {
                 message,
                 error,
             } => {
-                let failure = Failure::new(state, message, error);
+                let failure = Failure::new(state, message, error.into_end(state));
                 flow.settled(run, crate::engine::End::Ended(failure));
             }
         }

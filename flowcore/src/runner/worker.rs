@@ -1,5 +1,9 @@
 //! Executing a descriptor in a process that did not submit it.
 
+use std::sync::Arc;
+
+use uuid::Uuid;
+
 use super::attempt::{Ending, Next, next};
 use super::control::AttemptControl;
 use super::descriptor::{ValueSource, WorkDescriptor};
@@ -7,9 +11,11 @@ use super::drive::run_attempt;
 use super::execution::AttemptBody;
 use super::seam::RunEvent;
 use super::{catch, install_hook};
+use crate::context::RunContext;
 use crate::definition::{Failure, TaskError, find_task};
 use crate::engine::End;
 use crate::error::{Error, Result};
+use crate::flow::FlowRun;
 use crate::state::StateName;
 use crate::value::EncodedValue;
 
@@ -43,12 +49,21 @@ pub fn execute(
             return Err(ended(failure));
         }
     };
+    let flow = FlowRun::elsewhere(
+        Uuid::from_u128(work.flow_run_id),
+        work.flow_run_name.clone(),
+    );
+    let info = execution.info();
     let mut attempt = work.attempt;
     loop {
-        let control = AttemptControl::new(attempt, work.retries);
+        let control = Arc::new(AttemptControl::new(attempt, work.retries));
+        let context = RunContext::of_run(&flow, info, work.name.clone().into(), run, &control);
         report(RunEvent::Started { run, attempt });
         let started = std::time::Instant::now();
-        let ending = match catch(|| execution.attempt(&control)) {
+        let ending = match context
+            .clone()
+            .enter(|| catch(|| execution.attempt(&control)))
+        {
             Err(panic) => Ending::Panicked(panic),
             Ok(AttemptBody::Done(result)) => match (work.timeout, result) {
                 (Some(limit), _) if started.elapsed() > limit => Ending::TimedOut(limit),
@@ -56,11 +71,12 @@ pub fn execute(
                 (_, Err(error)) => Ending::Failed(error),
             },
             Ok(body @ AttemptBody::Future(_)) => {
-                crate::runtime::user().block_on(run_attempt(body, &control, work.timeout))
+                let attempt = run_attempt(body, &control, work.timeout);
+                crate::runtime::user().block_on(context.scope(attempt))
             }
         };
         let name = control.name().unwrap_or(&work.run_name);
-        match next(ending, attempt, execution.info(), execution.options(), name) {
+        match next(ending, attempt, info, execution.options(), name) {
             Next::Settle(End::Completed) => match execution.output() {
                 Ok(value) => {
                     report(RunEvent::Completed { run });

@@ -19,9 +19,11 @@ impl FlowRun {
             kind,
         };
         match self.session() {
-            Some(session) if !work.is_local() => session.submit(work),
-            Some(session) if session.keeps_values() => self.dispatch_here(work),
-            _ => self.local.take(work),
+            None => self.local.take(work),
+            // A session that keeps no values is in this process: local work
+            // keeps to its slots too.
+            Some(session) if !work.is_local() || !session.keeps_values() => session.submit(work),
+            Some(_) => self.dispatch_here(work),
         }
     }
 

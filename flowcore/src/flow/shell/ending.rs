@@ -74,10 +74,4 @@ impl FlowRun {
     pub(crate) fn release_map(&self, id: MapId) {
         self.shell.lock().engine.release_map(id);
     }
-
-    /// Entries that are still held, for tests of memory.
-    #[cfg(test)]
-    pub(crate) fn entries(&self) -> usize {
-        self.shell.lock().engine.entries()
-    }
 }

@@ -39,7 +39,7 @@ pub(crate) struct FlowRun {
     id: Uuid,
     name: String,
     seed: u64,
-    is_standalone: bool,
+    kind: Kind,
     shell: Mutex<Shell>,
     session: OnceLock<Arc<dyn RunnerSession>>,
     /// Runs what must stay in this process.
@@ -48,6 +48,16 @@ pub(crate) struct FlowRun {
     has_ended: AtomicBool,
     idle: Notify,
     outbox: outbox::Outbox,
+}
+
+/// What a flow run stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Flow,
+    /// The run around a task that is called outside of flows.
+    Standalone,
+    /// A flow run of another process.
+    Elsewhere,
 }
 
 #[derive(Default)]
@@ -96,14 +106,27 @@ pub(super) struct MapEntry {
 }
 
 impl FlowRun {
-    pub(super) fn new(name: Option<String>, is_standalone: bool) -> Arc<Self> {
+    /// A run of a flow; without a name it gets one.
+    pub(in crate::flow) fn new(name: Option<String>) -> Arc<Self> {
         let id = Uuid::now_v7();
         let (high, low) = id.as_u64_pair();
+        let name = name.unwrap_or_else(|| names::flow_run_name(low ^ high.rotate_left(17)));
+        Self::of_kind(id, name, Kind::Flow)
+    }
+
+    /// What stands for a flow run in another process, where one of its task
+    /// runs is executed.
+    pub(crate) fn elsewhere(id: Uuid, name: String) -> Arc<Self> {
+        Self::of_kind(id, name, Kind::Elsewhere)
+    }
+
+    fn of_kind(id: Uuid, name: String, kind: Kind) -> Arc<Self> {
+        let (_, low) = id.as_u64_pair();
         Arc::new(Self {
             id,
-            name: name.unwrap_or_else(|| names::flow_run_name(low ^ high.rotate_left(17))),
+            name,
             seed: low,
-            is_standalone,
+            kind,
             shell: Mutex::new(Shell::default()),
             session: OnceLock::new(),
             local: EmbeddedSession::shared(),
@@ -115,8 +138,8 @@ impl FlowRun {
     }
 
     /// The run around a task that is called outside of flows.
-    pub(super) fn standalone() -> Arc<Self> {
-        Self::new(None, true)
+    pub(in crate::flow) fn standalone() -> Arc<Self> {
+        Self::of_kind(Uuid::now_v7(), String::new(), Kind::Standalone)
     }
 
     pub(super) fn set_session(&self, session: Arc<dyn RunnerSession>) {
@@ -138,7 +161,12 @@ impl FlowRun {
     }
 
     pub(crate) fn is_standalone(&self) -> bool {
-        self.is_standalone
+        self.kind == Kind::Standalone
+    }
+
+    /// Whether the flow run itself is in another process.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.kind == Kind::Elsewhere
     }
 
     /// Whether the flow run was asked to stop.

@@ -1,0 +1,114 @@
+//! The tasks that test and child share.
+
+#![allow(missing_docs, reason = "tasks of a test, named after what they do")]
+
+use std::time::Duration;
+
+use flowcore::prelude::*;
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read table {0}")]
+pub struct ReadError(pub String, #[source] pub std::io::Error);
+
+#[task]
+pub fn inc(x: i64) -> i64 {
+    x + 1
+}
+
+#[task]
+pub fn double(x: i64) -> i64 {
+    x * 2
+}
+
+#[task]
+pub fn add(x: i64, y: i64) -> i64 {
+    x + y
+}
+
+#[task]
+pub fn sum_all(z: &[i64]) -> i64 {
+    z.iter().sum()
+}
+
+#[task]
+pub fn join(pair: (i64, String), sep: &str) -> String {
+    format!("{}{sep}{}", pair.0, pair.1)
+}
+
+#[task]
+pub fn name(x: i64) -> String {
+    format!("number {x}")
+}
+
+#[task]
+pub fn list(n: i64) -> Vec<i64> {
+    (0..n).collect()
+}
+
+#[task]
+pub fn read(table: String) -> Result<i64, ReadError> {
+    Err(ReadError(table, std::io::Error::other("disk is gone")))
+}
+
+#[task]
+pub fn even(x: i64) -> Result<i64, String> {
+    if x % 2 == 0 {
+        Ok(x)
+    } else {
+        Err(format!("{x} is odd"))
+    }
+}
+
+#[task]
+pub fn or_zero(outcome: Result<i64>) -> i64 {
+    outcome.unwrap_or(0)
+}
+
+#[task]
+pub fn count_failed(outcomes: Vec<Result<i64>>) -> usize {
+    outcomes.iter().filter(|outcome| outcome.is_err()).count()
+}
+
+#[task(retries = 2)]
+pub fn third_time() -> Result<u32, String> {
+    let attempt = flowcore::run_info().map_or(0, |run| run.attempt);
+    Err(format!("attempt {attempt}"))
+}
+
+#[task]
+pub fn boom(x: i64) -> i64 {
+    assert!(x < 0, "x is {x}");
+    x
+}
+
+#[task(timeout = "20ms")]
+pub async fn too_slow() -> i64 {
+    std::future::pending::<()>().await;
+    0
+}
+
+#[task]
+pub fn process() -> u32 {
+    std::process::id()
+}
+
+#[task(local)]
+pub fn local_process() -> u32 {
+    std::process::id()
+}
+
+#[task(local)]
+pub fn local_sum(z: Vec<i64>) -> i64 {
+    z.iter().sum()
+}
+
+#[task]
+pub fn nap(milliseconds: u64) -> u64 {
+    std::thread::sleep(Duration::from_millis(milliseconds));
+    milliseconds
+}
+
+#[task]
+pub fn end_process() -> i64 {
+    std::process::abort()
+}

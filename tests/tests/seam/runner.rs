@@ -1,0 +1,233 @@
+//! The flow's end: a task runner that sends everything to a child process.
+
+use std::collections::{HashMap, HashSet};
+use std::io::BufReader;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use flow_tests::seam::protocol::{FromChild, ToChild, read, write};
+use flowcore::bridge::{
+    EncodedValue, Feed, Home, RunEvent, RunReference, RunnerFuture, RunnerSession, TaskRunner, Work,
+};
+use flowcore::{Error, Result, StateName};
+use tokio::sync::oneshot;
+
+/// What went to the child.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) descriptors: AtomicUsize,
+    pub(crate) fetches: AtomicUsize,
+    pub(crate) cancels: AtomicUsize,
+}
+
+/// Each flow run has a child of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct ChildProcessRunner {
+    feed: Feed,
+    counts: Arc<Counts>,
+}
+
+impl ChildProcessRunner {
+    pub(crate) fn new(feed: Feed) -> Self {
+        Self {
+            feed,
+            counts: Arc::default(),
+        }
+    }
+
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+}
+
+impl TaskRunner for ChildProcessRunner {
+    fn name(&self) -> &'static str {
+        "ChildProcessRunner"
+    }
+
+    fn start(&self, home: Home) -> RunnerFuture<Result<Arc<dyn RunnerSession>>> {
+        let Self { feed, counts } = self.clone();
+        Box::pin(async move {
+            // It ends when its stdin does, however this process ends.
+            let mut child = Command::new(env!("CARGO_BIN_EXE_seam_child"))
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()?;
+            let stdin = child.stdin.take();
+            let stdout = child.stdout.take().ok_or_else(|| Error::msg("no stdout"))?;
+            let waiting = Arc::new(Mutex::new(Waiting::default()));
+            let reader = {
+                let (home, waiting) = (home.clone(), Arc::clone(&waiting));
+                std::thread::spawn(move || listen(stdout, &home, &waiting))
+            };
+            drop(reader);
+            let session: Arc<dyn RunnerSession> = Arc::new(Session {
+                feed,
+                counts,
+                home,
+                stdin: Mutex::new(stdin),
+                child: Mutex::new(child),
+                waiting,
+                next: AtomicU64::new(0),
+            });
+            Ok(session)
+        })
+    }
+}
+
+/// What the child owes.
+#[derive(Default)]
+struct Waiting {
+    runs: HashSet<RunReference>,
+    values: HashMap<u64, oneshot::Sender<Result<EncodedValue>>>,
+    lengths: HashMap<u64, oneshot::Sender<Result<u32>>>,
+    is_gone: bool,
+}
+
+struct Session {
+    feed: Feed,
+    counts: Arc<Counts>,
+    home: Home,
+    stdin: Mutex<Option<ChildStdin>>,
+    child: Mutex<Child>,
+    waiting: Arc<Mutex<Waiting>>,
+    next: AtomicU64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn gone() -> Error {
+    Error::msg("the child process is gone")
+}
+
+fn crashed(run: RunReference) -> RunEvent {
+    RunEvent::Ended {
+        run,
+        state: StateName::Crashed,
+        message: Some("The child process is gone.".to_owned()),
+        error: gone(),
+    }
+}
+
+/// Hears the child to its end.
+fn listen(stdout: ChildStdout, home: &Home, waiting: &Mutex<Waiting>) {
+    let mut stdout = BufReader::new(stdout);
+    while let Ok(Some(message)) = read(&mut stdout) {
+        match message {
+            FromChild::Event(event) => {
+                if let RunEvent::Completed { run } | RunEvent::Ended { run, .. } = &event {
+                    lock(waiting).runs.remove(run);
+                }
+                home.report(event);
+            }
+            FromChild::Value(number, value) => {
+                if let Some(answer) = lock(waiting).values.remove(&number) {
+                    let _ = answer.send(value);
+                }
+            }
+            FromChild::Length(number, length) => {
+                if let Some(answer) = lock(waiting).lengths.remove(&number) {
+                    let _ = answer.send(length);
+                }
+            }
+        }
+    }
+    // Answers that will not come end with their senders.
+    let runs = {
+        let mut waiting = lock(waiting);
+        waiting.is_gone = true;
+        waiting.values.clear();
+        waiting.lengths.clear();
+        std::mem::take(&mut waiting.runs)
+    };
+    for run in runs {
+        home.report(crashed(run));
+    }
+}
+
+impl Session {
+    /// Errors show at the other end of the pipe: the child is gone.
+    fn say(&self, message: &ToChild) {
+        if let Some(stdin) = &mut *lock(&self.stdin) {
+            let _ = write(stdin, message);
+        }
+    }
+
+    fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl RunnerSession for Session {
+    fn feed(&self) -> Feed {
+        self.feed
+    }
+
+    fn submit(&self, work: Work) {
+        for (run, descriptor) in work.describe() {
+            let bytes = descriptor.and_then(|descriptor| descriptor.to_bytes());
+            match bytes {
+                Ok(bytes) => {
+                    self.counts.descriptors.fetch_add(1, Ordering::Relaxed);
+                    let is_gone = {
+                        let mut waiting = lock(&self.waiting);
+                        waiting.runs.insert(run);
+                        waiting.is_gone
+                    };
+                    if is_gone {
+                        self.home.report(crashed(run));
+                    }
+                    self.say(&ToChild::Work(bytes));
+                }
+                Err(error) => self.home.report(RunEvent::Ended {
+                    run,
+                    state: StateName::Failed,
+                    message: Some(error.to_string()),
+                    error,
+                }),
+            }
+        }
+    }
+
+    fn cancel(&self, run: RunReference) {
+        self.counts.cancels.fetch_add(1, Ordering::Relaxed);
+        self.say(&ToChild::Cancel(run));
+    }
+
+    fn fetch(&self, run: RunReference) -> RunnerFuture<Result<EncodedValue>> {
+        self.counts.fetches.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = oneshot::channel();
+        let number = self.number();
+        lock(&self.waiting).values.insert(number, sender);
+        self.say(&ToChild::Fetch(number, run));
+        Box::pin(async move { receiver.await.map_err(|_| gone())? })
+    }
+
+    fn length(&self, run: RunReference) -> RunnerFuture<Result<u32>> {
+        let (sender, receiver) = oneshot::channel();
+        let number = self.number();
+        lock(&self.waiting).lengths.insert(number, sender);
+        self.say(&ToChild::Length(number, run));
+        Box::pin(async move { receiver.await.map_err(|_| gone())? })
+    }
+
+    fn close(&self) -> RunnerFuture<()> {
+        lock(&self.stdin).take();
+        let ended = lock(&self.child).wait();
+        Box::pin(async move {
+            ended.expect("the child ends with its stdin");
+        })
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        lock(&self.stdin).take();
+        let mut child = lock(&self.child);
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
