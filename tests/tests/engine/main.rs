@@ -1,0 +1,3 @@
+//! Flows and tasks as users write them.
+
+mod support;
