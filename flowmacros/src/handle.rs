@@ -135,12 +135,13 @@ impl<'a> Handle<'a> {
         let mut signature = self.function.signature.clone();
         signature.ident = self.plain.clone();
         let body = &self.function.body;
-        // Owned parameters are what tasks take, however they use them.
+        // Owned parameters are what tasks take, however they use them, and no
+        // task is `const`.
         quote! {
             #conditions
             #lints
             #attributes
-            #[allow(clippy::needless_pass_by_value)]
+            #[allow(clippy::needless_pass_by_value, clippy::missing_const_for_fn)]
             #[doc(hidden)]
             #signature #body
         }
