@@ -22,6 +22,18 @@ pub(crate) enum Ending {
     Cancelled,
 }
 
+impl Ending {
+    /// Code that was asked to stop and did not complete has stopped, in
+    /// whatever way: it is not tried again.
+    pub(crate) fn of_stopped(self, was_asked_to_stop: bool) -> Self {
+        match self {
+            Self::Completed => Self::Completed,
+            _ if was_asked_to_stop => Self::Cancelled,
+            ending => ending,
+        }
+    }
+}
+
 /// What follows.
 #[derive(Debug)]
 pub(crate) enum Next {

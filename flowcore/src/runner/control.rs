@@ -19,6 +19,8 @@ pub(crate) struct AttemptControl {
     is_last: bool,
     phase: AtomicU8,
     is_cancelled: AtomicBool,
+    /// Cancelled by somebody, and not merely because its time was up.
+    was_asked_to_stop: AtomicBool,
     cancelled: Notify,
     ended: Notify,
     /// The run's name, if a template made one.
@@ -33,6 +35,7 @@ impl AttemptControl {
             is_last: attempt > retries,
             phase: AtomicU8::new(OPEN),
             is_cancelled: AtomicBool::new(false),
+            was_asked_to_stop: AtomicBool::new(false),
             cancelled: Notify::new(),
             ended: Notify::new(),
             name: OnceLock::new(),
@@ -69,7 +72,7 @@ impl AttemptControl {
     pub(crate) fn abandon(&self) -> bool {
         let abandoned = self.end(ABANDONED);
         if abandoned {
-            self.cancel();
+            self.signal();
         }
         abandoned
     }
@@ -86,6 +89,16 @@ impl AttemptControl {
     /// Asks the code to stop: async code ends at its next await, sync code
     /// when it looks.
     pub(crate) fn cancel(&self) {
+        self.was_asked_to_stop.store(true, Ordering::Release);
+        self.signal();
+    }
+
+    /// Whether somebody wants the run to stop: no other attempt follows.
+    pub(crate) fn was_asked_to_stop(&self) -> bool {
+        self.was_asked_to_stop.load(Ordering::Acquire)
+    }
+
+    fn signal(&self) {
         self.is_cancelled.store(true, Ordering::Release);
         self.cancelled.notify_waiters();
     }
@@ -129,6 +142,8 @@ mod tests {
         assert!(!control.is_last());
         assert!(control.abandon());
         assert!(!control.finish());
-        assert!(control.is_cancelled());
+        assert!(control.is_cancelled() && !control.was_asked_to_stop());
+        control.cancel();
+        assert!(control.was_asked_to_stop());
     }
 }

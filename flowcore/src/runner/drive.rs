@@ -100,6 +100,7 @@ pub(crate) async fn drive_in_place<'a>(
                 }
             })
             .await;
+        let ending = ending.of_stopped(control.was_asked_to_stop());
         let name = flow.attempt_name(&options.labels.name, run, &control);
         match next(ending, attempt, info, &options, &name) {
             Next::Settle(end) => {

@@ -198,7 +198,7 @@ impl Stops {
     }
 
     #[inline]
-    fn contains(&self, row: u32) -> bool {
+    pub(super) fn contains(&self, row: u32) -> bool {
         if !self.any.load(Ordering::Acquire) {
             return false;
         }

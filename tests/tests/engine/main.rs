@@ -1,3 +1,6 @@
-//! Flows and tasks as users write them.
+//! Flows and tasks as users write them, in this process.
 
+mod retries;
+mod states;
 mod support;
+mod timeouts;

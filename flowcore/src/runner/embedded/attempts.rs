@@ -90,6 +90,7 @@ impl EmbeddedSession {
     }
 
     fn decide(&self, attempt: &Attempt, control: &AttemptControl, ending: Ending) -> Next {
+        let ending = ending.of_stopped(control.was_asked_to_stop());
         let options = attempt.job.options();
         let name = match ending {
             // Nobody reads the name of a run that completed.

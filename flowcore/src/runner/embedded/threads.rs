@@ -170,6 +170,9 @@ impl EmbeddedSession {
         let on_ended = |row: u32, ending: Ending| {
             let attempt = rows.single(row, 1);
             let control = Arc::new(AttemptControl::new(1, options.retries));
+            if rows.job.stops().contains(row) {
+                control.cancel();
+            }
             if attempt.flow.begin(attempt.run, &control) {
                 self.finish_attempt(attempt, &control, ending);
             }
