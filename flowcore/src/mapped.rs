@@ -345,16 +345,7 @@ impl<T: Send + Sync + 'static> Mapped<T> {
     /// All rows, each with its value or its error, once all have settled.
     pub async fn outcomes(self) -> Result<Vec<Result<T>>> {
         self.wait(None).await;
-        let (flow, id) = self.live().map_err(Clone::clone)?;
-        let (flow, rows) = (Arc::clone(flow), self.checked_rows()?);
-        if let Some(error) = flow
-            .with_map(id, |map| map.ended_whole.is_some().then(|| map.view(0)))
-            .flatten()
-            .flatten()
-            .map(|view| view.error())
-        {
-            return Err(error);
-        }
+        let rows = self.checked_rows()?;
         let mut outcomes = Vec::with_capacity(rows.len());
         for row in rows {
             let error = Place::Row(Arc::clone(&self.cell), row).settled_error();
@@ -389,8 +380,14 @@ impl<T: Send + Sync + 'static> Mapped<T> {
         self.cell.obtain_row(row, true, None)
     }
 
-    /// The rows of a map that has settled; an error if some do not exist.
-    fn checked_rows(&self) -> Result<Range<u32>> {
+    /// The rows of a map that has settled; an error if some do not exist, or
+    /// if the map ended before it had any.
+    pub(crate) fn checked_rows(&self) -> Result<Range<u32>> {
+        let (flow, id) = self.live().map_err(Clone::clone)?;
+        let ended = flow.with_map(id, |map| map.ended_whole.as_ref().and(map.view(0)));
+        if let Some(view) = ended.flatten() {
+            return Err(view.error());
+        }
         let rows = self.settled_rows();
         match &self.rows {
             Some(wanted) if *wanted != rows && !wanted.is_empty() => Err(Error::invalid(format!(

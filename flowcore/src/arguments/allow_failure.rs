@@ -93,10 +93,9 @@ impl<T: Send + Sync + 'static> Assemble<Result<T, Error>> for Outcome<T> {
 struct Outcomes<T>(Mapped<T>);
 
 impl<T: Send + Sync + 'static> Outcomes<T> {
-    fn rows(&self) -> impl Iterator<Item = Outcome<T>> {
-        self.0
-            .settled_rows()
-            .map(|row| Outcome(Place::Row(Arc::clone(self.0.cell()), row)))
+    fn rows(&self) -> Result<impl Iterator<Item = Outcome<T>>> {
+        let rows = self.0.checked_rows()?;
+        Ok(rows.map(|row| Outcome(Place::Row(Arc::clone(self.0.cell()), row))))
     }
 }
 
@@ -109,18 +108,19 @@ impl<T: Send + Sync + 'static> Assemble<Vec<Result<T, Error>>> for Outcomes<T> {
     }
 
     fn assemble(&self, _last: bool) -> Result<Vec<Result<T, Error>>> {
-        self.rows().map(|row| row.assemble(false)).collect()
+        self.rows()?.map(|row| row.assemble(false)).collect()
     }
 
     fn describe(&self) -> Result<ArgumentDescriptor> {
-        self.rows()
+        self.rows()?
             .map(|row| row.describe())
             .collect::<Result<_>>()
             .map(ArgumentDescriptor::List)
     }
 
     fn fetch(&self, fetches: &mut Vec<RunnerFuture<Result<()>>>) {
-        for row in self.rows() {
+        // Without rows the run learns why when it puts its argument together.
+        for row in self.rows().into_iter().flatten() {
             row.fetch(fetches);
         }
     }

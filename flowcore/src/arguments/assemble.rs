@@ -71,13 +71,13 @@ impl<T: Send + Sync + 'static> Assemble<Vec<T>> for Mapped<T> {
     }
 
     fn assemble(&self, last: bool) -> Result<Vec<T>> {
-        self.settled_rows()
+        self.checked_rows()?
             .map(|row| self.cell().obtain_row(row, last, None))
             .collect()
     }
 
     fn describe(&self) -> Result<ArgumentDescriptor> {
-        self.cell().describe_rows(self.settled_rows())
+        self.cell().describe_rows(self.checked_rows()?)
     }
 
     fn fetch(&self, fetches: &mut Vec<RunnerFuture<Result<()>>>) {

@@ -128,6 +128,17 @@ impl Map {
         })
     }
 
+    /// What a dependent of a row that does not exist learns; `None` while the
+    /// length is not known.
+    pub(crate) fn missing_row(&self, row: u32) -> Option<(StateName, Failure)> {
+        let failure = match (&self.ended_whole, self.length) {
+            (Some(end), _) => return Some((end.name(), end.clone().failure()?)),
+            (None, Some(length)) => Failure::missing_row(row, length),
+            (None, None) => return None,
+        };
+        Some((failure.0.name, failure))
+    }
+
     /// How many rows of `rows` have settled.
     pub(crate) fn settled_in(&self, rows: &Range<u32>) -> u32 {
         let end = self.states.len().min(rows.end as usize);

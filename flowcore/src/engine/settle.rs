@@ -229,10 +229,18 @@ impl Engine {
         let rows = std::mem::take(&mut map.row_dependents);
         let ranges = std::mem::take(&mut map.range_dependents);
         let lengths = std::mem::take(&mut map.length_dependents);
+        let aligned = std::mem::take(&mut map.aligned);
+        let aligned = aligned.into_iter().flat_map(|aligned| {
+            (0..aligned.count).map(move |row| Dependent {
+                waits: Waits::Row(aligned.map, row),
+                allow_failure: aligned.allow_failure,
+            })
+        });
         for dependent in rows
             .into_values()
             .flatten()
             .chain(ranges.into_iter().map(|range| range.dependent))
+            .chain(aligned)
         {
             self.input_settled(&dependent, name, failure.as_ref(), now);
         }

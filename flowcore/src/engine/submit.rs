@@ -183,13 +183,27 @@ impl Engine {
     }
 
     /// Dependents that came before the length was known: those of all rows
-    /// learn how many there are, those of a row that does not exist stop.
+    /// learn how many there are, those of rows that do not exist stop.
     fn fit_dependents(&mut self, id: MapId, length: u32, now: Timestamp) {
         let map = map_mut(&mut self.maps, id);
-        for range in &mut map.range_dependents {
-            range.rows.end = range.rows.end.min(length);
+        let mut too_long = Vec::new();
+        map.range_dependents.retain_mut(|range| {
+            if range.rows == ALL_ROWS {
+                range.rows.end = length;
+            }
             range.unsettled = u32::try_from(range.rows.len()).unwrap_or(u32::MAX);
+            if has_rows(length, &range.rows) {
+                return true;
+            }
+            too_long.push((range.dependent.clone(), range.rows.end - 1));
+            false
+        });
+        for (dependent, row) in too_long {
+            let failure = Failure::missing_row(row, length);
+            self.input_settled(&dependent, failure.0.name, Some(&failure), now);
         }
+        self.fit_aligned(id, length, now);
+        let map = map_mut(&mut self.maps, id);
         let beyond: Vec<u32> = map
             .row_dependents
             .keys()
@@ -200,6 +214,20 @@ impl Engine {
             let dependents = map_mut(&mut self.maps, id).row_dependents.remove(&row);
             let failure = Failure::missing_row(row, length);
             for dependent in dependents.unwrap_or_default() {
+                self.input_settled(&dependent, failure.0.name, Some(&failure), now);
+            }
+        }
+    }
+
+    /// Rows that wait for rows which do not exist stop.
+    fn fit_aligned(&mut self, id: MapId, length: u32, now: Timestamp) {
+        for aligned in map_mut(&mut self.maps, id).aligned.clone() {
+            for row in length.saturating_sub(aligned.first)..aligned.count {
+                let dependent = Dependent {
+                    waits: Waits::Row(aligned.map, row),
+                    allow_failure: aligned.allow_failure,
+                };
+                let failure = Failure::missing_row(aligned.first + row, length);
                 self.input_settled(&dependent, failure.0.name, Some(&failure), now);
             }
         }
@@ -243,20 +271,22 @@ impl Engine {
         let mut stopped = Vec::new();
         for row in 0..count {
             let above = input.first + row;
-            let name = upstream
-                .states
-                .get(above as usize)
-                .copied()
-                .unwrap_or(StateName::Completed);
-            if !name.is_settled() {
-                waiting.push(row);
-            } else if !lets_pass(name, input.allow_failure) {
-                stopped.extend(
+            match upstream.states.get(above as usize) {
+                Some(name) if !name.is_settled() => waiting.push(row),
+                Some(name) if lets_pass(*name, input.allow_failure) => {}
+                Some(_) => stopped.extend(
                     upstream
                         .failures
                         .get(&above)
                         .map(|cause| (row, cause.clone())),
-                );
+                ),
+                None => match upstream.missing_row(above) {
+                    None => waiting.push(row),
+                    Some((name, cause)) if !lets_pass(name, input.allow_failure) => {
+                        stopped.push((row, cause));
+                    }
+                    Some(_) => {}
+                },
             }
         }
         if !waiting.is_empty() {
@@ -353,12 +383,19 @@ impl Engine {
             (Some(rows), _) => rows.clone(),
             (None, Some(length)) => 0..length,
             // Filled in when the length is known.
-            (None, None) => 0..u32::MAX,
+            (None, None) => ALL_ROWS,
         };
         let mut unsettled = u32::MAX;
-        if map.length.is_some() {
+        if let Some(length) = map.length {
+            if !has_rows(length, &rows) {
+                let failure = Failure::missing_row(rows.end - 1, length);
+                return Attached::after(failure.0.name, Some(&failure), &dependent);
+            }
             let mut first_stop = None;
-            for (row, &name) in (rows.start..rows.end).zip(&map.states[rows.start as usize..]) {
+            for (row, &name) in rows
+                .clone()
+                .zip(map.states.iter().skip(rows.start as usize))
+            {
                 if name.is_settled() && !lets_pass(name, dependent.allow_failure) {
                     first_stop = Some(row);
                     break;
@@ -381,6 +418,14 @@ impl Engine {
         });
         Attached::Waits
     }
+}
+
+/// Stands for all rows while their number is not known.
+const ALL_ROWS: Range<u32> = 0..u32::MAX;
+
+/// Whether a map of this length has these rows.
+fn has_rows(length: u32, rows: &Range<u32>) -> bool {
+    rows.is_empty() || rows.end <= length
 }
 
 /// What became of a new edge.

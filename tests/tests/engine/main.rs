@@ -1,5 +1,6 @@
 //! Flows and tasks as users write them, in this process.
 
+mod edges;
 mod retries;
 mod states;
 mod support;

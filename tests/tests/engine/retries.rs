@@ -247,14 +247,21 @@ fn what_cannot_be_copied_is_taken_or_borrowed_but_never_tried_again() {
     #[flow]
     async fn flow() -> Result<()> {
         assert_eq!(eats.submit(Tracked(Counter::new())).await?, 0);
-        assert_eq!(looks.submit(Tracked(Counter::new()), Counter::new()).await?, 0);
+        assert_eq!(
+            looks
+                .submit(Tracked(Counter::new()), Counter::new())
+                .await?,
+            0
+        );
         let twice = eats.with_options(|o| o.retries(1));
         let run = twice.submit(Tracked(Counter::new()));
         let error = run.await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
         let text = error.to_string();
         assert!(
-            text.contains("`eats` has retries") && text.contains("`value`") && text.contains("derive `Clone`"),
+            text.contains("`eats` has retries")
+                && text.contains("`value`")
+                && text.contains("derive `Clone`"),
             "{text}"
         );
         let rows = twice.map([Tracked(Counter::new())]);

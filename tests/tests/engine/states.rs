@@ -212,7 +212,13 @@ fn the_first_cause_is_named_however_far_away() {
             assert_eq!(state.name(), StateName::NotReady);
             assert_eq!(state.state_type(), StateType::Pending);
             assert!(state.is_settled());
-            let name = failed.state().error().unwrap().run_name().unwrap().to_owned();
+            let name = failed
+                .state()
+                .error()
+                .unwrap()
+                .run_name()
+                .unwrap()
+                .to_owned();
             let text = format!("upstream task run '{name}' did not reach a 'COMPLETED' state");
             assert_eq!(state.message(), Some(text.as_str()));
             assert_eq!(
@@ -259,10 +265,7 @@ fn one_bad_input_among_many_stops_a_run() {
         );
         let above = inc.map(&mixed);
         above.wait(None).await;
-        assert_eq!(
-            above.get(1).await.unwrap_err().root().to_string(),
-            "bad 9"
-        );
+        assert_eq!(above.get(1).await.unwrap_err().root().to_string(), "bad 9");
         assert_eq!(above.get(2).await?, 5);
         Ok(())
     }
@@ -278,9 +281,7 @@ fn allowed_failures_reach_the_task() {
         // NotReady is forgiven too.
         let not_ready = inc.submit(bad.submit(2));
         assert_eq!(or_zero.submit(allow_failure(&not_ready)).await?, 0);
-        let texts = failures
-            .submit(allow_failure(bad.map([3, 4])))
-            .await?;
+        let texts = failures.submit(allow_failure(bad.map([3, 4]))).await?;
         assert_eq!(texts, ["bad 3", "bad 4"]);
         let rows = or_zero.map(allow_failure(&bad.map([5, 6])));
         assert_eq!(rows.await?, [0, 0]);

@@ -78,11 +78,6 @@ impl Gate {
         self.changed.notify_all();
     }
 
-    /// How many tasks have come.
-    pub(crate) fn arrived(&self) -> usize {
-        self.state.lock().unwrap().1
-    }
-
     /// Blocks until so many tasks have come.
     pub(crate) fn until_arrived(&self, count: usize) {
         let mut state = self.state.lock().unwrap();
