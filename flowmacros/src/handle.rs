@@ -7,10 +7,11 @@
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
+use syn::Type;
 use syn::ext::IdentExt;
 
 use crate::crate_path::{CratePath, located};
-use crate::function::{Carried, Function, Mode, Output, Parameter};
+use crate::function::{Carried, Function, Output, Parameter};
 use crate::naming;
 
 /// Everything that the parts of one expansion look at.
@@ -93,15 +94,14 @@ impl<'a> Handle<'a> {
     pub(crate) fn borrows(&self) -> bool {
         self.parameters
             .iter()
-            .any(|parameter| parameter.mode == Mode::Shared)
+            .any(|parameter| parameter.is_borrowed)
     }
 
     /// The types of the parameters, loans with the call's lifetime.
-    fn parameter_types(&self) -> Vec<TokenStream> {
-        let lifetime = quote!('__run);
+    fn parameter_types(&self) -> Vec<Type> {
         self.parameters
             .iter()
-            .map(|parameter| parameter.with_lifetime(&lifetime))
+            .map(|parameter| parameter.with_lifetime("'__run"))
             .collect()
     }
 
@@ -223,7 +223,7 @@ impl<'a> Handle<'a> {
         let names: Vec<&Ident> = self.names().collect();
         let parameters = self.parameters.iter().map(|parameter| {
             let name = &parameter.name;
-            let ty = parameter.with_lifetime(&quote!());
+            let ty = &parameter.written;
             quote!(#name: #ty)
         });
         let text = self.type_name.to_string();

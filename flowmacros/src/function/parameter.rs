@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, format_ident, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{PatType, PathArguments, Type, TypeReference};
+use syn::{Lifetime, PatType, PathArguments, Type};
 
 use super::Kind;
 use super::pattern;
@@ -26,6 +26,9 @@ pub(crate) struct Parameter {
     /// Its name in the generated methods.
     pub(crate) name: Ident,
     pub(crate) mode: Mode,
+    /// True if the value, or a part of it, belongs to the caller: a loan, or
+    /// for a flow also a type that holds one.
+    pub(crate) is_borrowed: bool,
     /// The type as written: `&[f64]`.
     pub(crate) written: Type,
     /// The type that is stored: `Vec<f64>`.
@@ -57,9 +60,14 @@ impl Parameter {
         let name = pattern::name(&typed.pat)
             .unwrap_or_else(|| format_ident!("argument_{index}", span = typed.pat.span()));
         let (mode, owned) = stored(&typed.ty, kind, local, problems);
+        let holds_loan = matches!(
+            types::obstacle(&typed.ty),
+            Some(Obstacle::Borrowed(_) | Obstacle::Lifetime(_))
+        );
         Self {
             name,
             mode,
+            is_borrowed: mode == Mode::Shared || holds_loan,
             written: (*typed.ty).clone(),
             owned,
             place: Place::of(&typed.ty),
@@ -79,14 +87,13 @@ impl Parameter {
         }
     }
 
-    /// The type as written, with a lifetime for the loan.
-    pub(crate) fn with_lifetime(&self, lifetime: &TokenStream) -> TokenStream {
-        match types::bare(&self.written) {
-            Type::Reference(TypeReference { elem, .. }) if self.mode == Mode::Shared => {
-                quote_spanned!(self.place.start=> & #lifetime #elem)
-            }
-            _ => self.written.to_token_stream(),
+    /// The type as written, with a lifetime for its loans.
+    pub(crate) fn with_lifetime(&self, name: &str) -> Type {
+        let mut ty = self.written.clone();
+        if self.is_borrowed {
+            types::lend(&mut ty, &Lifetime::new(name, self.place.start));
         }
+        ty
     }
 }
 
@@ -96,7 +103,7 @@ fn stored(ty: &Type, kind: Kind, local: bool, problems: &mut Problems) -> (Mode,
     let travels = kind == Kind::Task && !local;
     let bare = types::bare(ty);
     let Type::Reference(reference) = bare else {
-        check_owned(ty, word, problems);
+        check_owned(ty, kind, problems);
         return (Mode::Owned, ty.to_token_stream());
     };
     if let Some(mutability) = &reference.mutability {
@@ -123,7 +130,7 @@ fn stored(ty: &Type, kind: Kind, local: bool, problems: &mut Problems) -> (Mode,
     let owned = match types::bare(&reference.elem) {
         Type::Slice(slice) => {
             let elem = &slice.elem;
-            check_owned(elem, word, problems);
+            check_owned(elem, kind, problems);
             quote_spanned!(span=> ::std::vec::Vec<#elem>)
         }
         Type::Path(path) if path.qself.is_none() => {
@@ -137,7 +144,7 @@ fn stored(ty: &Type, kind: Kind, local: bool, problems: &mut Problems) -> (Mode,
                 }
                 Some("OsStr") => quote_spanned!(span=> ::std::ffi::OsString),
                 _ => {
-                    check_owned(&reference.elem, word, problems);
+                    check_owned(&reference.elem, kind, problems);
                     reference.elem.to_token_stream()
                 }
             }
@@ -153,7 +160,7 @@ fn stored(ty: &Type, kind: Kind, local: bool, problems: &mut Problems) -> (Mode,
             reference.elem.to_token_stream()
         }
         elem => {
-            check_owned(elem, word, problems);
+            check_owned(elem, kind, problems);
             reference.elem.to_token_stream()
         }
     };
@@ -175,11 +182,14 @@ fn is_standard(path: &syn::Path) -> bool {
     )
 }
 
-fn check_owned(ty: &Type, word: &str, problems: &mut Problems) {
+fn check_owned(ty: &Type, kind: Kind, problems: &mut Problems) {
+    let word = kind.word();
     let Some(obstacle) = types::obstacle(ty) else {
         return;
     };
     let (part, message) = match obstacle {
+        // A flow's arguments stay with its caller.
+        Obstacle::Borrowed(_) | Obstacle::Lifetime(_) if kind == Kind::Flow => return,
         Obstacle::Borrowed(part) => (
             part,
             format!(
@@ -257,10 +267,27 @@ mod tests {
     use quote::quote;
 
     fn parameters(item: TokenStream) -> (Vec<Parameter>, Vec<String>) {
+        parameters_of(Kind::Task, item)
+    }
+
+    fn parameters_of(kind: Kind, item: TokenStream) -> (Vec<Parameter>, Vec<String>) {
         let mut problems = Problems::default();
-        let function = Function::parse(item, Kind::Task).expect("a function");
-        let parameters = function.parameters(Kind::Task, false, &mut problems);
+        let function = Function::parse(item, kind).expect("a function");
+        let parameters = function.parameters(kind, false, &mut problems);
         (parameters, problems.messages())
+    }
+
+    #[test]
+    fn flows_may_take_what_holds_loans() {
+        let (parameters, problems) = parameters_of(
+            Kind::Flow,
+            quote!(
+                fn f(words: Vec<&str>, log: &Log<'_>, n: i64) {}
+            ),
+        );
+        assert_eq!(problems, [""; 0]);
+        let borrowed: Vec<bool> = parameters.iter().map(|p| p.is_borrowed).collect();
+        assert_eq!(borrowed, [true, true, false]);
     }
 
     #[test]
@@ -296,7 +323,7 @@ mod tests {
         );
         assert_eq!(parameters[0].mode, Mode::Owned);
         assert!(parameters[1..].iter().all(|p| p.mode == Mode::Shared));
-        let lent = parameters[3].with_lifetime(&quote!('__run));
+        let lent = parameters[3].with_lifetime("'__run").to_token_stream();
         assert_eq!(lent.to_string(), quote!(&'__run [f64]).to_string());
     }
 

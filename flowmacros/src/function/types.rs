@@ -1,6 +1,6 @@
 //! What a type must not contain to be stored while a run waits.
 
-use syn::{GenericArgument, Path, PathArguments, ReturnType, Type};
+use syn::{GenericArgument, Lifetime, Path, PathArguments, ReturnType, Type};
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
@@ -77,6 +77,44 @@ fn argument_obstacle(argument: &GenericArgument) -> Option<Obstacle> {
     }
 }
 
+/// Gives every loan in a type that names no lifetime this one: `&T` and `'_`.
+/// Looks where [`obstacle`] looks.
+pub(crate) fn lend(ty: &mut Type, lifetime: &Lifetime) {
+    match ty {
+        Type::Array(array) => lend(&mut array.elem, lifetime),
+        Type::Slice(slice) => lend(&mut slice.elem, lifetime),
+        Type::Group(group) => lend(&mut group.elem, lifetime),
+        Type::Paren(paren) => lend(&mut paren.elem, lifetime),
+        Type::Tuple(tuple) => tuple.elems.iter_mut().for_each(|ty| lend(ty, lifetime)),
+        Type::Reference(reference) => {
+            if reference.lifetime.as_ref().is_none_or(is_elided) {
+                reference.lifetime = Some(lifetime.clone());
+            }
+            lend(&mut reference.elem, lifetime);
+        }
+        Type::Path(path) => {
+            for segment in &mut path.path.segments {
+                if let PathArguments::AngleBracketed(arguments) = &mut segment.arguments {
+                    for argument in &mut arguments.args {
+                        match argument {
+                            GenericArgument::Type(ty) => lend(ty, lifetime),
+                            GenericArgument::Lifetime(own) if is_elided(own) => {
+                                *own = lifetime.clone();
+                            }
+                            _ => {}
+                        }
+                    }
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_elided(lifetime: &Lifetime) -> bool {
+    lifetime.ident == "_"
+}
+
 /// The type without the groups and parentheses around it.
 pub(crate) fn bare(ty: &Type) -> &Type {
     match ty {
@@ -89,6 +127,7 @@ pub(crate) fn bare(ty: &Type) -> &Type {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quote::quote;
     use syn::parse_quote;
 
     #[test]
@@ -103,6 +142,24 @@ mod tests {
         ] {
             let ty: Type = ty;
             assert!(obstacle(&ty).is_none());
+        }
+    }
+
+    #[test]
+    fn loans_get_their_lifetime() {
+        for (mut ty, lent) in [
+            (parse_quote!(&[&str]), quote!(&'run [&'run str])),
+            (
+                parse_quote!(Log<'_, Vec<&u8>>),
+                quote!(Log<'run, Vec<&'run u8>>),
+            ),
+            (parse_quote!(&'static str), quote!(&'static str)),
+            (parse_quote!(&dyn Fn(&str)), quote!(&'run dyn Fn(&str))),
+            (parse_quote!(fn(&str)), quote!(fn(&str))),
+        ] {
+            lend(&mut ty, &parse_quote!('run));
+            let found = ty.to_token_stream().to_string();
+            assert_eq!(found.replace(' ', ""), lent.to_string().replace(' ', ""));
         }
     }
 

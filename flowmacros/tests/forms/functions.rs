@@ -189,6 +189,34 @@ fn sync_flows_borrow_too() {
     assert_eq!(answer, (3.5, 3));
 }
 
+/// Holds a loan, as a flow's arguments may.
+struct Log<'a>(&'a std::sync::Mutex<Vec<i64>>);
+
+#[flow(flow_run_name = "{words}")]
+async fn borrowed_parts(log: &Log<'_>, words: &[&str], more: Vec<&str>, n: i64) -> Result<usize> {
+    let next = inc.submit(n).await?;
+    log.0.lock().unwrap().push(next);
+    Ok(words.len() + length(more[0]).await?)
+}
+
+#[flow]
+fn borrowed_parts_in_sync_code(log: Log<'_>, text: Option<&str>) -> Result<usize> {
+    log.0.lock().unwrap().push(1);
+    length(text.unwrap_or("none")).block()
+}
+
+#[tokio::test]
+async fn flows_take_what_holds_loans() {
+    let list = std::sync::Mutex::new(Vec::new());
+    let text = String::from("abc");
+    let (log, words) = (Log(&list), [text.as_str(), "b"]);
+    let call = borrowed_parts(&log, &words, vec![&text], 6);
+    assert_eq!(call.await.unwrap(), 5);
+    let call = borrowed_parts_in_sync_code(log, Some(&text));
+    assert_eq!(call.await.unwrap(), 3);
+    assert_eq!(*list.lock().unwrap(), [7, 1]);
+}
+
 #[flow]
 async fn shared_with_runs(row: Row) -> Result<(f64, usize, String, f64)> {
     let shared = Arc::new(row.clone());
