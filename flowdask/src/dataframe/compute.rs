@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::error::DataFusionError;
 use datafusion::functions_aggregate::count::count_all;
 use datafusion::logical_expr::Expr;
-use datafusion::physical_plan::{ExecutionPlan, collect, execute_stream};
+use datafusion::physical_plan::{ExecutionPlan, collect, collect_partitioned, execute_stream};
 use futures_util::TryStreamExt;
 
 use super::engine::{Engine, Run, task_context};
@@ -193,11 +193,14 @@ impl DataFrame {
 }
 
 pub(crate) async fn compute(engine: &'static Engine, frame: DataFrame) -> Result<Table> {
-    let (plan, state) = engine.plan(frame.plan(), engine.run_for_compute()).await?;
+    let (plan, state) = engine
+        .plan(frame.plan(), engine.run_for_compute(&frame))
+        .await?;
     let progress = Progress::start("computing", source_partitions(&plan));
     let schema = plan.schema();
-    match collect(plan, task_context(state, &progress)).await {
-        Ok(batches) => Ok(Table::new(schema, batches, frame.index().to_vec())),
+    // The streams one after the other, so that rows stay in order.
+    match collect_partitioned(plan, task_context(state, &progress)).await {
+        Ok(streams) => Ok(Table::new(schema, streams.concat(), frame.index().to_vec())),
         Err(error) => Err(explain(engine, frame.files(), error).await),
     }
 }
@@ -207,7 +210,8 @@ async fn head(engine: &'static Engine, frame: DataFrame, rows: usize) -> Result<
     // One stream over all partitions gives the rows in order.
     let run = Run {
         streams: 1,
-        ..engine.run_for_compute()
+        in_order: true,
+        ..engine.run_for_compute(&frame)
     };
     let (plan, state) = engine.plan(&limited, run).await?;
     let schema = plan.schema();
@@ -225,8 +229,9 @@ async fn tail(engine: &'static Engine, frame: DataFrame, rows: usize) -> Result<
     };
     let run = Run {
         streams,
+        in_order: true,
         by_partition: true,
-        ..engine.run_for_compute()
+        ..engine.run_for_compute(&frame)
     };
     let (plan, state) = engine.plan(frame.plan(), run).await?;
     let context = task_context(state, &Progress::silent());
@@ -307,4 +312,113 @@ async fn read_through(engine: &'static Engine, file: &File) -> Result<(), DataFu
     let mut stream = execute_stream(plan, state.task_ctx())?;
     while stream.try_next().await?.is_some() {}
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::dataframe::partitions::{Fault, broken};
+    use crate::dataframe::persist::persist;
+    use crate::dataframe::{datasets, max, sum};
+
+    fn engine(threads: usize) -> &'static Engine {
+        Box::leak(Box::new(Engine::start(threads).unwrap()))
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_no_row() {
+        let df = datasets::timeseries("2000-01-01", "2000-01-08")
+            .freq("1min")
+            .seed(3);
+        let df = df.build().unwrap();
+        let filtered = df.sql("select * from df where x > y").unwrap();
+        let grouped = df.groupby(["name"]).agg([sum("id"), max("y")]).unwrap();
+        let summary = df.describe().unwrap();
+        let of = |threads: usize| {
+            let engine = engine(threads);
+            let compute = |frame: &DataFrame| {
+                let table = engine.block(compute(engine, frame.clone())).unwrap();
+                table.to_json().unwrap()
+            };
+            let kept = engine.block(persist(engine, df.clone()));
+            let rows = [&df, &filtered, &grouped, &kept.unwrap()].map(compute);
+            let figures = engine
+                .block(super::compute(engine, summary.clone()))
+                .unwrap();
+            (rows, figures.floats("x").unwrap())
+        };
+        let (expected, figures) = of(1);
+        for threads in [2, 3, 8] {
+            let (rows, others) = of(threads);
+            assert!(rows == expected, "{threads} threads");
+            // Sums of floating-point numbers depend on their order.
+            assert!(
+                figures
+                    .iter()
+                    .zip(&others)
+                    .all(|(one, other)| (one - other).abs() < 1e-12)
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_while_streaming_ends_everything() {
+        for run in 0..5 {
+            let (df, _) = broken(Fault::Error);
+            let outcome = run_number(run, &df);
+            assert!(
+                matches!(outcome, Err(Error::Compute { .. })),
+                "{run}: {outcome:?}"
+            );
+            let (df, _) = broken(Fault::Panic);
+            match run_number(run, &df) {
+                Err(Error::Panicked { message }) => assert_eq!(message, "the 50th read", "{run}"),
+                other => panic!("{run}: {other:?}"),
+            }
+        }
+    }
+
+    fn run_number(run: usize, df: &DataFrame) -> Result<()> {
+        match run {
+            0 => df.compute_blocking().map(drop),
+            1 => df.persist_blocking().map(drop),
+            2 => df.agg([sum("x")])?.compute_blocking().map(drop),
+            3 => df.tail_blocking(10_000).map(drop),
+            _ => df.write_parquet_blocking(tempfile::tempdir().unwrap().path()),
+        }
+    }
+
+    #[tokio::test]
+    async fn dropping_a_computation_stops_it() {
+        let patience = Duration::from_millis(50);
+        for run in 0..3 {
+            let (df, reads) = broken(Fault::Slow);
+            let outcome = match run {
+                0 => tokio::time::timeout(patience, df.compute()).await.is_ok(),
+                1 => tokio::time::timeout(patience, df.persist()).await.is_ok(),
+                _ => {
+                    let sorted = df.sort(["x"]).unwrap();
+                    tokio::time::timeout(patience, sorted.compute())
+                        .await
+                        .is_ok()
+                }
+            };
+            assert!(!outcome, "{run}");
+            // What is under way ends; then nothing is read any more.
+            let mut seen = HashSet::new();
+            let stopped = async {
+                while seen.insert(reads.load(Ordering::SeqCst)) {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(5), stopped)
+                .await
+                .unwrap();
+            assert!(reads.load(Ordering::SeqCst) < 9_000, "{run}");
+        }
+    }
 }

@@ -32,7 +32,7 @@ where
     let mut workers = JoinSet::new();
     for _ in 0..at_once {
         let shared = Arc::clone(&shared);
-        workers.spawn(async move {
+        workers.spawn(flowcore::in_current_run(async move {
             let (streams, consume, next, finished) = &*shared;
             loop {
                 // Each worker takes the next stream that nobody has taken.
@@ -47,7 +47,7 @@ where
                 let made = consume(partition, stream).await?;
                 finished.lock().unwrap_or_else(PoisonError::into_inner)[partition] = Some(made);
             }
-        });
+        }));
     }
     while let Some(outcome) = workers.join_next().await {
         match outcome {

@@ -2,14 +2,17 @@
 //!
 //! All computing happens on the engine's own threads, so that callers may be on any executor, or on
 //! none, and their timers and heartbeats go on. A computation that nobody waits for any more is
-//! stopped.
+//! stopped. Work belongs to the task or flow run that asked for it, on whatever thread it is done:
+//! its log lines and its progress stand under that run.
 
+use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
+use datafusion::common::runtime::{JoinSetTracer, set_join_set_tracer};
 use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::TaskContext;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
@@ -17,6 +20,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
@@ -42,6 +46,8 @@ pub(crate) struct Run {
     pub(crate) streams: usize,
     /// How many rows a batch has.
     pub(crate) batch_rows: usize,
+    /// Whether rows must stay in the order of the source.
+    pub(crate) in_order: bool,
     /// Whether a stream reads exactly one partition.
     pub(crate) by_partition: bool,
 }
@@ -69,6 +75,8 @@ impl Engine {
             .enable_all()
             .build()
             .map_err(|source| Error::Start { source })?;
+        // Whoever set another tracer before wants that one; only log lines suffer.
+        let _ = set_join_set_tracer(&InTheSameRun);
         let config = SessionConfig::new()
             .with_target_partitions(threads)
             .with_batch_size(BATCH_ROWS);
@@ -92,10 +100,11 @@ impl Engine {
     }
 
     /// How a plan is run that is to be computed, not kept.
-    pub(crate) fn run_for_compute(&self) -> Run {
+    pub(crate) fn run_for_compute(&self, frame: &DataFrame) -> Run {
         Run {
             streams: self.threads,
             batch_rows: BATCH_ROWS,
+            in_order: frame.is_blockwise(),
             by_partition: false,
         }
     }
@@ -106,10 +115,11 @@ impl Engine {
             Run {
                 streams: frame.npartitions().max(1),
                 batch_rows: BATCH_ROWS,
+                in_order: true,
                 by_partition: true,
             }
         } else {
-            self.run_for_compute()
+            self.run_for_compute(frame)
         }
     }
 
@@ -135,13 +145,11 @@ impl Engine {
         *config = std::mem::take(config)
             .with_target_partitions(run.streams)
             .with_batch_size(run.batch_rows);
-        if run.by_partition {
-            config.options_mut().optimizer.repartition_file_scans = false;
-            config
-                .options_mut()
-                .optimizer
-                .enable_round_robin_repartition = false;
-        }
+        let options = config.options_mut();
+        options.execution.enable_file_stream_work_stealing = !run.in_order;
+        let optimizer = &mut options.optimizer;
+        optimizer.enable_round_robin_repartition = !run.in_order;
+        optimizer.repartition_file_scans = !run.by_partition;
         let physical = state
             .create_physical_plan(plan)
             .await
@@ -156,7 +164,7 @@ impl Engine {
         F: Future<Output = Result<T>> + Send + 'static,
     {
         Running {
-            task: self.runtime.spawn(work),
+            task: self.runtime.spawn(flowcore::in_current_run(work)),
         }
     }
 
@@ -166,6 +174,7 @@ impl Engine {
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
+        let work = flowcore::in_current_run(work);
         let (sender, receiver) = std::sync::mpsc::channel();
         self.runtime.spawn(async move {
             // Whoever waits learns of a panic from the outcome.
@@ -178,6 +187,24 @@ impl Engine {
             let _ = sender.send(outcome);
         });
         receiver.recv().map_err(|_| Error::Stopped)?
+    }
+}
+
+/// What DataFusion spawns belongs to the run of what spawned it.
+struct InTheSameRun;
+
+type Erased = Box<dyn Any + Send>;
+
+impl JoinSetTracer for InTheSameRun {
+    fn trace_future(&self, future: BoxFuture<'static, Erased>) -> BoxFuture<'static, Erased> {
+        Box::pin(flowcore::in_current_run(future))
+    }
+
+    fn trace_block(
+        &self,
+        work: Box<dyn FnOnce() -> Erased + Send>,
+    ) -> Box<dyn FnOnce() -> Erased + Send> {
+        work
     }
 }
 
@@ -216,7 +243,7 @@ impl<T> Drop for Running<T> {
     }
 }
 
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+fn panic_message(panic: &(dyn Any + Send)) -> String {
     if let Some(text) = panic.downcast_ref::<&str>() {
         (*text).to_owned()
     } else if let Some(text) = panic.downcast_ref::<String>() {

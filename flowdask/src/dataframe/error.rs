@@ -122,6 +122,20 @@ pub enum Error {
         source: Box<DataFusionError>,
     },
 
+    /// Files that are read as one frame have columns that do not go together.
+    #[error(
+        "the columns of {} do not fit those of the files before it: read files of different columns \
+         one by one and join them, or make them alike",
+        path.display()
+    )]
+    ColumnsDiffer {
+        /// The first file that does not fit.
+        path: PathBuf,
+        /// What does not fit.
+        #[source]
+        source: Box<datafusion::arrow::error::ArrowError>,
+    },
+
     /// A file or directory cannot be written.
     #[error("cannot write {}: check that the directory exists, may be written and has room", path.display())]
     Write {

@@ -1,8 +1,10 @@
-//! Grouping: `df.groupby(["name"]).agg([sum("x"), max("y")])`.
+//! Grouping: `df.groupby(["name"]).agg([sum("x"), max("y")])`, and aggregates of all rows.
+
+mod shortcuts;
 
 use std::collections::HashMap;
 
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
+use datafusion::logical_expr::Expr;
 
 use super::error::{Error, Result};
 use super::frame::DataFrame;
@@ -12,8 +14,8 @@ use super::functions::{Aggregate, col};
 #[derive(Debug, Clone)]
 #[must_use = "a grouping does nothing before it is aggregated"]
 pub struct GroupBy {
-    pub(crate) frame: DataFrame,
-    pub(crate) keys: Vec<String>,
+    frame: DataFrame,
+    keys: Vec<String>,
 }
 
 impl DataFrame {
@@ -32,6 +34,29 @@ impl DataFrame {
             frame: self.clone(),
             keys: keys.into_iter().map(Into::into).collect(),
         }
+    }
+
+    /// Aggregates of all rows: one row with a column per aggregate.
+    ///
+    /// # Errors
+    ///
+    /// An unknown column, no aggregate, or two columns that would have the same name.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use flowdask::dataframe::{datasets, max, mean};
+    /// let df = datasets::timeseries("2000-01-01", "2000-01-02").build()?;
+    /// let table = df.agg([mean("x"), max("y")])?.compute_blocking()?;
+    /// assert!(table.floats("x")?[0].abs() < 0.1);
+    /// # Ok::<(), flowdask::dataframe::Error>(())
+    /// ```
+    pub fn agg<A: Into<Aggregate>>(
+        &self,
+        aggregates: impl IntoIterator<Item = A>,
+    ) -> Result<DataFrame> {
+        let aggregates = aggregates.into_iter().map(Into::into).collect();
+        aggregate(self, &[], aggregates)
     }
 }
 
@@ -58,42 +83,58 @@ impl GroupBy {
         &self,
         aggregates: impl IntoIterator<Item = A>,
     ) -> Result<DataFrame> {
-        let aggregates: Vec<Aggregate> = aggregates.into_iter().map(Into::into).collect();
-        let names = names(&aggregates);
-        for (index, name) in names.iter().enumerate() {
-            if self.keys.contains(name) || names[..index].contains(name) {
-                return Err(Error::DuplicateColumn { name: name.clone() });
-            }
+        if self.keys.is_empty() {
+            return Err(Error::InvalidArgument {
+                what: "`groupby` needs at least one column; `DataFrame::agg` aggregates all rows"
+                    .to_owned(),
+            });
         }
-        let keys: Vec<Expr> = self
-            .keys
-            .iter()
-            .map(|key| self.frame.column(key))
-            .collect::<Result<_>>()?;
-        let present = keys
-            .iter()
-            .filter(|key| self.frame.nullable(key))
-            .map(|key| key.clone().is_not_null());
-        let mut plan = LogicalPlanBuilder::from(self.frame.plan().clone());
-        if let Some(present) = present.reduce(Expr::and) {
-            plan = plan
-                .filter(present)
-                .map_err(|error| Error::plan("groupby", error))?;
-        }
-        let expressions = aggregates
-            .into_iter()
-            .zip(&names)
-            .map(|(aggregate, name)| aggregate.expr.alias(name));
-        let columns = self.keys.iter().chain(&names).map(col);
-        let order = self.keys.iter().map(|key| col(key).sort(true, false));
-        let plan = plan
-            .aggregate(keys, expressions)
-            .and_then(|plan| plan.project(columns))
-            .and_then(|plan| plan.sort(order))
-            .and_then(LogicalPlanBuilder::build)
-            .map_err(|error| Error::plan("agg", error))?;
-        Ok(self.frame.derive(plan, 1, false, self.keys.clone()))
+        let aggregates = aggregates.into_iter().map(Into::into).collect();
+        aggregate(&self.frame, &self.keys, aggregates)
     }
+}
+
+/// The plan of an aggregation; without keys it has one row.
+fn aggregate(frame: &DataFrame, keys: &[String], aggregates: Vec<Aggregate>) -> Result<DataFrame> {
+    if aggregates.is_empty() {
+        return Err(Error::InvalidArgument {
+            what: "`agg` needs at least one aggregate, such as `sum(\"x\")`".to_owned(),
+        });
+    }
+    let names: Vec<String> = keys.iter().cloned().chain(names(&aggregates)).collect();
+    for (position, name) in names.iter().enumerate() {
+        if names[..position].contains(name) {
+            return Err(Error::DuplicateColumn { name: name.clone() });
+        }
+    }
+    let key_columns: Vec<Expr> = keys
+        .iter()
+        .map(|key| frame.column(key))
+        .collect::<Result<_>>()?;
+    let present = key_columns
+        .iter()
+        .filter(|key| frame.nullable(key))
+        .map(|key| key.clone().is_not_null())
+        .reduce(Expr::and);
+    let expressions = aggregates
+        .into_iter()
+        .zip(&names[keys.len()..])
+        .map(|(aggregate, name)| aggregate.expr.alias(name));
+    let order: Vec<_> = keys.iter().map(|key| col(key).sort(true, false)).collect();
+    let plan = frame.build("agg", |mut plan| {
+        if let Some(present) = present {
+            plan = plan.filter(present)?;
+        }
+        plan = plan
+            .aggregate(key_columns, expressions)?
+            .project(names.iter().map(col))?;
+        if order.is_empty() {
+            Ok(plan)
+        } else {
+            plan.sort(order)
+        }
+    })?;
+    Ok(frame.derive(plan, 1, false, keys.to_vec()))
 }
 
 /// The names of the aggregates' columns.

@@ -54,3 +54,7 @@ pub use join::How;
 pub use read::{IntoPaths, read_csv, read_csv_blocking, read_parquet, read_parquet_blocking};
 pub use sql::sql;
 pub use table::Table;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/dataframes.md")]
+mod guide {}

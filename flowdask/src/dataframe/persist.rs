@@ -12,17 +12,20 @@ use super::engine::{Engine, Run, task_context};
 use super::error::{Error, Result};
 use super::frame::DataFrame;
 use super::memory;
-use super::partitions::{PartitionsExec, Stored, StoredPartition};
+use super::partitions::{Partitions, PartitionsExec, Regrouped, Stored, StoredPartition};
 use super::progress::Progress;
 
-/// Rows that are kept in one piece.
-const STORED_ROWS: usize = 1 << 16;
+/// Rows that are kept in one piece if they are made as they are kept: most partitions as a whole.
+const MADE_ROWS: usize = 1 << 22;
+
+/// Rows that are kept in one piece if operators pass them on.
+const COMPUTED_ROWS: usize = 1 << 16;
 
 impl DataFrame {
     /// Computes the frame now and keeps its partitions in memory; the result is a frame over them.
     ///
-    /// All columns are kept as Arrow arrays. Columns of texts with few different values take one
-    /// byte per row (keys into the values), others their plain layout.
+    /// All columns are kept as Arrow arrays. The names of a [`timeseries`](super::datasets::timeseries)
+    /// take one byte per row (keys into the 26 names), all else its plain layout.
     ///
     /// # Errors
     ///
@@ -69,27 +72,29 @@ impl DataFrame {
 }
 
 pub(crate) async fn persist(engine: &'static Engine, frame: DataFrame) -> Result<DataFrame> {
+    if frame.memory_usage().is_some() {
+        return Ok(frame);
+    }
     let run = Run {
-        batch_rows: STORED_ROWS,
+        batch_rows: COMPUTED_ROWS,
         ..engine.run_by_partition(&frame)
     };
-    let (plan, state) = engine.plan(frame.plan(), run).await?;
+    let (mut plan, mut state) = engine.plan(frame.plan(), run).await?;
     let schema = plan.schema();
     let budget = memory::available().unwrap_or(u64::MAX);
-    let plan = match plan.downcast_ref::<PartitionsExec>() {
-        Some(source) => {
-            let (rows, needed) = source.needs();
-            if needed > budget {
-                return Err(Error::NotEnoughMemory {
-                    rows,
-                    needed,
-                    available: budget,
-                });
-            }
-            Arc::new(source.compact())
+    if let Some(source) = plan.downcast_ref::<PartitionsExec>() {
+        let (rows, needed) = source.needs();
+        if needed > budget {
+            return Err(Error::NotEnoughMemory {
+                rows,
+                needed,
+                available: budget,
+            });
         }
-        None => plan,
-    };
+        plan = Arc::new(source.compact());
+        let config = state.config_mut();
+        *config = std::mem::take(config).with_batch_size(MADE_ROWS);
+    }
     let partitions = plan.properties().partitioning.partition_count();
     let context = task_context(state, &Progress::silent());
     let progress = Progress::start("persisting", partitions);
@@ -123,10 +128,11 @@ pub(crate) async fn persist(engine: &'static Engine, frame: DataFrame) -> Result
         }
     })
     .await?;
-    Ok(DataFrame::from_partitions(
-        Arc::new(Stored::new(schema, finished)),
-        frame.index().to_vec(),
-    ))
+    let mut kept: Arc<dyn Partitions> = Arc::new(Stored::new(schema, finished));
+    if partitions != frame.npartitions() {
+        kept = Arc::new(Regrouped::new(kept, frame.npartitions()));
+    }
+    Ok(DataFrame::from_partitions(kept, frame.index().to_vec()))
 }
 
 /// What all streams together have kept so far, for frames whose size nobody knows beforehand.

@@ -1,62 +1,20 @@
 //! Reading files: `read_parquet`, `read_csv`. One file is one partition.
-//!
-//! Only schemas are read at once, each file's own, so that a file that is cut off is named.
+
+mod find;
+mod scan;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{Schema, SchemaRef};
-use datafusion::datasource::file_format::FileFormat;
-use datafusion::datasource::file_format::csv::CsvFormat;
-use datafusion::datasource::file_format::parquet::ParquetFormat;
-use datafusion::datasource::listing::{
-    ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
-};
-use datafusion::datasource::provider_as_source;
-use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
-use datafusion::object_store::ObjectStoreExt;
+use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use datafusion::arrow::error::ArrowError;
 
 use super::engine::Engine;
 use super::error::{Error, Result};
 use super::frame::DataFrame;
-
-/// A format of files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
-    Parquet,
-    Csv,
-}
-
-impl Format {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Format::Parquet => "Parquet",
-            Format::Csv => "CSV",
-        }
-    }
-
-    fn extension(self) -> &'static str {
-        match self {
-            Format::Parquet => "parquet",
-            Format::Csv => "csv",
-        }
-    }
-
-    fn reader(self) -> Arc<dyn FileFormat> {
-        match self {
-            Format::Parquet => Arc::new(ParquetFormat::default()),
-            Format::Csv => Arc::new(CsvFormat::default().with_has_header(true)),
-        }
-    }
-}
-
-/// Files that a frame reads.
-#[derive(Debug, Clone)]
-pub(crate) struct File {
-    pub(crate) path: PathBuf,
-    pub(crate) format: Format,
-}
+use find::find;
+use scan::Format;
+pub(crate) use scan::{File, infer, scan, unreadable};
 
 /// What names files: a path, a directory, a pattern such as `"data/*.parquet"`, or a list of them.
 pub trait IntoPaths {
@@ -117,7 +75,8 @@ impl<P: IntoPaths, const N: usize> IntoPaths for [P; N] {
 ///
 /// # Errors
 ///
-/// No file, a file that is unreadable or cut off (it is named), or files whose columns differ.
+/// No file, a file that is unreadable or cut off (it is named), or one whose columns are of other
+/// types than those of the files before. A column that a file lacks is null there.
 ///
 /// # Cancel safety
 ///
@@ -152,11 +111,12 @@ pub fn read_parquet_blocking(paths: impl IntoPaths) -> Result<DataFrame> {
 }
 
 /// Reads CSV files with a line of headers: a file, a directory of them, a pattern, or a list. Each
-/// file is a partition. Types are found from the first thousand lines of each file.
+/// file is a partition. Types are found from the first thousand lines of each file; a column that
+/// is of whole numbers in one file and of others elsewhere is of floating-point numbers.
 ///
 /// # Errors
 ///
-/// As [`read_parquet`].
+/// As [`read_parquet`], or a file whose line of headers differs.
 ///
 /// # Cancel safety
 ///
@@ -201,13 +161,14 @@ async fn read(engine: &'static Engine, patterns: Vec<String>, format: Format) ->
     }
     let mut schema: Option<Schema> = None;
     for path in &paths {
-        let own = infer(engine, path, format).await?;
-        let merged = match schema.take() {
-            None => own.as_ref().clone(),
-            Some(schema) => Schema::try_merge([schema, own.as_ref().clone()])
-                .map_err(|error| unreadable(path, format, error.into()))?,
-        };
-        schema = Some(merged);
+        let own = Schema::clone(infer(engine, path, format).await?.as_ref());
+        schema = Some(match schema.take() {
+            None => own,
+            Some(schema) => merge(format, schema, own).map_err(|error| Error::ColumnsDiffer {
+                path: path.clone(),
+                source: Box::new(error),
+            })?,
+        });
     }
     let schema = Arc::new(schema.unwrap_or_else(Schema::empty));
     let files: Vec<File> = paths
@@ -218,140 +179,42 @@ async fn read(engine: &'static Engine, patterns: Vec<String>, format: Format) ->
     Ok(DataFrame::from_files(plan, files))
 }
 
-/// A plan that reads files of one format.
-pub(crate) fn scan(files: &[File], schema: SchemaRef) -> Result<LogicalPlan> {
-    let Some(first) = files.first() else {
-        return Err(Error::NoFiles {
-            pattern: String::new(),
-        });
-    };
-    let urls = files
-        .iter()
-        .map(|file| url(&file.path, file.format))
-        .collect::<Result<Vec<_>>>()?;
-    // Files are listed by name, whatever their extension.
-    let options = ListingOptions::new(first.format.reader()).with_file_extension("");
-    let config = ListingTableConfig::new_with_multi_paths(urls)
-        .with_listing_options(options)
-        .with_schema(schema);
-    let name = first.path.file_stem().map_or_else(
-        || "files".to_owned(),
-        |stem| stem.to_string_lossy().into_owned(),
-    );
-    ListingTable::try_new(config)
-        .and_then(|table| {
-            // The name is no SQL: it must not be split at its points.
-            let name = datafusion::common::TableReference::bare(name);
-            LogicalPlanBuilder::scan(name, provider_as_source(Arc::new(table)), None)?.build()
-        })
-        .map_err(|error| Error::plan("read", error))
-}
-
-pub(crate) async fn infer(
-    engine: &'static Engine,
-    path: &Path,
-    format: Format,
-) -> Result<SchemaRef> {
-    let url = url(path, format)?;
-    let state = engine.state();
-    let schema = async {
-        let store = state.runtime_env().object_store(&url)?;
-        let file = store.head(url.prefix()).await?;
-        if file.size == 0 {
-            return Err(DataFusionError::Execution("the file is empty".to_owned()));
-        }
-        format.reader().infer_schema(state, &store, &[file]).await
-    };
-    schema
-        .await
-        .map_err(|error| unreadable(path, format, error))
-}
-
-fn url(path: &Path, format: Format) -> Result<ListingTableUrl> {
-    let absolute =
-        std::path::absolute(path).map_err(|error| unreadable(path, format, error.into()))?;
-    ListingTableUrl::parse(absolute.to_string_lossy())
-        .map_err(|error| unreadable(path, format, error))
-}
-
-pub(crate) fn unreadable(path: &Path, format: Format, source: DataFusionError) -> Error {
-    Error::UnreadableFile {
-        path: path.to_owned(),
-        format: format.name(),
-        source: Box::new(source),
-    }
-}
-
-/// The files that a path, directory or pattern stands for.
-fn find(pattern: &str, format: Format) -> Result<Vec<PathBuf>> {
-    let path = Path::new(pattern);
-    if path.is_file() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut found = Vec::new();
-    if path.is_dir() {
-        let entries =
-            std::fs::read_dir(path).map_err(|error| unreadable(path, format, error.into()))?;
-        for entry in entries {
-            let file = entry
-                .map_err(|error| unreadable(path, format, error.into()))?
-                .path();
-            let fits = file
-                .extension()
-                .is_some_and(|extension| extension.eq_ignore_ascii_case(format.extension()));
-            if fits && file.is_file() {
-                found.push(file);
+/// The columns of files that are read as one frame.
+fn merge(format: Format, schema: Schema, own: Schema) -> Result<Schema, ArrowError> {
+    match format {
+        // Columns are found by their names; a file may lack some.
+        Format::Parquet => Schema::try_merge([schema, own]),
+        // Columns are found by their places, and their types are guesses.
+        Format::Csv => {
+            let names = |schema: &Schema| -> Vec<String> {
+                let fields = schema.fields().iter();
+                fields.map(|field| field.name().clone()).collect()
+            };
+            if names(&schema) != names(&own) {
+                return Err(ArrowError::SchemaError(format!(
+                    "the line of headers is {} here and {} before",
+                    names(&own).join(","),
+                    names(&schema).join(",")
+                )));
             }
+            let fields = schema.fields().iter().zip(own.fields());
+            let fields = fields.map(|(one, other)| {
+                let both = wider(one.data_type(), other.data_type());
+                Field::new(one.name(), both, true)
+            });
+            Ok(Schema::new(fields.collect::<Vec<_>>()))
         }
-    } else {
-        let matches = glob::glob(pattern).map_err(|_| Error::NoFiles {
-            pattern: pattern.to_owned(),
-        })?;
-        found.extend(
-            matches
-                .filter_map(std::result::Result::ok)
-                .filter(|file| file.is_file()),
-        );
     }
-    if found.is_empty() {
-        return Err(Error::NoFiles {
-            pattern: pattern.to_owned(),
-        });
-    }
-    found.sort_by_cached_key(|path| natural(&path.to_string_lossy()));
-    Ok(found)
 }
 
-/// A key by which `part.2` comes before `part.10`.
-fn natural(text: &str) -> Vec<(String, u64)> {
-    let mut key = Vec::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let number = rest
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(rest.len());
-        let (words, tail) = rest.split_at(number);
-        let end = tail
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(tail.len());
-        let (digits, tail) = tail.split_at(end);
-        key.push((words.to_owned(), digits.parse().unwrap_or(u64::MAX)));
-        rest = tail;
-    }
-    key
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_in_names_count_as_numbers() {
-        let mut names = ["part.10.parquet", "part.9.parquet", "part.0.parquet"];
-        names.sort_by_key(|name| natural(name));
-        assert_eq!(
-            names,
-            ["part.0.parquet", "part.9.parquet", "part.10.parquet"]
-        );
+/// The type that holds what was guessed to be of one type in one file and of another elsewhere.
+fn wider(one: &DataType, other: &DataType) -> DataType {
+    match (one, other) {
+        (one, other) if one == other => one.clone(),
+        (DataType::Null, known) | (known, DataType::Null) => known.clone(),
+        (DataType::Int64, DataType::Float64) | (DataType::Float64, DataType::Int64) => {
+            DataType::Float64
+        }
+        _ => DataType::Utf8,
     }
 }

@@ -7,9 +7,11 @@ use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemorySchemaProvider,
     SchemaProvider,
 };
+use datafusion::common::tree_node::TreeNode;
 use datafusion::datasource::ViewTable;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::LogicalPlan;
 use futures_util::FutureExt;
 
 use super::engine::Engine;
@@ -91,7 +93,11 @@ pub fn sql<'a, N: Into<String>>(
         .with_allow_dml(false)
         .with_allow_statements(false);
     read_only.verify_plan(&plan).map_err(Error::sql)?;
-    let npartitions = frames.iter().map(DataFrame::npartitions).max().unwrap_or(1);
+    let npartitions = if is_one_partition(&plan)? {
+        1
+    } else {
+        frames.iter().map(DataFrame::npartitions).max().unwrap_or(1)
+    };
     let names: Vec<String> = plan
         .schema()
         .fields()
@@ -106,4 +112,19 @@ pub fn sql<'a, N: Into<String>>(
         return Err(Error::DuplicateColumn { name: name.clone() });
     }
     Ok(DataFrame::from_plan(plan, npartitions, &frames))
+}
+
+/// Whether a query gathers its rows, as `groupby` and `sort` do.
+fn is_one_partition(plan: &LogicalPlan) -> Result<bool> {
+    let gathers = |plan: &LogicalPlan| {
+        matches!(
+            plan,
+            LogicalPlan::Aggregate(_)
+                | LogicalPlan::Sort(_)
+                | LogicalPlan::Limit(_)
+                | LogicalPlan::Distinct(_)
+                | LogicalPlan::Window(_)
+        )
+    };
+    plan.exists(|plan| Ok(gathers(plan))).map_err(Error::sql)
 }

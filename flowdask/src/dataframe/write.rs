@@ -8,6 +8,9 @@ use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::arrow::arrow_writer::ArrowWriterOptions;
 use datafusion::parquet::basic::Compression;
 use datafusion::parquet::file::properties::WriterProperties;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::{ExecutionPlan, Partitioning};
 use futures_util::StreamExt;
 
 use super::compute::explain;
@@ -78,7 +81,8 @@ async fn write_parquet(
     let (plan, state) = engine
         .plan(frame.plan(), engine.run_by_partition(&frame))
         .await?;
-    let partitions = plan.properties().partitioning.partition_count();
+    let plan = in_partitions(plan, frame.npartitions())?;
+    let partitions = frame.npartitions();
     let context = task_context(state, &Progress::silent());
     let progress = Progress::start("writing", partitions);
     let streams = Streams {
@@ -106,6 +110,22 @@ async fn write_parquet(
     })
     .await?;
     Ok(())
+}
+
+/// The plan with as many streams as the frame has partitions.
+fn in_partitions(
+    plan: Arc<dyn ExecutionPlan>,
+    partitions: usize,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let streams = plan.properties().partitioning.partition_count();
+    if streams == partitions {
+        return Ok(plan);
+    }
+    if partitions == 1 {
+        return Ok(Arc::new(CoalescePartitionsExec::new(plan)));
+    }
+    let dealt = RepartitionExec::try_new(plan, Partitioning::RoundRobinBatch(partitions));
+    Ok(Arc::new(dealt.map_err(Error::compute)?))
 }
 
 fn prepare(directory: &Path) -> Result<()> {

@@ -5,12 +5,14 @@
 //! Times are microseconds since 1970 without a time zone, as in pandas.
 
 use jiff::civil::{Date, DateTime, Time, Weekday};
-use jiff::{ToSpan, Unit};
+use jiff::{SignedDuration, Span, ToSpan, Unit};
 
 use crate::dataframe::error::{Error, Result};
 
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
+/// Longer than all of time that has dates.
+const LONGEST: f64 = 9.0e18;
 const ACCEPTED: &str = "write a number and a unit such as \"1s\", \"30min\", \"6h\", \"1d\", \"2w\", \"1W-MON\", \"1MS\" or \"1ME\"; \
      the units are us, ms, s, min, h, d, w, MS and ME (start and end of the month), QS and QE (of the quarter), YS and YE (of the year)";
 
@@ -69,7 +71,11 @@ impl Frequency {
                 })?;
                 return calendar(unit, whole).ok_or_else(|| wrong(&unknown_unit(unit)));
             };
-            let length = whole_number(count * micros as f64).ok_or_else(|| {
+            let length = count * micros as f64;
+            if length >= LONGEST {
+                return Err(wrong("it is too long"));
+            }
+            let length = whole_number(length).ok_or_else(|| {
                 wrong("it is no whole number of microseconds, the finest unit that there is")
             })?;
             fixed = fixed
@@ -129,9 +135,13 @@ impl Iterator for Points {
     fn next(&mut self) -> Option<DateTime> {
         let point = self.next.filter(|point| *point <= self.end)?;
         self.next = match self.frequency {
-            Frequency::Every(step) => point.checked_add(step.microseconds()).ok(),
+            Frequency::Every(step) => point.checked_add(SignedDuration::from_micros(step)).ok(),
             Frequency::Weeks { count, .. } => {
-                point.checked_add(count.saturating_mul(7).days()).ok()
+                let week = SignedDuration::from_hours(7 * 24);
+                let step = i32::try_from(count)
+                    .ok()
+                    .and_then(|count| week.checked_mul(count));
+                step.and_then(|step| point.checked_add(step).ok())
             }
             Frequency::Months {
                 count,
@@ -142,9 +152,10 @@ impl Iterator for Points {
                 let months = count.saturating_mul(i64::from(period));
                 let time = point.time();
                 let first = point.date().first_of_month();
-                i32::try_from(months)
+                Span::new()
+                    .try_months(months)
                     .ok()
-                    .and_then(|months| first.checked_add(months.months()).ok())
+                    .and_then(|step| first.checked_add(step).ok())
                     .map(|first| on_edge(first, edge).to_datetime(time))
             }
         };
@@ -223,7 +234,7 @@ fn split_component(text: &str) -> Option<(f64, &str, &str)> {
 fn whole_number(value: f64) -> Option<i64> {
     let rounded = value.round();
     let whole =
-        (value - rounded).abs() <= 1e-9 * rounded.abs() && rounded >= 1.0 && rounded < 9.0e18;
+        (value - rounded).abs() <= 1e-9 * rounded.abs() && rounded >= 1.0 && rounded < LONGEST;
     whole.then_some(rounded as i64)
 }
 
@@ -473,5 +484,17 @@ mod tests {
             points("9999-12-01", "9999-12-31", "1ME"),
             ["9999-12-31T00:00:00"]
         );
+    }
+
+    #[test]
+    fn steps_beyond_all_time_end_a_range() {
+        for frequency in [
+            "8000000000000000000us",
+            "99999999d",
+            "99999999999w",
+            "999999999999ME",
+        ] {
+            assert_eq!(points("2000", "2001", frequency).len(), 1, "{frequency}");
+        }
     }
 }

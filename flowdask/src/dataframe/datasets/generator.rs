@@ -3,16 +3,17 @@
 //! A row's values are a function of the seed and of its number in the series, so any part can be
 //! made on any thread.
 
-use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{
     ArrayRef, Float64Array, Int64Array, StringViewArray, TimestampMicrosecondArray, UInt8Array,
 };
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::arrow::buffer::{Buffer, ScalarBuffer};
+use datafusion::arrow::datatypes::{ArrowNativeType, DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::error::ArrowError;
 use jiff::civil::DateTime;
 
+use super::column;
 use super::frequency::{Frequency, micros};
 use super::poisson::Poisson;
 use super::random::Stream;
@@ -71,6 +72,20 @@ impl Span {
             Times::Listed(times) => times.len(),
         }
     }
+
+    /// The times of `length` rows from `offset` on.
+    fn times(&self, offset: usize, length: usize) -> Buffer {
+        match &self.times {
+            Times::Even { start, step, .. } => {
+                let (first, step) = (start + step * offset as i64, *step);
+                column::words((0..length).map(|row| (first + step * row as i64) as u64))
+            }
+            Times::Listed(times) => {
+                let times = &times[offset..offset + length];
+                column::words(times.iter().map(|time| *time as u64))
+            }
+        }
+    }
 }
 
 /// A time series, described by its seed and the spans of its partitions.
@@ -116,42 +131,37 @@ impl Generator {
         layout: Layout,
     ) -> Result<ArrayRef, ArrowError> {
         let first = span.first_row + offset as u64;
-        let rows = first..first + length as u64;
+        let numbers = (0..length).map(|row| first + row as u64);
         Ok(match column {
             0 => Arc::new(TimestampMicrosecondArray::new(
-                timestamps(span, offset, length).into(),
+                scalars(span.times(offset, length), length),
                 None,
             )),
             1 => {
-                let keys: Vec<u8> = rows
-                    .map(|row| self.names.below(row, NAMES.len() as u32) as u8)
-                    .collect();
-                dictionary(&UInt8Array::new(keys.into(), None), &NAME_VALUES, layout)?
+                let keys = numbers.map(|row| self.names.below(row, NAMES.len() as u32) as u8);
+                let keys = scalars(column::bytes(keys), length);
+                dictionary(&UInt8Array::new(keys, None), &NAME_VALUES, layout)?
             }
             2 => {
                 let poisson = &*POISSON;
-                let ids: Vec<i64> = rows.map(|row| poisson.pick(self.ids.bits(row))).collect();
-                Arc::new(Int64Array::new(ids.into(), None))
+                let ids = numbers.map(|row| poisson.pick(self.ids.bits(row)) as u64);
+                Arc::new(Int64Array::new(scalars(column::words(ids), length), None))
             }
-            3 => Arc::new(uniform(self.xs, rows)),
-            _ => Arc::new(uniform(self.ys, rows)),
+            3 => Arc::new(uniform(self.xs, numbers)),
+            _ => Arc::new(uniform(self.ys, numbers)),
         })
     }
 }
 
-fn uniform(stream: Stream, rows: Range<u64>) -> Float64Array {
-    let values: Vec<f64> = rows.map(|row| stream.uniform(row)).collect();
-    Float64Array::new(values.into(), None)
+fn uniform(stream: Stream, numbers: impl ExactSizeIterator<Item = u64>) -> Float64Array {
+    let length = numbers.len();
+    let values = column::words(numbers.map(|row| stream.uniform(row).to_bits()));
+    Float64Array::new(scalars(values, length), None)
 }
 
-fn timestamps(span: &Span, offset: usize, length: usize) -> Vec<i64> {
-    match &span.times {
-        Times::Even { start, step, .. } => {
-            let (first, step) = (start + step * offset as i64, *step);
-            (0..length as i64).map(|row| first + step * row).collect()
-        }
-        Times::Listed(times) => times[offset..offset + length].to_vec(),
-    }
+/// The first `length` values; a buffer may be longer.
+fn scalars<T: ArrowNativeType>(buffer: Buffer, length: usize) -> ScalarBuffer<T> {
+    ScalarBuffer::new(buffer, 0, length)
 }
 
 impl Partitions for Generator {

@@ -3,6 +3,7 @@
 //! What is made depends on its seed and on nothing else: not on the number of threads, and not on
 //! how it is cut into partitions.
 
+mod column;
 mod frequency;
 mod generator;
 mod poisson;

@@ -4,6 +4,8 @@
 //! of one. [`PartitionsTable`] shows a source to DataFusion's planner, [`PartitionsExec`] reads it.
 //! Neither knows what the rows mean.
 
+#[cfg(test)]
+mod broken;
 mod exec;
 mod regrouped;
 mod stored;
@@ -17,6 +19,8 @@ use datafusion::arrow::compute::take;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 
+#[cfg(test)]
+pub(crate) use broken::{Fault, broken};
 pub(crate) use exec::PartitionsExec;
 pub(crate) use regrouped::Regrouped;
 pub(crate) use stored::{Stored, StoredPartition};
