@@ -123,7 +123,7 @@ impl<T: Send + Sync + 'static> Place<T> {
 ///
 /// Dropping a poll loop half-way loses nothing: the run goes on, and any other
 /// handle of it gives the value.
-#[must_use = "a run whose result nobody reads is easily forgotten; await it, or `let _ =` it"]
+#[must_use = "a run whose result nobody reads is easily forgotten; await it, or `drop` it"]
 pub struct TaskFuture<T> {
     place: Place<T>,
     fetch: Fetch,

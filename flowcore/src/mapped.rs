@@ -46,7 +46,7 @@ use crate::state::StateName;
 /// # Ok(())
 /// # }
 /// ```
-#[must_use = "a map whose results nobody reads is easily forgotten; await it, or `let _ =` it"]
+#[must_use = "a map whose results nobody reads is easily forgotten; await it, or `drop` it"]
 pub struct Mapped<T> {
     cell: Arc<MapCell<T>>,
     rows: Option<Range<u32>>,

@@ -318,6 +318,10 @@ impl<T> State<T> {
         self.by_hand
     }
 
+    pub(crate) fn into_outcome(self) -> StateOutcome<T> {
+        self.outcome
+    }
+
     pub(crate) fn outcome(&self) -> &StateOutcome<T> {
         &self.outcome
     }

@@ -11,7 +11,7 @@ use syn::Type;
 use syn::ext::IdentExt;
 
 use crate::crate_path::{CratePath, located};
-use crate::function::{Carried, Function, Output, Parameter};
+use crate::function::{Carried, Function, Output, Parameter, Shape};
 use crate::naming;
 
 /// Everything that the parts of one expansion look at.
@@ -319,8 +319,13 @@ impl<'a> Handle<'a> {
 
     /// A `Result<T, TaskError>` from an expression of the function's output.
     pub(crate) fn converted(&self, outcome: &TokenStream) -> TokenStream {
-        if !self.output.is_result {
-            return quote!(::core::result::Result::Ok(#outcome));
+        match self.output.shape {
+            Shape::Plain => return quote!(::core::result::Result::Ok(#outcome)),
+            Shape::State => {
+                let private = self.private();
+                return quote!(#private::TaskError::from_state(#outcome));
+            }
+            Shape::Result => {}
         }
         let span = self.output.error_place.start;
         let private = self.krate.private(span);
@@ -339,7 +344,7 @@ impl<'a> Handle<'a> {
 
     /// Stops the compilation if the output is a `Result` under another name.
     pub(crate) fn alias_guard(&self) -> TokenStream {
-        if self.output.is_result {
+        if self.output.shape != Shape::Plain {
             return quote!();
         }
         let span = self.output.value_place.start;

@@ -125,7 +125,8 @@ fn map_length<'a>(handle: &'a Handle<MapId>, rows: Option<&Range<u32>>) -> Colum
             Some(length) => ColumnLength::Known(length as usize),
             None => ColumnLength::SameAs(handle),
         },
-        Handle::Rejected(_) => ColumnLength::Repeats,
+        // Nobody will know: what maps over it stops and names the refusal.
+        Handle::Rejected(_) => ColumnLength::Later,
     }
 }
 
@@ -207,7 +208,7 @@ impl<T: Send + Sync + 'static> Column<T> {
                 },
                 Handle::Rejected(error) => ColumnInput::Whole(Edge {
                     upstream: Upstream::Rejected(error),
-                    allow_failure,
+                    allow_failure: false,
                 }),
             };
         match &self.0 {

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use super::options::TaskOptions;
 use super::parameters::Parameters;
 use crate::error::{Error, ErrorKind, TextChain};
-use crate::state::{State, StateName, StateOutcome};
+use crate::state::{State, StateName, StateOutcome, StateType};
 use crate::value::Access;
 
 /// The facts of one task, known at compile time.
@@ -154,21 +154,27 @@ impl TaskError {
     /// # Errors
     ///
     /// The state, if it is not completed.
-    pub fn from_state<T: Clone + Send + Sync + 'static>(state: &State<T>) -> Result<T, Self> {
-        match state.outcome() {
-            StateOutcome::Value(value) => value
-                .share()
-                .map(|value| (*value).clone())
-                .map_err(Self::from_flow),
+    pub fn from_state<T: Send + Sync + 'static>(state: State<T>) -> Result<T, Self> {
+        let (name, message) = (state.name(), state.message().map(str::to_owned));
+        match state.into_outcome() {
+            StateOutcome::Value(value) => value.obtain().map_err(Self::from_flow),
             StateOutcome::Error(_) | StateOutcome::Open => {
                 Err(Self(Box::new(TaskErrorKind::State {
-                    name: match state.name() {
+                    name: match name {
                         name if name.is_settled() => name,
                         _ => StateName::Failed,
                     },
-                    message: state.message().map(str::to_owned),
+                    message,
                 })))
             }
+        }
+    }
+
+    /// Whether no retry follows: a state made by hand that is no failure.
+    pub(crate) fn is_final(&self) -> bool {
+        match &*self.0 {
+            TaskErrorKind::State { name, .. } => name.state_type() != StateType::Failed,
+            TaskErrorKind::Error { .. } | TaskErrorKind::Run(_) => false,
         }
     }
 

@@ -53,6 +53,7 @@ pub(crate) fn next(
     options: &TaskOptions,
     run_name: &str,
 ) -> Next {
+    let is_final = matches!(&ending, Ending::Failed(error) if error.is_final());
     let brief = match &ending {
         Ending::Completed => return Next::Settle(End::Completed),
         Ending::Cancelled => return Next::Settle(End::Ended(cancelled(info, run_name))),
@@ -60,7 +61,7 @@ pub(crate) fn next(
         Ending::Panicked(report) => report.to_string(),
         Ending::TimedOut(limit) => timeout_message(*limit),
     };
-    if attempt <= options.retries {
+    if attempt <= options.retries && !is_final {
         let delay = options.retry_delay;
         let when = if delay.is_zero() {
             "immediately".to_owned()

@@ -29,6 +29,11 @@ pub type RunnerFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 ///
 /// A runner is a description; each flow run [starts](TaskRunner::start) a
 /// session of its own.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no task runner",
+    label = "not a task runner",
+    note = "use `ThreadPoolTaskRunner::new()` or `SequentialTaskRunner::new()`"
+)]
 pub trait TaskRunner: fmt::Debug + Send + Sync + 'static {
     /// The runner's name, for messages.
     fn name(&self) -> &'static str;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::handle::{MapCell, RunCell};
+use crate::value::{Access, ValueCell};
 
 /// Points at a value without copying it.
 pub(crate) enum StoredValue<T> {
@@ -26,6 +27,21 @@ impl<T> Clone for StoredValue<T> {
 impl<T> StoredValue<T> {
     pub(crate) fn shared(value: Arc<T>) -> Self {
         Self::Shared(value)
+    }
+
+    /// A value of the reader's own.
+    pub(crate) fn obtain(self) -> Result<T>
+    where
+        T: Send + Sync + 'static,
+    {
+        match self {
+            Self::Run(cell) => {
+                let last = Arc::strong_count(&cell) == 1;
+                cell.value().obtain(last, &cell.access())
+            }
+            Self::Row(cell, row) => cell.obtain_row(row, true, None),
+            Self::Shared(value) => ValueCell::shared(value).obtain(true, &Access::new(None, None)),
+        }
     }
 
     pub(crate) fn share(&self) -> Result<Arc<T>> {

@@ -14,14 +14,24 @@ use super::{Function, Kind};
 use crate::crate_path::Place;
 use crate::problems::Problems;
 
+/// How a function says that its run did not complete.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Shape {
+    /// Only by a panic.
+    Plain,
+    /// `Result<T, E>`
+    Result,
+    /// `State<T>`, of a task: the state becomes the run's.
+    State,
+}
+
 /// A function's output.
 pub(crate) struct Output {
     /// The whole type as written; `()` if nothing is.
     pub(crate) written: TokenStream,
     /// The type of a successful run's value.
     pub(crate) value: TokenStream,
-    /// True for `Result<..>`.
-    pub(crate) is_result: bool,
+    pub(crate) shape: Shape,
     /// Where errors about the type of the value belong.
     pub(crate) value_place: Place,
     /// Where errors about the error's type belong.
@@ -41,23 +51,23 @@ impl Output {
         };
         let ty = types::bare(ty);
         let span = ty.span();
-        let arguments = match ty {
-            Type::Path(path) if path.qself.is_none() => result_arguments(&path.path),
+        let found = match ty {
+            Type::Path(path) if path.qself.is_none() => shaped(&path.path, kind),
             _ => None,
         };
-        let Some(arguments) = arguments else {
+        let Some((shape, arguments)) = found else {
             if !check_value(ty, kind, problems) {
                 return Self::unit(span);
             }
             return Self {
                 written: ty.to_token_stream(),
                 value: ty.to_token_stream(),
-                is_result: false,
+                shape: Shape::Plain,
                 value_place: Place::of(ty),
                 error_place: Place::of(ty),
             };
         };
-        // `fmt::Result` and aliases like it have no arguments: `()` it is.
+        // `State`, `fmt::Result` and aliases like it have no arguments: `()` it is.
         let value = arguments.first().copied();
         if value.is_some_and(|value| !check_value(value, kind, problems)) {
             return Self::unit(span);
@@ -65,7 +75,7 @@ impl Output {
         Self {
             written: ty.to_token_stream(),
             value: value.map_or_else(|| quote_spanned!(span=> ()), ToTokens::to_token_stream),
-            is_result: true,
+            shape,
             value_place: value.map_or_else(|| Place::of(ty), Place::of),
             error_place: arguments.get(1).map_or_else(|| Place::of(ty), Place::of),
         }
@@ -76,27 +86,30 @@ impl Output {
         Self {
             written: unit.clone(),
             value: unit,
-            is_result: false,
+            shape: Shape::Plain,
             value_place: Place::at(span),
             error_place: Place::at(span),
         }
     }
 }
 
-/// The type arguments of a path that ends in `Result`.
-fn result_arguments(path: &Path) -> Option<Vec<&Type>> {
+/// The type arguments of a path that ends in `Result`, or for a task in
+/// `State`. (A flow's state by hand is its value, from which its own follows.)
+fn shaped(path: &Path, kind: Kind) -> Option<(Shape, Vec<&Type>)> {
     let last = path.segments.last()?;
-    if last.ident != "Result" {
-        return None;
-    }
+    let shape = match kind {
+        _ if last.ident == "Result" => Shape::Result,
+        Kind::Task if last.ident == "State" => Shape::State,
+        _ => return None,
+    };
     let PathArguments::AngleBracketed(arguments) = &last.arguments else {
-        return Some(Vec::new());
+        return Some((shape, Vec::new()));
     };
     let types = arguments.args.iter().filter_map(|argument| match argument {
         GenericArgument::Type(ty) => Some(ty),
         _ => None,
     });
-    Some(types.collect())
+    Some((shape, types.collect()))
 }
 
 /// Notes what cannot be a run's value; false if the type must not be used.
@@ -155,20 +168,26 @@ mod tests {
 
     #[test]
     fn results_are_told_by_their_name() {
-        for (written, value, is_result) in [
-            (quote!(), "()", false),
-            (quote!(-> i64), "i64", false),
-            (quote!(-> Option<Result<i64>>), "Option<Result<i64>>", false),
-            (quote!(-> Result<i64>), "i64", true),
-            (quote!(-> Result<Vec<u8>, Bad>), "Vec<u8>", true),
-            (quote!(-> std::io::Result<()>), "()", true),
-            (quote!(-> std::fmt::Result), "()", true),
-            (quote!(-> (Result<i64, Bad>)), "i64", true),
+        for (written, value, shape) in [
+            (quote!(), "()", Shape::Plain),
+            (quote!(-> i64), "i64", Shape::Plain),
+            (
+                quote!(-> Option<Result<i64>>),
+                "Option<Result<i64>>",
+                Shape::Plain,
+            ),
+            (quote!(-> Result<i64>), "i64", Shape::Result),
+            (quote!(-> Result<Vec<u8>, Bad>), "Vec<u8>", Shape::Result),
+            (quote!(-> std::io::Result<()>), "()", Shape::Result),
+            (quote!(-> std::fmt::Result), "()", Shape::Result),
+            (quote!(-> State<i64>), "i64", Shape::State),
+            (quote!(-> flowcore::State), "()", Shape::State),
+            (quote!(-> (Result<i64, Bad>)), "i64", Shape::Result),
         ] {
             let (found, problems) = output(written.clone());
             assert_eq!(problems, [""; 0], "{written}");
             assert_eq!(found.value.to_string().replace(' ', ""), value, "{written}");
-            assert_eq!(found.is_result, is_result, "{written}");
+            assert_eq!(found.shape, shape, "{written}");
         }
     }
 

@@ -7,3 +7,4 @@ mod errors;
 mod functions;
 mod items;
 mod options;
+mod states;

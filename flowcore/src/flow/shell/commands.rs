@@ -133,8 +133,15 @@ impl FlowRun {
             todo.progress.push((progress.clone(), rows.len() as u64));
         }
         let heard = end::is_heard();
-        let names =
-            |row| self.task_run_name(&entry.job.options().labels.name, RunReference::row(id, row));
+        let controls = &shell.controls;
+        let names = |row| {
+            let run = RunReference::row(id, row);
+            let named = controls.get(&run).and_then(|control| control.name());
+            named.map_or_else(
+                || self.task_run_name(&entry.job.options().labels.name, run),
+                str::to_owned,
+            )
+        };
         if heard && let Some(map) = shell.engine.map(id) {
             entry.log.rows(map, rows, names, &mut todo.lines);
         }
