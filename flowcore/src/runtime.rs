@@ -53,6 +53,22 @@ pub(crate) fn user() -> &'static Runtime {
     })
 }
 
+/// Blocking code on a thread of its own: however many wait for each other, none
+/// of them waits for a thread.
+pub(crate) fn on_a_thread<R: Send + 'static>(
+    code: impl FnOnce() -> R + Send + 'static,
+) -> std::io::Result<tokio::sync::oneshot::Receiver<R>> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new()
+        .name("flow-sync".to_owned())
+        .spawn(move || {
+            let _runtime = user().enter();
+            // Nobody may be left to hear of it.
+            let _ = sender.send(code());
+        })?;
+    Ok(receiver)
+}
+
 /// A timer that works in any executor: the service thread wakes it.
 pub(crate) fn sleep(duration: Duration) -> tokio::time::Sleep {
     let _context = service().enter();

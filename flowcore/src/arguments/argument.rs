@@ -70,13 +70,14 @@ impl<T: Send + Sync + 'static> Argument<T> {
         }
     }
 
-    /// The value, shared with its other readers.
-    pub(crate) fn share(&self) -> Result<Arc<T>> {
+    /// The value, shared with its other readers; `last` as in
+    /// [`Argument::obtain`].
+    pub(crate) fn share(&self, last: bool) -> Result<Arc<T>> {
         match &self.0 {
             Source::Value(cell) => cell.share(),
             Source::Run(cell) => cell.value().share(),
             Source::Row(cell, row) => cell.row(*row)?.share(),
-            Source::Assembled(parts) => parts.assemble(false).map(Arc::new),
+            Source::Assembled(parts) => parts.assemble(last).map(Arc::new),
             Source::Rejected(error) => Err(error.clone()),
         }
     }

@@ -249,13 +249,13 @@ impl<T: Send + Sync + 'static> Column<T> {
         }
     }
 
-    pub(crate) fn share(&self, row: u32) -> Result<Arc<T>> {
+    pub(crate) fn share(&self, row: u32, last: bool) -> Result<Arc<T>> {
         match &self.0 {
             ColumnSource::Values(values) => cell(values, row)?.share(),
-            ColumnSource::Arguments(arguments) => cell(arguments, row)?.share(),
+            ColumnSource::Arguments(arguments) => cell(arguments, row)?.share(last),
             ColumnSource::Rows(mapped) => mapped.cell().row(mapped.first_row() + row)?.share(),
-            ColumnSource::Outcomes(rows) => rows.obtain(row, false).map(Arc::new),
-            ColumnSource::Repeat(argument) => argument.share(),
+            ColumnSource::Outcomes(rows) => rows.obtain(row, last).map(Arc::new),
+            ColumnSource::Repeat(argument) => argument.share(false),
             ColumnSource::List(_, values) => arrived(values)?.row(row)?.share(),
         }
     }

@@ -71,12 +71,12 @@ impl<T: Send + Sync + 'static> Parameter for Shared<T> {
 
     const TAKES: bool = false;
 
-    fn argument(argument: &Argument<T>, _: bool, _: &Access<T>) -> Result<Arc<T>> {
-        argument.share()
+    fn argument(argument: &Argument<T>, last: bool, _: &Access<T>) -> Result<Arc<T>> {
+        argument.share(last)
     }
 
-    fn column(column: &Column<T>, row: u32, _: bool, _: &Access<T>) -> Result<Arc<T>> {
-        column.share(row)
+    fn column(column: &Column<T>, row: u32, last: bool, _: &Access<T>) -> Result<Arc<T>> {
+        column.share(row, last)
     }
 }
 

@@ -111,12 +111,12 @@ async fn run_body<T: Send + 'static>(
             }
         }
         FlowBody::Thread(function) => {
-            let thread =
-                crate::runtime::user().spawn_blocking(|| context.enter(|| catch(function)));
+            let thread = crate::runtime::on_a_thread(|| context.enter(|| catch(function)));
             let code = async {
-                match thread.await {
-                    Ok(ended) => ended.into(),
-                    // The runtime shuts down only with the process.
+                match thread {
+                    Ok(ended) => ended
+                        .await
+                        .map_or_else(|error| BodyEnd::NoRunner(error.into()), Into::into),
                     Err(error) => BodyEnd::NoRunner(error.into()),
                 }
             };

@@ -14,7 +14,7 @@ use crate::arguments::ColumnLength;
 use crate::definition::{
     OptionsSource, Parameters, TaskBody, TaskDefinition, TaskError, TaskInfo, TaskOptions, render,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::handle::RowStore;
 use crate::value::{EncodedValue, ValueCell};
 
@@ -175,6 +175,11 @@ pub(crate) struct MapExecution<D: TaskDefinition> {
 impl<D: TaskDefinition> MapExecution<D> {
     /// The number of rows; `None` if a column does not know yet.
     pub(crate) fn length(columns: &<D::Parameters as Parameters>::Columns) -> Result<Option<u32>> {
+        let invalid = |message: String| {
+            Error::build(ErrorKind::Invalid, message)
+                .task(D::info().key)
+                .finish()
+        };
         let mut known = Vec::new();
         let mut later = false;
         D::Parameters::lengths(columns, &mut |index, length| match length {
@@ -189,7 +194,7 @@ impl<D: TaskDefinition> MapExecution<D> {
                 .iter()
                 .map(|(name, length)| format!("`{name}`: {length}"))
                 .collect();
-            return Err(Error::invalid(format!(
+            return Err(invalid(format!(
                 "`{}.map` received sequences of different lengths ({}); all must be the same \
                  length, or wrap a single value for all rows: `unmapped(..)`",
                 D::info().function,
@@ -199,12 +204,12 @@ impl<D: TaskDefinition> MapExecution<D> {
         match known.first() {
             _ if later => Ok(None),
             Some(&(_, length)) => Ok(Some(u32::try_from(length).map_err(|_| {
-                Error::invalid(format!(
+                invalid(format!(
                     "`{}.map` received {length} rows; a map has fewer than 2^32: map over parts",
                     D::info().function
                 ))
             })?)),
-            None => Err(Error::invalid(format!(
+            None => Err(invalid(format!(
                 "`{}.map` received no sequence: at least one argument must be one, all others may \
                  be `unmapped(..)`",
                 D::info().function

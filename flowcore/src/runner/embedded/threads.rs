@@ -62,6 +62,10 @@ impl EmbeddedSession {
                 break;
             }
             if let Some(task) = self.next_task(&mut queues) {
+                if !queues.sync.is_empty() {
+                    // This thread may be busy for long: the next one goes on.
+                    self.add_threads(&mut queues, false);
+                }
                 drop(queues);
                 match task {
                     Task::Attempt(attempt) => self.run_attempt(attempt),
