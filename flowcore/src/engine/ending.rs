@@ -52,7 +52,13 @@ impl Engine {
     }
 
     fn mark_row(&mut self, id: MapId, row: u32, failure: &Failure, now: Timestamp) {
-        let Some(view) = self.row(id, row) else {
+        let Some(map) = self.maps.get_mut(id) else {
+            return;
+        };
+        let Some(view) = map.view(row) else {
+            if map.length.is_none() {
+                map.cancelled_early.push((row, failure.clone()));
+            }
             return;
         };
         match view.name {

@@ -31,6 +31,8 @@ pub(crate) struct Map {
     pub(crate) unsettled: u32,
     pub(crate) failures: HashMap<u32, Failure>,
     pub(crate) attempts: HashMap<u32, u32>,
+    /// Rows cancelled before the length was known.
+    pub(crate) cancelled_early: Vec<(u32, Failure)>,
     /// Row inputs noted before the length was known.
     pub(crate) aligned_inputs: Vec<AlignedInput>,
     pub(crate) row_inputs: Vec<(u32, RunInput)>,

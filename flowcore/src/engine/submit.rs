@@ -169,7 +169,11 @@ impl Engine {
             Ok(length) => {
                 map.allocate(length);
                 let waiting = std::mem::take(&mut map.length_dependents);
+                let cancelled = std::mem::take(&mut map.cancelled_early);
                 self.grow(length);
+                for (row, failure) in cancelled {
+                    self.settle_row(id, row, End::Ended(failure), now);
+                }
                 self.fit_dependents(id, length, now);
                 self.attach_rows(id, now);
                 self.open(id);

@@ -205,6 +205,27 @@ fn a_list_that_never_comes_ends_the_map_and_all_below() {
 }
 
 #[test]
+fn rows_are_cancelled_before_anybody_knows_that_they_exist() {
+    #[flow]
+    async fn flow() -> Result<()> {
+        let gate = Gate::new();
+        let rows = inc.map(gated_list.submit(&gate, 5));
+        rows.get(1).cancel();
+        rows.get(99).cancel();
+        rows.slice(3..5).cancel();
+        gate.open();
+        assert!(rows.wait(None).await);
+        use StateName::{Cancelled, Completed};
+        assert_eq!(
+            rows.states(),
+            [Completed, Cancelled, Completed, Cancelled, Cancelled]
+        );
+        Ok(())
+    }
+    run(async { flow().await.unwrap() });
+}
+
+#[test]
 fn zero_rows_are_a_map_like_any_other() {
     #[flow]
     async fn flow() -> Result<()> {
@@ -291,7 +312,14 @@ fn columns_of_different_lengths_are_refused_early_or_late() {
         // What stands on a refused map is not ready, and hangs nobody.
         assert!(total.submit(&refused).await.is_err());
         assert!(count_failed.submit(allow_failure(&refused)).await.is_err());
-        assert!(inc.map(&refused).await.is_err());
+        for below in [
+            inc.map(&refused),
+            add.map(0..9, &refused),
+            or_zero.map(allow_failure(&refused)),
+        ] {
+            let root = below.await.unwrap_err().root().to_string();
+            assert!(root.contains("`x`: 2, `y`: 3"), "{root}");
+        }
         assert!(inc.submit(refused.get(0)).await.is_err());
         assert!(inc.after(&refused).submit(1).await.is_err());
         assert!(refused.length().await.is_err());

@@ -1,6 +1,7 @@
 //! Flows and tasks as users write them, in this process.
 
 mod edges;
+mod random;
 mod retries;
 mod states;
 mod support;

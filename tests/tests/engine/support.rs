@@ -11,14 +11,14 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs code on a thread of its own; a test that does not come back fails
 /// instead of hanging.
-pub(crate) fn finishes<T: Send + 'static>(code: impl FnOnce() -> T + Send + 'static) -> T {
+fn finishes<T: Send + 'static>(patience: Duration, code: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, ended) = mpsc::channel();
     let thread = std::thread::spawn(move || {
         let value = code();
         // If the receiver has given up it says so itself.
         let _ = done.send(value);
     });
-    match ended.recv_timeout(PATIENCE) {
+    match ended.recv_timeout(patience) {
         Ok(value) => value,
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
         Err(mpsc::RecvTimeoutError::Disconnected) => match thread.join() {
@@ -35,7 +35,16 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    finishes(|| {
+    run_for(PATIENCE, future)
+}
+
+/// The same with a patience of its own.
+pub(crate) fn run_for<F>(patience: Duration, future: F) -> F::Output
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    finishes(patience, || {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
