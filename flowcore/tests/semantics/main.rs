@@ -1,0 +1,20 @@
+//! What flows, tasks and maps promise, checked in this process.
+//!
+//! No test asserts how long something takes. Each has a deadline instead, far
+//! beyond what it needs, so that a run that hangs is a failure.
+
+mod arguments;
+mod environments;
+mod errors;
+mod flows;
+mod graphs;
+mod maps;
+mod memory;
+mod names;
+mod panics;
+mod retries;
+mod slots;
+mod states;
+mod stopping;
+mod support;
+mod timeouts;

@@ -1,0 +1,269 @@
+//! How many runs run at once, and that waiting runs never dead-lock.
+
+use flowcore::prelude::*;
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+use crate::support::{Bad, Gate, Meter, in_time, run, until};
+
+#[task(local)]
+fn counted(meter: &Meter, x: i64) -> i64 {
+    let _inside = meter.enter();
+    std::thread::yield_now();
+    x
+}
+
+#[task(local)]
+async fn counted_async(meter: &Meter, x: i64) -> i64 {
+    let _inside = meter.enter();
+    tokio::task::yield_now().await;
+    x
+}
+
+#[task(local)]
+fn noted(order: &Arc<Mutex<Vec<i64>>>, x: i64) {
+    order.lock().push(x);
+}
+
+#[flow(task_runner = SequentialTaskRunner)]
+async fn one_by_one(meter: Meter, order: Arc<Mutex<Vec<i64>>>) -> Result<()> {
+    let rows = counted.map(unmapped(&meter), 0..200);
+    let other = counted_async.map(unmapped(&meter), 0..200);
+    let singles: Vec<_> = (0..50).map(|x| counted.submit(&meter, x)).collect();
+    let others: Vec<_> = (0..50).map(|x| counted_async.submit(&meter, x)).collect();
+    rows.await?;
+    other.await?;
+    for run in singles.into_iter().chain(others) {
+        run.await?;
+    }
+    // In the order in which they were submitted.
+    for x in 0..100 {
+        drop(noted.submit(&order, x));
+    }
+    Ok(())
+}
+
+#[test]
+fn the_sequential_runner_runs_one_at_a_time() {
+    let (meter, order) = (Meter::default(), Arc::default());
+    run(one_by_one(meter.clone(), Arc::clone(&order))).unwrap();
+    assert_eq!(meter.total(), 500);
+    assert_eq!(meter.most(), 1);
+    assert!(order.lock().iter().copied().eq(0..100));
+}
+
+#[flow(task_runner = ThreadPoolTaskRunner::new().max_workers(3))]
+async fn three_at_once(meter: Meter, others: Meter) -> Result<()> {
+    let rows = counted.map(unmapped(&meter), 0..500);
+    let async_rows = counted_async.map(unmapped(&others), 0..500);
+    let singles: Vec<_> = (0..100).map(|x| counted.submit(&meter, x)).collect();
+    rows.await?;
+    async_rows.await?;
+    for single in singles {
+        single.await?;
+    }
+    Ok(())
+}
+
+#[test]
+fn max_workers_is_a_limit() {
+    let (meter, others) = (Meter::default(), Meter::default());
+    run(three_at_once(meter.clone(), others.clone())).unwrap();
+    assert_eq!((meter.total(), others.total()), (600, 500));
+    assert!(meter.most() <= 3, "{} sync runs at once", meter.most());
+    assert!(others.most() <= 3, "{} async runs at once", others.most());
+}
+
+#[task(local)]
+fn meets(gate: &Gate, meter: &Meter) {
+    let _inside = meter.enter();
+    gate.pass();
+}
+
+#[flow(task_runner = ThreadPoolTaskRunner::new().max_workers(5))]
+async fn five_meet(gate: Gate, meter: Meter) -> Result<()> {
+    let rows = meets.map(vec![&gate; 4], unmapped(&meter));
+    let single = meets.submit(&gate, &meter);
+    until(|| meter.inside() == 5);
+    gate.open();
+    rows.await?;
+    single.await
+}
+
+#[test]
+fn max_workers_are_really_at_work_together() {
+    run(five_meet(Gate::default(), Meter::default())).unwrap();
+}
+
+#[flow]
+async fn thousand_wait(gate: Gate, meter: Meter) -> Result<()> {
+    let rows = waits.map(vec![&gate; 1000], unmapped(&meter));
+    until(|| meter.inside() == 1000);
+    gate.open();
+    rows.await.map(drop)
+}
+
+#[task(local)]
+async fn waits(gate: &Gate, meter: &Meter) {
+    let _inside = meter.enter();
+    gate.passed().await;
+}
+
+#[test]
+fn a_thousand_async_runs_wait_together() {
+    run(thousand_wait(Gate::default(), Meter::default())).unwrap();
+}
+
+#[task]
+fn inc(x: i64) -> i64 {
+    x + 1
+}
+
+#[task]
+fn fails(x: i64) -> Result<i64, Bad> {
+    Err(Bad::new(format!("no {x}")))
+}
+
+/// Each submits the next and waits for it.
+#[task]
+fn nested(depth: i64) -> Result<i64> {
+    if depth == 0 {
+        return Ok(0);
+    }
+    Ok(nested.submit(depth - 1).block()? + 1)
+}
+
+#[task]
+async fn nested_async(depth: i64) -> Result<i64> {
+    if depth == 0 {
+        return Ok(0);
+    }
+    Ok(nested_async.submit(depth - 1).await? + 1)
+}
+
+#[task]
+fn nested_calls(depth: i64) -> Result<i64> {
+    if depth == 0 {
+        return Ok(0);
+    }
+    Ok(nested_calls(depth - 1).block()? + 1)
+}
+
+#[task]
+async fn nested_async_calls(depth: i64) -> Result<i64> {
+    if depth == 0 {
+        return Ok(0);
+    }
+    Ok(nested_async_calls(depth - 1).await? + 1)
+}
+
+#[task]
+fn maps_inside(rows: i64) -> Result<i64> {
+    Ok(inc.map(0..rows).block()?.into_iter().sum())
+}
+
+#[task]
+async fn maps_inside_async(rows: i64) -> Result<i64> {
+    Ok(inc.map(0..rows).await?.into_iter().sum())
+}
+
+#[task]
+async fn joins(x: i64) -> Result<i64> {
+    let (one, two) = futures_util::future::try_join(inc.submit(x), nested_async.submit(3)).await?;
+    Ok(one + two)
+}
+
+#[flow]
+async fn small_flow(x: i64) -> Result<i64> {
+    inc.submit(x).await
+}
+
+#[task]
+fn calls_a_flow(x: i64) -> Result<i64> {
+    small_flow(x).block()
+}
+
+#[flow]
+async fn nesting() -> Result<()> {
+    assert_eq!(nested.submit(30).await?, 30);
+    assert_eq!(nested_async.submit(100).await?, 100);
+    assert_eq!(nested_calls.submit(30).await?, 30);
+    assert_eq!(nested_async_calls.submit(30).await?, 30);
+    assert_eq!(nested.map(vec![5; 20]).await?, [5; 20]);
+    assert_eq!(nested_async.map(vec![5; 200]).await?, [5; 200]);
+    assert_eq!(maps_inside.map(1..20).await?.len(), 19);
+    assert_eq!(maps_inside_async.map(1..20).await?.len(), 19);
+    assert_eq!(joins.map(0..50).await?.len(), 50);
+    assert_eq!(calls_a_flow.map(0..20).await?.len(), 20);
+    // Called where the flow is, while the pool is busy.
+    let busy = maps_inside.map(vec![50; 10]);
+    assert_eq!(nested(5).await?, 5);
+    assert_eq!(busy.await?.len(), 10);
+    Ok(())
+}
+
+fn nests(runner: impl flowcore::TaskRunner) {
+    run(async move { nesting.with_options(|o| o.task_runner(runner))().await }).unwrap();
+}
+
+#[test]
+fn one_worker_is_enough_for_runs_that_wait_for_runs() {
+    nests(ThreadPoolTaskRunner::new().max_workers(1));
+}
+
+#[test]
+fn no_worker_counts_as_one() {
+    nests(ThreadPoolTaskRunner::new().max_workers(0));
+}
+
+#[test]
+fn the_sequential_runner_runs_what_its_run_waits_for() {
+    nests(SequentialTaskRunner::new());
+}
+
+#[test]
+fn the_shared_pool_runs_what_its_runs_wait_for() {
+    nests(ThreadPoolTaskRunner::new());
+}
+
+#[flow(task_runner = ThreadPoolTaskRunner::new().max_workers(1))]
+async fn wide(gate: Gate, meter: Meter) -> Result<i64> {
+    // What waits for its inputs takes no slot.
+    let held = waits.submit(&gate, &meter);
+    let waiting: Vec<_> = (0..100).map(|x| inc.after(&held).submit(x)).collect();
+    let all = inc.map(waiting);
+    assert_eq!(inc.submit(1).await?, 2);
+    gate.open();
+    Ok(all.await?.into_iter().sum())
+}
+
+#[test]
+fn what_waits_for_inputs_takes_no_slot() {
+    let sum = run(wide(Gate::default(), Meter::default())).unwrap();
+    assert_eq!(sum, (0..100).map(|x| x + 2).sum());
+}
+
+#[flow]
+fn sync_flow(x: i64) -> Result<i64> {
+    let rows = inc.map(0..x);
+    let sum: i64 = rows.block()?.into_iter().sum();
+    let one = inc.submit(sum).block()?;
+    inc(one).block()
+}
+
+#[flow]
+fn sync_parent(x: i64) -> Result<i64> {
+    let error = fails.submit(x).block().unwrap_err();
+    assert_eq!(error.to_string(), format!("no {x}"));
+    sync_flow(x).block()
+}
+
+#[test]
+fn sync_flows_wait_with_block() {
+    assert_eq!(in_time(|| sync_flow(4).block()).unwrap(), 12);
+    assert_eq!(in_time(|| sync_parent(4).block()).unwrap(), 12);
+    assert_eq!(run(sync_parent(3)).unwrap(), 8);
+    let one = ThreadPoolTaskRunner::new().max_workers(1);
+    let flow = sync_parent.with_options(|o| o.task_runner(one));
+    assert_eq!(in_time(move || flow(4).block()).unwrap(), 12);
+}
