@@ -171,6 +171,12 @@ impl<K, V> Side<K, V> {
         }
     }
 
+    /// Puts another value in the place of this one.
+    pub(crate) fn replace(&mut self, key: Key<K>, value: V) -> Option<V> {
+        self.get_mut(key)
+            .map(|place| std::mem::replace(place, value))
+    }
+
     pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
         self.places.iter().flatten().map(|(_, value)| value)
     }

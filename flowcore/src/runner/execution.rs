@@ -27,7 +27,7 @@ pub(crate) enum AttemptBody<'a> {
 /// A single run.
 pub(crate) trait Execution: Send + Sync {
     fn info(&self) -> &'static TaskInfo;
-    fn options(&self) -> &TaskOptions;
+    fn options(&self) -> &OptionsSource;
     /// Whether it stays in this process, whatever the runner.
     fn is_local(&self) -> bool;
     /// What brings inputs here that lie with the runner.
@@ -42,7 +42,7 @@ pub(crate) trait Execution: Send + Sync {
 /// All runs of a map.
 pub(crate) trait MapJob: Send + Sync {
     fn info(&self) -> &'static TaskInfo;
-    fn options(&self) -> &TaskOptions;
+    fn options(&self) -> &OptionsSource;
     /// Lists that decide the number of rows and lie with the runner.
     fn lists_elsewhere(&self) -> Vec<RunReference>;
     /// Finds out how many rows there are and makes room for their results.
@@ -71,7 +71,7 @@ impl<D: TaskDefinition> Execution for SingleExecution<D> {
         D::info()
     }
 
-    fn options(&self) -> &TaskOptions {
+    fn options(&self) -> &OptionsSource {
         &self.options
     }
 
@@ -223,7 +223,7 @@ impl<D: TaskDefinition> MapJob for MapExecution<D> {
         D::info()
     }
 
-    fn options(&self) -> &TaskOptions {
+    fn options(&self) -> &OptionsSource {
         &self.options
     }
 

@@ -1,6 +1,6 @@
 // says: a call does nothing until it is awaited
-// says: a run whose result nobody reads is easily forgotten; await it, or `let _ =` it
-// says: a map whose results nobody reads is easily forgotten; await it, or `let _ =` it
+// says: a run whose result nobody reads is easily forgotten; await it, or `drop` it
+// says: a map whose results nobody reads is easily forgotten; await it, or `drop` it
 
 #![deny(unused_must_use)]
 

@@ -50,14 +50,16 @@ impl FlowRun {
         while let Some(command) = shell.engine.next_command() {
             match command {
                 Command::Dispatch(id) => {
-                    match shell.jobs.get(id) {
-                        Some(RunEntry::Job(job)) => {
-                            todo.work.push(WorkKind::Run(id, Arc::clone(job)));
+                    if let Some(RunEntry::Job(job)) = shell.jobs.get(id) {
+                        let options = job.options().clone();
+                        let dispatched = RunEntry::Dispatched(options);
+                        if let Some(RunEntry::Job(job)) = shell.jobs.replace(id, dispatched) {
+                            todo.work.push(WorkKind::Run(id, job));
                         }
-                        // Its caller waits for this.
-                        Some(RunEntry::InPlace(_)) | None => todo
-                            .wakers
-                            .extend(shell.run_wakers.remove(id).unwrap_or_default()),
+                    } else {
+                        // Its caller executes it and waits for this.
+                        todo.wakers
+                            .extend(shell.run_wakers.remove(id).unwrap_or_default());
                     }
                 }
                 Command::DispatchRows(id, rows) => {
@@ -159,6 +161,9 @@ impl FlowRun {
         for (progress, rows) in todo.progress {
             progress.advance(rows);
         }
+        // Users' values, dropped here and not under the lock, and before anybody
+        // goes on: whoever reads next may be the last reader.
+        drop((todo.jobs, todo.maps));
         if todo.has_letters {
             self.send_out();
         }
@@ -182,7 +187,5 @@ impl FlowRun {
         if todo.is_idle {
             self.idle.notify_waiters();
         }
-        // Users' values, dropped here and not under the lock.
-        drop((todo.jobs, todo.maps));
     }
 }

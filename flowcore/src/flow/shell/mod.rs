@@ -73,8 +73,10 @@ pub(super) struct Shell {
 
 /// What the shell keeps for a run until it has settled.
 pub(super) enum RunEntry {
-    /// A runner executes it.
+    /// It waits for its inputs; then a runner executes it.
     Job(Arc<dyn Execution>),
+    /// A runner has it, and its arguments.
+    Dispatched(OptionsSource),
     /// Its caller executes it in place.
     InPlace(OptionsSource),
 }
@@ -83,7 +85,7 @@ impl RunEntry {
     fn task_name(&self) -> &Cow<'static, str> {
         match self {
             Self::Job(job) => &job.options().labels.name,
-            Self::InPlace(options) => &options.labels.name,
+            Self::Dispatched(options) | Self::InPlace(options) => &options.labels.name,
         }
     }
 }

@@ -11,27 +11,26 @@ use super::super::execution::AttemptBody;
 use super::super::waiting::Lending;
 use super::EmbeddedSession;
 use super::threads::ThreadSlot;
-use super::work::{Attempt, Item};
+use super::work::{Attempt, Facts, Item};
 use crate::context::RunContext;
 
 impl EmbeddedSession {
     /// One attempt on this thread.
     pub(super) fn run_attempt(self: &Arc<Self>, attempt: Attempt) {
-        let options = attempt.job.options();
-        let control = Arc::new(AttemptControl::new(attempt.number, options.retries));
-        if !attempt.flow.begin(attempt.run, &control) {
+        let facts = &attempt.facts;
+        let control = facts.control();
+        if !facts.flow.begin(facts.run, &control) {
             return;
         }
-        let context = attempt.context(&control);
-        let limit = options.timeout;
-        if attempt.job.info().is_async {
+        let context = facts.context(&control);
+        if facts.info.is_async {
             let ending = self.poll_to_its_end(&attempt, &control, context);
             return self.finish_attempt(attempt, &control, ending);
         }
-        if let Some(limit) = limit {
-            self.watch(&attempt, &control, limit);
+        if let Some(limit) = facts.options.timeout {
+            self.watch(facts.clone(), &control, limit);
         }
-        let ending = match context.enter(|| catch(|| attempt.job.attempt(&control))) {
+        let ending = match context.enter(|| catch(|| attempt.start(&control))) {
             Ok(AttemptBody::Done(Ok(()))) => Ending::Completed,
             Ok(AttemptBody::Done(Err(error))) => Ending::Failed(error),
             Ok(AttemptBody::Future(_)) => unreachable!("a sync task gives no future"),
@@ -57,8 +56,8 @@ impl EmbeddedSession {
         context: RunContext,
     ) -> Ending {
         let run = std::pin::pin!(context.scope(async {
-            match catch(|| attempt.job.attempt(control)) {
-                Ok(body) => run_attempt(body, control, attempt.job.options().timeout).await,
+            match catch(|| attempt.start(control)) {
+                Ok(body) => run_attempt(body, control, attempt.facts.options.timeout).await,
                 Err(report) => Ending::Panicked(report),
             }
         }));
@@ -73,38 +72,25 @@ impl EmbeddedSession {
         control: &Arc<AttemptControl>,
         ending: Ending,
     ) {
-        let flow = Arc::clone(&attempt.flow);
-        match self.decide(&attempt, control, ending) {
+        match attempt.facts.decide(control, ending) {
             Next::Settle(end) => {
-                let run = attempt.run;
+                let Facts { flow, run, .. } = attempt.facts.clone();
                 // The arguments go before the run is told to have settled, so
                 // that whoever comes next may be their last reader.
                 drop(attempt);
                 flow.settled(run, end);
             }
             Next::Retry { delay, log } => {
-                flow.retry(attempt.run, control, &log);
+                let facts = &attempt.facts;
+                facts.flow.retry(facts.run, control, &log);
                 self.again(attempt, delay);
             }
         }
     }
 
-    fn decide(&self, attempt: &Attempt, control: &AttemptControl, ending: Ending) -> Next {
-        let ending = ending.of_stopped(control.was_asked_to_stop());
-        let options = attempt.job.options();
-        let name = match ending {
-            // Nobody reads the name of a run that completed.
-            Ending::Completed => String::new(),
-            _ => attempt
-                .flow
-                .attempt_name(&options.labels.name, attempt.run, control),
-        };
-        next(ending, attempt.number, attempt.job.info(), options, &name)
-    }
-
     /// Queues the next attempt; the slot is free until then.
     fn again(self: &Arc<Self>, mut attempt: Attempt, delay: Duration) {
-        attempt.number += 1;
+        attempt.facts.number += 1;
         if delay.is_zero() {
             return self.push(Item::Attempt(attempt));
         }
@@ -115,10 +101,9 @@ impl EmbeddedSession {
     /// Ends the attempt at its limit, wherever its code is: the run is
     /// TimedOut at once, and the thread that is still busy is replaced. If
     /// there will be a retry it starts when the old call has returned.
-    fn watch(self: &Arc<Self>, attempt: &Attempt, control: &Arc<AttemptControl>, limit: Duration) {
+    fn watch(self: &Arc<Self>, facts: Facts, control: &Arc<AttemptControl>, limit: Duration) {
         let session = Arc::downgrade(self);
         let control = Arc::clone(control);
-        let attempt = attempt.clone();
         crate::runtime::service().spawn(async move {
             // When the code returns in time nothing of it is kept any longer.
             if crate::runtime::timeout(limit, control.ended())
@@ -134,19 +119,35 @@ impl EmbeddedSession {
                 return;
             }
             session.lend();
-            match session.decide(&attempt, &control, Ending::TimedOut(limit)) {
-                Next::Settle(end) => attempt.flow.settled(attempt.run, end),
-                Next::Retry { log, .. } => attempt.flow.retry(attempt.run, &control, &log),
+            match facts.decide(&control, Ending::TimedOut(limit)) {
+                Next::Settle(end) => facts.flow.settled(facts.run, end),
+                Next::Retry { log, .. } => facts.flow.retry(facts.run, &control, &log),
             }
         });
     }
 
     /// The code of an abandoned attempt returned at last.
     fn returned_late(self: &Arc<Self>, attempt: Attempt, control: &Arc<AttemptControl>) {
-        let limit = attempt.job.options().timeout.unwrap_or_default();
-        if let Next::Retry { delay, .. } = self.decide(&attempt, control, Ending::TimedOut(limit)) {
+        let limit = attempt.facts.options.timeout.unwrap_or_default();
+        let ending = Ending::TimedOut(limit);
+        if let Next::Retry { delay, .. } = attempt.facts.decide(control, ending) {
             self.again(attempt, delay);
         }
         self.take_back();
+    }
+}
+
+impl Facts {
+    /// What follows the attempt.
+    fn decide(&self, control: &AttemptControl, ending: Ending) -> Next {
+        let ending = ending.of_stopped(control.was_asked_to_stop());
+        let name = match ending {
+            // Nobody reads the name of a run that completed.
+            Ending::Completed => String::new(),
+            _ => self
+                .flow
+                .attempt_name(&self.options.labels.name, self.run, control),
+        };
+        next(ending, self.number, self.info, &self.options, &name)
     }
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use super::super::attempt::Ending;
 use super::super::catch;
-use super::super::control::AttemptControl;
 use super::super::drive::run_attempt;
 use super::super::waiting::{Lending, Slot};
 use super::work::{Attempt, Item};
@@ -44,9 +43,14 @@ impl EmbeddedSession {
         }
     }
 
-    /// The next async attempt; without one the lane ends.
+    /// The next async attempt; without one, or if there are too many lanes
+    /// because a run no longer waits, the lane ends.
     fn next_async(&self) -> Option<Attempt> {
         let mut queues = self.queues.lock();
+        if queues.lanes > self.slots.lanes + queues.lent_lanes {
+            queues.lanes -= 1;
+            return None;
+        }
         while let Some(item) = queues.asynchronous.pop_front() {
             match item {
                 Item::Attempt(attempt) => return Some(attempt),
@@ -66,17 +70,16 @@ impl EmbeddedSession {
     }
 
     async fn run_async(self: &Arc<Self>, attempt: Attempt) {
-        let options = attempt.job.options();
-        let control = Arc::new(AttemptControl::new(attempt.number, options.retries));
-        if !attempt.flow.begin(attempt.run, &control) {
+        let facts = &attempt.facts;
+        let control = facts.control();
+        if !facts.flow.begin(facts.run, &control) {
             return;
         }
-        let limit = options.timeout;
-        let ending = attempt
+        let ending = facts
             .context(&control)
             .scope(async {
-                match catch(|| attempt.job.attempt(&control)) {
-                    Ok(body) => run_attempt(body, &control, limit).await,
+                match catch(|| attempt.start(&control)) {
+                    Ok(body) => run_attempt(body, &control, facts.options.timeout).await,
                     Err(report) => Ending::Panicked(report),
                 }
             })

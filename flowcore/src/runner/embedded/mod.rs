@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::value::EncodedValue;
 
 pub(crate) use threads::lend_while;
-use work::{Attempt, Item, Job, Rows};
+use work::{Attempt, Item, Rows};
 
 /// How many runs may run at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,12 +66,7 @@ impl EmbeddedSession {
     pub(crate) fn take(self: &Arc<Self>, work: Work) {
         let Work { flow, kind } = work;
         let item = match kind {
-            WorkKind::Run(id, job) => Item::Attempt(Attempt {
-                flow,
-                run: id.into(),
-                job: Job::Single(job),
-                number: 1,
-            }),
+            WorkKind::Run(id, job) => Item::Attempt(Attempt::first(flow, id, job)),
             WorkKind::Rows(map, rows, job) => Item::Rows(Rows {
                 flow,
                 map,
@@ -84,7 +79,7 @@ impl EmbeddedSession {
 
     fn push(self: &Arc<Self>, item: Item) {
         let is_async = match &item {
-            Item::Attempt(attempt) => attempt.job.info().is_async,
+            Item::Attempt(attempt) => attempt.facts.info.is_async,
             Item::Rows(rows) => rows.job.info().is_async,
         };
         let mut queues = self.queues.lock();

@@ -9,10 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::attempt::Ending;
-use super::super::control::AttemptControl;
 use super::super::rows::{Claim, ClaimedRows, REPORT_AFTER};
 use super::super::waiting::Slot;
-use super::work::{Item, Rows, Task};
+use super::work::{Facts, Item, Rows, Task};
 use super::{EmbeddedSession, Queues};
 use crate::context::{CurrentRow, RunContext};
 
@@ -172,12 +171,13 @@ impl EmbeddedSession {
             &current,
         );
         let on_ended = |row: u32, ending: Ending| {
-            let attempt = rows.single(row, 1);
-            let control = Arc::new(AttemptControl::new(1, options.retries));
+            let attempt = rows.single(row);
+            let control = attempt.facts.control();
             if rows.job.stops().contains(row) {
                 control.cancel();
             }
-            if attempt.flow.begin(attempt.run, &control) {
+            let Facts { flow, run, .. } = &attempt.facts;
+            if flow.begin(*run, &control) {
                 self.finish_attempt(attempt, &control, ending);
             }
         };

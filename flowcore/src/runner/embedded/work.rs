@@ -9,8 +9,8 @@ use super::super::descriptor::RunReference;
 use super::super::execution::{AttemptBody, Execution, MapJob};
 use super::super::rows::Claim;
 use crate::context::RunContext;
-use crate::definition::{TaskInfo, TaskOptions};
-use crate::engine::MapId;
+use crate::definition::{OptionsSource, TaskInfo};
+use crate::engine::{MapId, RunId};
 use crate::flow::FlowRun;
 
 /// One attempt of one run, or many rows of a map.
@@ -19,40 +19,61 @@ pub(super) enum Item {
     Rows(Rows),
 }
 
-#[derive(Clone)]
+/// One attempt. Whoever has it has the run's arguments: it goes before the
+/// run is told to have settled.
 pub(super) struct Attempt {
+    pub(super) facts: Facts,
+    job: Job,
+}
+
+/// An attempt without the arguments.
+#[derive(Clone)]
+pub(super) struct Facts {
     pub(super) flow: Arc<FlowRun>,
     pub(super) run: RunReference,
-    pub(super) job: Job,
+    pub(super) info: &'static TaskInfo,
+    pub(super) options: OptionsSource,
+    /// Which attempt, from 1.
     pub(super) number: u32,
 }
 
-#[derive(Clone)]
-pub(super) enum Job {
+enum Job {
     Single(Arc<dyn Execution>),
     Row(Arc<dyn MapJob>, u32),
 }
 
-impl Job {
-    pub(super) fn info(&self) -> &'static TaskInfo {
-        match self {
-            Self::Single(job) => job.info(),
-            Self::Row(job, _) => job.info(),
+impl Attempt {
+    /// The first attempt of a single run.
+    pub(super) fn first(flow: Arc<FlowRun>, run: RunId, job: Arc<dyn Execution>) -> Self {
+        Self {
+            facts: Facts {
+                flow,
+                run: run.into(),
+                info: job.info(),
+                options: job.options().clone(),
+                number: 1,
+            },
+            job: Job::Single(job),
         }
     }
 
-    pub(super) fn options(&self) -> &TaskOptions {
-        match self {
-            Self::Single(job) => job.options(),
-            Self::Row(job, _) => job.options(),
+    /// Begins the attempt; a sync task has run when this returns.
+    pub(super) fn start(&self, control: &AttemptControl) -> AttemptBody<'static> {
+        match &self.job {
+            Job::Single(job) => job.attempt(control),
+            Job::Row(job, row) => job.attempt_row(*row, control),
         }
     }
+}
 
-    pub(super) fn attempt(&self, control: &AttemptControl) -> AttemptBody<'static> {
-        match self {
-            Self::Single(job) => job.attempt(control),
-            Self::Row(job, row) => job.attempt_row(*row, control),
-        }
+impl Facts {
+    pub(super) fn control(&self) -> Arc<AttemptControl> {
+        Arc::new(AttemptControl::new(self.number, self.options.retries))
+    }
+
+    pub(super) fn context(&self, control: &Arc<AttemptControl>) -> RunContext {
+        let name = self.options.labels.name.clone();
+        RunContext::of_run(&self.flow, self.info, name, self.run, control)
     }
 }
 
@@ -68,15 +89,20 @@ impl Rows {
     /// The first row, by itself.
     pub(super) fn first(&mut self) -> Option<Attempt> {
         let row = self.rows.next()?;
-        Some(self.single(row, 1))
+        Some(self.single(row))
     }
 
-    pub(super) fn single(&self, row: u32, number: u32) -> Attempt {
+    /// The first attempt of one row.
+    pub(super) fn single(&self, row: u32) -> Attempt {
         Attempt {
-            flow: Arc::clone(&self.flow),
-            run: RunReference::row(self.map, row),
+            facts: Facts {
+                flow: Arc::clone(&self.flow),
+                run: RunReference::row(self.map, row),
+                info: self.job.info(),
+                options: self.job.options().clone(),
+                number: 1,
+            },
             job: Job::Row(Arc::clone(&self.job), row),
-            number,
         }
     }
 
@@ -93,18 +119,6 @@ impl Rows {
     pub(super) fn goes_through_the_loop(&self) -> bool {
         let options = self.job.options();
         !self.job.info().is_async && options.timeout.is_none() && options.task_run_name.is_none()
-    }
-}
-impl Attempt {
-    pub(super) fn context(&self, control: &Arc<AttemptControl>) -> RunContext {
-        let options = self.job.options();
-        RunContext::of_run(
-            &self.flow,
-            self.job.info(),
-            options.labels.name.clone(),
-            self.run,
-            control,
-        )
     }
 }
 
