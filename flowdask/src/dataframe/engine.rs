@@ -72,6 +72,8 @@ impl Engine {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name("dataframe")
+            // The planner recurses: a frame may be hundreds of operations deep.
+            .thread_stack_size(64 << 20)
             .enable_all()
             .build()
             .map_err(|source| Error::Start { source })?;

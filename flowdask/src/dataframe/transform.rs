@@ -228,8 +228,22 @@ impl DataFrame {
             }
             seen.push(name);
         }
-        let plan = self.build(operation, |plan| plan.project(columns))?;
+        // DataFusion takes two neighbouring projections with the same expressions for one, although
+        // `x + 1 as x` twice is not the same as once. Under a name of its own each is another.
+        let below = format!("step{}", self.steps());
+        let plan = self.build(operation, |plan| plan.alias(below)?.project(columns))?;
         Ok(self.derive_blockwise(plan))
+    }
+
+    /// How many frames this one is made from in a row.
+    fn steps(&self) -> usize {
+        let mut steps = 0;
+        let mut plan = self.plan();
+        while let [input] = plan.inputs()[..] {
+            steps += 1;
+            plan = input;
+        }
+        steps
     }
 
     /// Adds to this frame's plan.

@@ -195,3 +195,19 @@ fn a_query_may_join_frames() {
         .unwrap()[0];
     assert!((600..840).contains(&n), "{n}");
 }
+
+#[test]
+fn a_frame_may_be_a_hundred_operations_deep() {
+    let mut df = day();
+    for step in 0..100 {
+        df = df.with_column("id", col("id") + lit(1)).unwrap();
+        if step % 10 == 0 {
+            df = df.filter(col("id").gt(lit(0))).unwrap();
+        }
+    }
+    let ids = |df: &flowdask::dataframe::DataFrame| {
+        df.compute_blocking().unwrap().integers("id").unwrap()
+    };
+    let expected: Vec<i64> = ids(&day()).iter().map(|id| id + 100).collect();
+    assert_eq!(ids(&df), expected);
+}

@@ -176,7 +176,7 @@ fn a_seed_gives_the_same_rows_however_they_are_cut_and_kept() {
     );
 }
 
-/// Columns that are large enough for huge pages hold what small ones hold.
+/// Columns that are large enough to be mapped hold what small ones hold.
 #[test]
 fn large_partitions_hold_the_same_rows() {
     let df = datasets::timeseries("2000", "2001")

@@ -234,7 +234,7 @@ fn split_component(text: &str) -> Option<(f64, &str, &str)> {
 fn whole_number(value: f64) -> Option<i64> {
     let rounded = value.round();
     let whole =
-        (value - rounded).abs() <= 1e-9 * rounded.abs() && rounded >= 1.0 && rounded < LONGEST;
+        (value - rounded).abs() <= 1e-9 * rounded.abs() && (1.0..LONGEST).contains(&rounded);
     whole.then_some(rounded as i64)
 }
 

@@ -78,11 +78,11 @@ impl Span {
         match &self.times {
             Times::Even { start, step, .. } => {
                 let (first, step) = (start + step * offset as i64, *step);
-                column::words((0..length).map(|row| (first + step * row as i64) as u64))
+                column::words(length, |row| (first + step * row as i64) as u64)
             }
             Times::Listed(times) => {
                 let times = &times[offset..offset + length];
-                column::words(times.iter().map(|time| *time as u64))
+                column::words(length, |row| times[row] as u64)
             }
         }
     }
@@ -131,31 +131,34 @@ impl Generator {
         layout: Layout,
     ) -> Result<ArrayRef, ArrowError> {
         let first = span.first_row + offset as u64;
-        let numbers = (0..length).map(|row| first + row as u64);
+        let number = |row: usize| first + row as u64;
         Ok(match column {
             0 => Arc::new(TimestampMicrosecondArray::new(
                 scalars(span.times(offset, length), length),
                 None,
             )),
             1 => {
-                let keys = numbers.map(|row| self.names.below(row, NAMES.len() as u32) as u8);
-                let keys = scalars(column::bytes(keys), length);
+                let keys = column::bytes(length, |row| {
+                    self.names.below(number(row), NAMES.len() as u32) as u8
+                });
+                let keys = scalars(keys, length);
                 dictionary(&UInt8Array::new(keys, None), &NAME_VALUES, layout)?
             }
             2 => {
                 let poisson = &*POISSON;
-                let ids = numbers.map(|row| poisson.pick(self.ids.bits(row)) as u64);
-                Arc::new(Int64Array::new(scalars(column::words(ids), length), None))
+                let ids = column::words(length, |row| {
+                    poisson.pick(self.ids.bits(number(row))) as u64
+                });
+                Arc::new(Int64Array::new(scalars(ids, length), None))
             }
-            3 => Arc::new(uniform(self.xs, numbers)),
-            _ => Arc::new(uniform(self.ys, numbers)),
+            3 => Arc::new(uniform(self.xs, first, length)),
+            _ => Arc::new(uniform(self.ys, first, length)),
         })
     }
 }
 
-fn uniform(stream: Stream, numbers: impl ExactSizeIterator<Item = u64>) -> Float64Array {
-    let length = numbers.len();
-    let values = column::words(numbers.map(|row| stream.uniform(row).to_bits()));
+fn uniform(stream: Stream, first: u64, length: usize) -> Float64Array {
+    let values = column::words(length, |row| stream.uniform(first + row as u64).to_bits());
     Float64Array::new(scalars(values, length), None)
 }
 

@@ -106,13 +106,10 @@ fn group(source: &dyn Partitions, streams: usize) -> Vec<Range<usize>> {
     let count = source.count();
     if count <= streams {
         // A plan must have a stream even if there is nothing to read.
-        return if count == 0 {
-            vec![0..0]
-        } else {
-            (0..count)
-                .map(|partition| partition..partition + 1)
-                .collect()
-        };
+        let neighbourhoods = 0..count.max(1);
+        return neighbourhoods
+            .map(|partition| partition..count.min(partition + 1))
+            .collect();
     }
     let total = source.total_rows() as u128;
     let mut groups = Vec::with_capacity(streams);

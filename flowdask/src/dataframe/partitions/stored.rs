@@ -44,7 +44,7 @@ impl StoredPartition {
         self.batches
             .iter()
             .flat_map(RecordBatch::columns)
-            .map(|column| column_bytes(column))
+            .map(column_bytes)
             .sum()
     }
 }

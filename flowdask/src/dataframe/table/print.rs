@@ -183,10 +183,7 @@ fn floats(values: &[Option<f64>]) -> Vec<String> {
             .filter(|value| value.is_finite())
     };
     let fixed = |decimals: usize| format_all(values, |value| format!("{value:.decimals$}"));
-    let needed = finite()
-        .map(|value| decimals_needed(value))
-        .max()
-        .unwrap_or(1);
+    let needed = finite().map(decimals_needed).max().unwrap_or(1);
     let plain = fixed(needed);
     let longest = plain.iter().map(String::len).max().unwrap_or(0);
     let large = finite().any(|value| value.abs() > 1e6);
