@@ -151,6 +151,7 @@ async fn uniques() -> Result<()> {
     assert_eq!(value.result().await?.0, 4);
 
     // Owned, while a handle is still there: no second value can be made.
+    let value = unique.submit(4);
     let error = consume.submit(&value).await.unwrap_err();
     let text = error.root().to_string();
     assert!(text.contains("Unique"), "{text}");
