@@ -14,7 +14,7 @@ use crate::future::{Place, TaskFuture};
 use crate::handle::{Handle, MapCell, RowStore, RunCell};
 use crate::mapped::Mapped;
 use crate::progress::Progress;
-use crate::runner::{MapExecution, RunReference, SingleExecution, Stops};
+use crate::runner::{MapExecution, RunReference, SingleExecution};
 use crate::value::ValueCell;
 
 /// Starts a run in the current flow's task runner.
@@ -224,12 +224,11 @@ fn map_in<D: TaskDefinition>(
     if let Some(length) = length {
         store.allocate(length);
     }
-    let job = Arc::new(MapExecution::<D> {
+    let job = Arc::new(MapExecution::<D>::new(
         columns,
-        options: configuration.source(),
-        output: Arc::clone(&store),
-        stops: Stops::default(),
-    });
+        configuration.source(),
+        Arc::clone(&store),
+    ));
     let is_early = !D::info().is_local && flow.feeds_early();
     let progress = length.and_then(|length| {
         Progress::of_map(&configuration.options().labels.name, u64::from(length))

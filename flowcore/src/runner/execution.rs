@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use super::control::AttemptControl;
 use super::descriptor::{ArgumentDescriptor, RunReference, ValueSource, WorkDescriptor};
 use super::rows::{RowSink, Stops};
@@ -52,6 +54,8 @@ pub(crate) trait MapJob: Send + Sync {
     fn fetches(&self, rows: Range<u32>) -> Vec<RunnerFuture<Result<()>>>;
     /// Rows that shall not start any more.
     fn stops(&self) -> &Stops;
+    /// The map has settled: its arguments go, whoever still has the job.
+    fn release(&self);
     /// Runs the first attempt of rows of a sync task, one after the other.
     fn run_rows(&self, rows: &mut dyn RowSink);
     fn attempt_row(&self, row: u32, control: &AttemptControl) -> AttemptBody<'static>;
@@ -166,15 +170,38 @@ fn run<D: TaskDefinition>(
 }
 
 pub(crate) struct MapExecution<D: TaskDefinition> {
-    pub(crate) columns: <D::Parameters as Parameters>::Columns,
-    pub(crate) options: OptionsSource,
-    pub(crate) output: Arc<RowStore<D::Output>>,
-    pub(crate) stops: Stops,
+    columns: Mutex<Option<Arc<Columns<D>>>>,
+    options: OptionsSource,
+    output: Arc<RowStore<D::Output>>,
+    stops: Stops,
 }
 
+type Columns<D> = <<D as TaskDefinition>::Parameters as Parameters>::Columns;
+
 impl<D: TaskDefinition> MapExecution<D> {
+    pub(crate) fn new(
+        columns: Columns<D>,
+        options: OptionsSource,
+        output: Arc<RowStore<D::Output>>,
+    ) -> Self {
+        Self {
+            columns: Mutex::new(Some(Arc::new(columns))),
+            options,
+            output,
+            stops: Stops::default(),
+        }
+    }
+
+    /// The arguments of all rows, as long as the map has not settled.
+    fn columns(&self) -> Result<Arc<Columns<D>>> {
+        self.columns
+            .lock()
+            .clone()
+            .ok_or_else(|| Error::invalid("the map has settled, its arguments are gone"))
+    }
+
     /// The number of rows; `None` if a column does not know yet.
-    pub(crate) fn length(columns: &<D::Parameters as Parameters>::Columns) -> Result<Option<u32>> {
+    pub(crate) fn length(columns: &Columns<D>) -> Result<Option<u32>> {
         let invalid = |message: String| {
             Error::build(ErrorKind::Invalid, message)
                 .task(D::info().key)
@@ -229,13 +256,17 @@ impl<D: TaskDefinition> MapJob for MapExecution<D> {
 
     fn lists_elsewhere(&self) -> Vec<RunReference> {
         let mut lists = Vec::new();
-        D::Parameters::lists_elsewhere(&self.columns, &mut lists);
+        if let Ok(columns) = self.columns() {
+            D::Parameters::lists_elsewhere(&columns, &mut lists);
+        }
         lists
     }
 
     fn fetches(&self, rows: Range<u32>) -> Vec<RunnerFuture<Result<()>>> {
         let mut fetches = Vec::new();
-        D::Parameters::fetch_rows(&self.columns, &rows, &mut fetches);
+        if let Ok(columns) = self.columns() {
+            D::Parameters::fetch_rows(&columns, &rows, &mut fetches);
+        }
         fetches
     }
 
@@ -243,19 +274,29 @@ impl<D: TaskDefinition> MapJob for MapExecution<D> {
         &self.stops
     }
 
+    fn release(&self) {
+        let columns = self.columns.lock().take();
+        drop(columns);
+    }
+
     fn measure(&self, lengths: &[u32]) -> Result<u32> {
-        D::Parameters::expand(&self.columns, &mut lengths.iter().copied())?;
-        let length = Self::length(&self.columns)?
+        let columns = self.columns()?;
+        D::Parameters::expand(&columns, &mut lengths.iter().copied())?;
+        let length = Self::length(&columns)?
             .ok_or_else(|| Error::invalid("the length of a map's column is still unknown"))?;
         self.output.allocate(length);
         Ok(length)
     }
 
     fn run_rows(&self, rows: &mut dyn RowSink) {
+        // Without them the map has settled, and no row is left to run.
+        let Ok(columns) = self.columns() else {
+            return;
+        };
         let access = D::access();
         let last = self.options.retries == 0;
         while let Some(row) = rows.next() {
-            let values = match D::Parameters::obtain_row(&self.columns, row, last, &access) {
+            let values = match D::Parameters::obtain_row(&columns, row, last, &access) {
                 Ok(values) => values,
                 Err(error) => {
                     rows.ended(row, Ending::Failed(TaskError::from_flow(error)));
@@ -277,7 +318,10 @@ impl<D: TaskDefinition> MapJob for MapExecution<D> {
     }
 
     fn attempt_row(&self, row: u32, control: &AttemptControl) -> AttemptBody<'static> {
-        match D::Parameters::obtain_row(&self.columns, row, control.is_last(), &D::access()) {
+        let values = self.columns().and_then(|columns| {
+            D::Parameters::obtain_row(&columns, row, control.is_last(), &D::access())
+        });
+        match values {
             Ok(values) => {
                 let output = RowOutput(Arc::clone(&self.output), row);
                 run::<D>(values, &self.options, control, &output)
@@ -287,7 +331,7 @@ impl<D: TaskDefinition> MapJob for MapExecution<D> {
     }
 
     fn describe_row(&self, row: u32) -> Result<Vec<ArgumentDescriptor>> {
-        D::Parameters::describe_row(&self.columns, row, &D::access())
+        D::Parameters::describe_row(&*self.columns()?, row, &D::access())
     }
 }
 

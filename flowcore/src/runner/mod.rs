@@ -26,7 +26,6 @@ pub(crate) use execution::{
     AttemptBody, Execution, MapExecution, MapJob, SingleExecution, execution_of,
 };
 pub(crate) use panic::{Caught, PanicReport, catch, install_hook};
-pub(crate) use rows::Stops;
 pub(crate) use seam::WorkKind;
 pub use seam::{Feed, Home, RunEvent, RunnerFuture, RunnerSession, TaskRunner, Work};
 pub use sequential::SequentialTaskRunner;

@@ -22,7 +22,7 @@ struct Todo {
     stop_remote: Vec<RunReference>,
     lines: Vec<end::Line>,
     jobs: Vec<RunEntry>,
-    maps: Vec<MapEntry>,
+    maps: Vec<(MapId, MapEntry)>,
     progress: Vec<(Progress, u64)>,
     has_letters: bool,
     is_idle: bool,
@@ -79,13 +79,12 @@ impl FlowRun {
                 }
                 Command::RowsSettled(id, rows) => self.collect_rows(shell, todo, id, &rows),
                 Command::MapSettled(id) => {
-                    todo.wakers
-                        .extend(shell.map_wakers.remove(id).unwrap_or_default());
                     if let Some(mut entry) = shell.maps.remove(id) {
                         todo.lines
                             .extend(entry.log.summary(entry.job.as_ref(), shell.engine.map(id)));
                         entry.progress = None;
-                        todo.maps.push(entry);
+                        shell.leaving.push(id);
+                        todo.maps.push((id, entry));
                     }
                     shell.engine.noted_map(id);
                 }
@@ -163,7 +162,8 @@ impl FlowRun {
         }
         // Users' values, dropped here and not under the lock, and before anybody
         // goes on: whoever reads next may be the last reader.
-        drop((todo.jobs, todo.maps));
+        drop(todo.jobs);
+        let left = self.let_go(todo.maps);
         if todo.has_letters {
             self.send_out();
         }
@@ -181,11 +181,28 @@ impl FlowRun {
                 session.cancel(run);
             }
         }
-        for waker in todo.wakers {
+        for waker in todo.wakers.into_iter().chain(left) {
             waker.wake();
         }
         if todo.is_idle {
             self.idle.notify_waiters();
         }
+    }
+    /// Drops maps that have settled; whoever waits for them learns of it only
+    /// now.
+    fn let_go(&self, maps: Vec<(MapId, MapEntry)>) -> Vec<Waker> {
+        if maps.is_empty() {
+            return Vec::new();
+        }
+        let mut ids = Vec::with_capacity(maps.len());
+        for (id, entry) in maps {
+            entry.job.release();
+            ids.push(id);
+        }
+        let mut shell = self.shell.lock();
+        shell.leaving.retain(|id| !ids.contains(id));
+        ids.into_iter()
+            .flat_map(|id| shell.map_wakers.remove(id).unwrap_or_default())
+            .collect()
     }
 }

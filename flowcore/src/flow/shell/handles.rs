@@ -30,8 +30,9 @@ impl FlowRun {
     /// The settled run, or a note to wake the caller when it is.
     pub(crate) fn poll_settled(&self, run: RunReference, waker: &Waker) -> Poll<RunView> {
         let mut shell = self.shell.lock();
+        let is_leaving = shell.is_leaving(run);
         match shell.view(run) {
-            Some(view) if view.name.is_settled() => Poll::Ready(view),
+            Some(view) if view.name.is_settled() && !is_leaving => Poll::Ready(view),
             None if shell.has_no_such_row(run) => {
                 let RunReference::Row(id, row) = run else {
                     unreachable!("only rows can be missing from a live map");
@@ -60,6 +61,7 @@ impl FlowRun {
     ) -> Poll<()> {
         let mut shell = self.shell.lock();
         let settled = match (shell.engine.map(id), rows) {
+            _ if shell.leaving.contains(&id) => false,
             (None, _) => true,
             (Some(map), None) => map.is_settled(),
             (Some(map), Some(rows)) => {

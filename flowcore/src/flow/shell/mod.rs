@@ -67,6 +67,8 @@ pub(super) struct Shell {
     pub(super) maps: Side<Map, MapEntry>,
     run_wakers: Side<Run, Vec<Waker>>,
     map_wakers: Side<Map, Vec<Waker>>,
+    /// Maps that have settled and whose arguments are still being dropped.
+    leaving: Vec<MapId>,
     /// Attempts that run and can be stopped.
     controls: HashMap<RunReference, Arc<AttemptControl>>,
 }
@@ -208,6 +210,13 @@ impl Shell {
         match run {
             RunReference::Run(id) => self.engine.run(RunId::from_bits(id)),
             RunReference::Row(id, row) => self.engine.row(MapId::from_bits(id), row),
+        }
+    }
+
+    fn is_leaving(&self, run: RunReference) -> bool {
+        match run {
+            RunReference::Run(_) => false,
+            RunReference::Row(id, _) => self.leaving.contains(&MapId::from_bits(id)),
         }
     }
 
