@@ -69,13 +69,8 @@ pub(crate) fn on_a_thread<R: Send + 'static>(
     Ok(receiver)
 }
 
-/// A timer that works in any executor: the service thread wakes it.
-pub(crate) fn sleep(duration: Duration) -> tokio::time::Sleep {
-    let _context = service().enter();
-    tokio::time::sleep(duration)
-}
-
-/// Like [`sleep`], around a future: `None` if the time was up first.
+/// A future and a time limit, in any executor: the service thread wakes it.
+/// `None` if the time was up first.
 pub(crate) async fn timeout<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     let timer = {
         let _context = service().enter();

@@ -153,7 +153,10 @@ pub(super) fn say(flow: &FlowRun, text: &str) {
 /// The message of a settled run's state.
 pub(super) fn state_message(view: &RunView) -> Option<Arc<str>> {
     match (view.name, &view.failure) {
-        (StateName::NotReady, Some(_)) => Some(view.error().to_string().into()),
+        (StateName::NotReady, Some(failure)) => {
+            let text = unready(&failure.0.error);
+            Some(format!("{}.", text.replacen('u', "U", 1)).into())
+        }
         (_, Some(failure)) => failure.0.message.clone(),
         (_, None) => None,
     }
@@ -173,14 +176,15 @@ pub(super) fn error_of(view: &RunView) -> Error {
     if view.name != StateName::NotReady {
         return cause.clone();
     }
-    let upstream = match cause.run_name() {
-        Some(name) => format!("upstream task run '{name}'"),
-        None => "an upstream task run".to_owned(),
-    };
-    Error::build(
-        ErrorKind::NotReady,
-        format!("{upstream} did not reach a 'COMPLETED' state"),
-    )
-    .because(cause.clone())
-    .finish()
+    Error::build(ErrorKind::NotReady, unready(cause))
+        .because(cause.clone())
+        .finish()
+}
+
+/// Why a run never started, in Prefect's words.
+fn unready(cause: &Error) -> String {
+    let upstream = cause
+        .run_name()
+        .map_or_else(String::new, |name| format!(" '{name}'"));
+    format!("upstream task run{upstream} did not reach a 'COMPLETED' state")
 }

@@ -109,9 +109,11 @@ pub(crate) async fn drive_in_place<'a>(
             }
             Next::Retry { delay, log } => {
                 flow.retry(run, &control, &log);
-                if !delay.is_zero() {
-                    crate::runtime::sleep(delay).await;
-                }
+                // Cancelled meanwhile, it has settled and waits no longer.
+                let settled = std::pin::pin!(std::future::poll_fn(|context| {
+                    flow.poll_settled(run, context.waker())
+                }));
+                let _ = crate::runtime::timeout(delay, settled).await;
                 attempt += 1;
             }
         }

@@ -130,6 +130,10 @@ impl Claim {
         block
     }
 
+    fn is_empty(&self) -> bool {
+        self.0.lock().left.is_empty()
+    }
+
     /// What is noted, at the end of the claim.
     fn rest(&self) -> Option<Block> {
         self.0.lock().take()
@@ -218,12 +222,18 @@ pub(crate) struct ClaimedRows<'a, E> {
     pub(crate) current: &'a CurrentRow,
     /// Takes rows that did not complete.
     pub(crate) on_ended: E,
+    /// The claim's last row, if it did not complete.
+    pub(crate) last: Option<(u32, Ending)>,
 }
 
-impl<E> ClaimedRows<'_, E> {
-    /// Tells home of all that is noted.
-    pub(crate) fn finish(&self) {
+impl<E: FnMut(u32, Ending)> ClaimedRows<'_, E> {
+    /// Tells home of all that is left, when the thread has let go of the
+    /// arguments.
+    pub(crate) fn finish(mut self) {
         self.tell(self.claim.rest());
+        if let Some((row, ending)) = self.last.take() {
+            (self.on_ended)(row, ending);
+        }
     }
 
     fn tell(&self, block: Option<Block>) {
@@ -252,7 +262,11 @@ impl<E: FnMut(u32, Ending)> RowSink for ClaimedRows<'_, E> {
 
     fn ended(&mut self, row: u32, ending: Ending) {
         self.tell(self.claim.broken());
-        (self.on_ended)(row, ending);
+        if self.claim.is_empty() {
+            self.last = Some((row, ending));
+        } else {
+            (self.on_ended)(row, ending);
+        }
     }
 }
 

@@ -178,6 +178,12 @@ async fn handed_on() -> Result<()> {
         assert_eq!(look.submit(&value).await?, x);
         assert_eq!(value.await?, Unique(x));
         assert_eq!(look_at_all.submit(unique.map(x..x + 3)).await?, 3 * x + 3);
+        let value = unique.submit(x);
+        assert_eq!(look.map([&value]).await?, [x]);
+        assert_eq!(value.await?, Unique(x));
+        let rows = unique.map(0..3);
+        assert_eq!(look.map(&rows).await?, [0, 1, 2]);
+        assert_eq!(rows.await?, [Unique(0), Unique(1), Unique(2)]);
     }
     Ok(())
 }

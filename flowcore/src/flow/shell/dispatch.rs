@@ -63,6 +63,9 @@ impl FlowRun {
             let length = job.measure(&[]);
             return self.length_known(id, job.info().key, length);
         };
+        if job.info().is_local {
+            return self.measure_here(id, job);
+        }
         let lengths: Vec<_> = lists.into_iter().map(|list| session.length(list)).collect();
         let flow = Arc::clone(self);
         crate::runtime::service().spawn(async move {
@@ -72,6 +75,19 @@ impl FlowRun {
             }
             let known: Result<Vec<u32>> = known.into_iter().collect();
             let length = known.and_then(|lengths| job.measure(&lengths));
+            flow.length_known(id, job.info().key, length);
+        });
+    }
+
+    /// A local map takes its list's elements here, so the list comes first.
+    fn measure_here(self: &Arc<Self>, id: MapId, job: Arc<dyn MapJob>) {
+        let flow = Arc::clone(self);
+        crate::runtime::service().spawn(async move {
+            let mut fetched = Ok(());
+            for fetch in job.fetches(0..0) {
+                fetched = fetched.and(fetch.await);
+            }
+            let length = fetched.and_then(|()| job.measure(&[]));
             flow.length_known(id, job.info().key, length);
         });
     }

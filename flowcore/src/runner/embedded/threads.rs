@@ -188,6 +188,7 @@ impl EmbeddedSession {
             stops: rows.job.stops(),
             current: &current,
             on_ended,
+            last: None,
         };
         context.enter(|| {
             rows.job.run_rows(&mut sink);
