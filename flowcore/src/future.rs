@@ -47,14 +47,6 @@ impl<T> Place<T> {
         }
     }
 
-    /// Whether the run stays in this process; a refused one is nowhere else.
-    pub(crate) fn is_local(&self) -> bool {
-        match self {
-            Self::Run(cell) => cell.is_local(),
-            Self::Row(cell, _) => cell.is_local(),
-        }
-    }
-
     /// Why the run did not complete; `None` if it did or has not settled.
     pub(crate) fn settled_error(&self) -> Option<Error> {
         match self.run() {

@@ -75,10 +75,6 @@ impl<T> RunCell<T> {
         &self.value
     }
 
-    pub(crate) fn is_local(&self) -> bool {
-        self.is_local
-    }
-
     /// The value for another process: where it lies, or itself if it stays
     /// here. `access` is the reader's.
     pub(crate) fn describe(&self, access: &Access<T>) -> Result<ArgumentDescriptor> {
@@ -231,15 +227,13 @@ impl<T> MapCell<T> {
         &self.handle
     }
 
-    pub(crate) fn is_local(&self) -> bool {
-        self.is_local
-    }
-
     /// A row's value for another process, as [`RunCell::describe`].
     pub(crate) fn describe_row(&self, row: u32, access: &Access<T>) -> Result<ArgumentDescriptor> {
         let id = self.handle.id()?;
+        // Nobody shall wait for a row that does not exist.
+        let value = self.row(row)?;
         if self.is_local {
-            return ArgumentDescriptor::inline(self.row(row)?, &[*access, self.access()]);
+            return ArgumentDescriptor::inline(value, &[*access, self.access()]);
         }
         Ok(ArgumentDescriptor::Result(RunReference::row(id, row)))
     }

@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use super::assemble::{element, unknown};
 use super::{Argument, Assemble, Edge, IntoArgument, Source, Upstream};
 use crate::error::{Error, Result};
 use crate::future::{Place, TaskFuture};
 use crate::mapped::Mapped;
 use crate::runner::{ArgumentDescriptor, RunnerFuture, outcome};
+use crate::value::Access;
 
 /// An upstream run that may fail; made by [`allow_failure`].
 #[derive(Clone, Debug)]
@@ -68,18 +70,26 @@ impl<T: Send + Sync + 'static> Assemble<Result<T, Error>> for Outcome<T> {
         }
     }
 
-    fn describe(&self) -> Result<ArgumentDescriptor> {
-        if let (true, Some(error)) = (self.0.is_local(), self.0.settled_error()) {
+    fn describe(&self, access: &Access<Result<T, Error>>) -> Result<ArgumentDescriptor> {
+        // Home knows the error; the runner may never have heard of the run.
+        if let Some(error) = self.0.settled_error() {
             return Ok(ArgumentDescriptor::Inline(outcome(Err(error))?));
         }
         let upstream = match &self.0 {
             Place::Run(cell) => cell.describe(&cell.access()),
             Place::Row(cell, row) => cell.describe_row(*row, &cell.access()),
-        }?;
-        Ok(match upstream {
-            ArgumentDescriptor::Inline(value) => ArgumentDescriptor::Inline(outcome(Ok(value))?),
-            elsewhere => ArgumentDescriptor::Outcome(Box::new(elsewhere)),
-        })
+        };
+        match upstream {
+            Ok(ArgumentDescriptor::Inline(value)) => {
+                Ok(ArgumentDescriptor::Inline(outcome(Ok(value))?))
+            }
+            Ok(elsewhere) => Ok(ArgumentDescriptor::Outcome(Box::new(elsewhere))),
+            // A local run gave it: only the reader has a codec.
+            Err(error) => match (self.assemble(false), access.codec()) {
+                (Ok(value), Some(codec)) => Ok(ArgumentDescriptor::Inline(codec.encode(&value)?)),
+                _ => Err(error),
+            },
+        }
     }
 
     fn fetch(&self, fetches: &mut Vec<RunnerFuture<Result<()>>>) {
@@ -111,11 +121,13 @@ impl<T: Send + Sync + 'static> Assemble<Vec<Result<T, Error>>> for Outcomes<T> {
         self.rows()?.map(|row| row.assemble(false)).collect()
     }
 
-    fn describe(&self) -> Result<ArgumentDescriptor> {
-        self.rows()?
-            .map(|row| row.describe())
-            .collect::<Result<_>>()
-            .map(ArgumentDescriptor::List)
+    fn describe(&self, access: &Access<Vec<Result<T, Error>>>) -> Result<ArgumentDescriptor> {
+        let row = |row: Outcome<T>| {
+            row.describe(&unknown())
+                .or_else(|error| element(row.assemble(false).ok(), access, error))
+        };
+        let rows = self.rows()?.map(row).collect::<Result<_>>();
+        rows.map(ArgumentDescriptor::List)
     }
 
     fn fetch(&self, fetches: &mut Vec<RunnerFuture<Result<()>>>) {

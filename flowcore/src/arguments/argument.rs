@@ -117,7 +117,7 @@ impl<T: Send + Sync + 'static> Argument<T> {
             Source::Value(cell) => ArgumentDescriptor::inline(cell, &[*access]),
             Source::Run(cell) => cell.describe(access),
             Source::Row(cell, row) => cell.describe_row(*row, access),
-            Source::Assembled(parts) => parts.describe(),
+            Source::Assembled(parts) => parts.describe(access),
             Source::Rejected(error) => Err(error.clone()),
         }
     }

@@ -2,7 +2,7 @@
 //! tuple of futures, a whole map.
 
 use super::{Argument, Edge, IntoArgument, Source};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::future::TaskFuture;
 use crate::handle::MapCell;
 use crate::mapped::Mapped;
@@ -13,7 +13,8 @@ use crate::value::Access;
 pub(crate) trait Assemble<T>: Send + Sync {
     fn edges<'a>(&'a self, visit: &mut dyn FnMut(Edge<'a>));
     fn assemble(&self, last: bool) -> Result<T>;
-    fn describe(&self) -> Result<ArgumentDescriptor>;
+    /// The argument for another process; `access` is the reader's.
+    fn describe(&self, access: &Access<T>) -> Result<ArgumentDescriptor>;
     /// What brings the parts here that lie with the runner.
     fn fetch(&self, fetches: &mut Vec<RunnerFuture<Result<()>>>);
 }
@@ -29,8 +30,25 @@ impl<T: Send + Sync + 'static> Gather<T> {
 
 /// Elements have no access of their own: what made them knows how to copy
 /// them.
-const fn unknown<T>() -> Access<T> {
+pub(super) const fn unknown<T>() -> Access<T> {
     Access::new(None, None)
+}
+
+/// The element of a list that a local run gave. Only the reader's whole list
+/// has a codec: it codes a list of one, of which the element is cut out.
+/// Without the value there is the error.
+pub(super) fn element<T>(
+    value: Option<T>,
+    access: &Access<Vec<T>>,
+    error: Error,
+) -> Result<ArgumentDescriptor> {
+    let (Some(value), Some(codec)) = (value, access.codec()) else {
+        return Err(error);
+    };
+    let mut list = codec.encode(&vec![value])?;
+    // The head of a MessagePack array of one element is one byte.
+    list.bytes.remove(0);
+    Ok(ArgumentDescriptor::Inline(list))
 }
 
 impl<T: Send + Sync + 'static> Assemble<Vec<T>> for Gather<T> {
@@ -47,12 +65,13 @@ impl<T: Send + Sync + 'static> Assemble<Vec<T>> for Gather<T> {
             .collect()
     }
 
-    fn describe(&self) -> Result<ArgumentDescriptor> {
-        self.0
-            .iter()
-            .map(|part| part.describe(&unknown()))
-            .collect::<Result<_>>()
-            .map(ArgumentDescriptor::List)
+    fn describe(&self, access: &Access<Vec<T>>) -> Result<ArgumentDescriptor> {
+        let part = |part: &Argument<T>| {
+            part.describe(&unknown())
+                .or_else(|error| element(part.obtain(false, &unknown()).ok(), access, error))
+        };
+        let parts = self.0.iter().map(part).collect::<Result<_>>();
+        parts.map(ArgumentDescriptor::List)
     }
 
     fn fetch(&self, fetches: &mut Vec<RunnerFuture<Result<()>>>) {
@@ -76,8 +95,17 @@ impl<T: Send + Sync + 'static> Assemble<Vec<T>> for Mapped<T> {
             .collect()
     }
 
-    fn describe(&self) -> Result<ArgumentDescriptor> {
-        self.cell().describe_rows(self.checked_rows()?)
+    fn describe(&self, access: &Access<Vec<T>>) -> Result<ArgumentDescriptor> {
+        let rows = self.checked_rows()?;
+        self.cell().describe_rows(rows.clone()).or_else(|_| {
+            let cell = self.cell();
+            let row = |row| {
+                cell.describe_row(row, &unknown())
+                    .or_else(|error| element(cell.obtain_row(row, false, None).ok(), access, error))
+            };
+            let rows = rows.map(row).collect::<Result<_>>();
+            rows.map(ArgumentDescriptor::List)
+        })
     }
 
     fn fetch(&self, fetches: &mut Vec<RunnerFuture<Result<()>>>) {
@@ -98,7 +126,7 @@ macro_rules! tuples {
                 Ok(($(self.$index.obtain(last, &unknown())?,)+))
             }
 
-            fn describe(&self) -> Result<ArgumentDescriptor> {
+            fn describe(&self, _: &Access<($($name,)+)>) -> Result<ArgumentDescriptor> {
                 Ok(ArgumentDescriptor::List(vec![$(self.$index.describe(&unknown())?,)+]))
             }
 

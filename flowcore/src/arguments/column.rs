@@ -79,7 +79,7 @@ pub(crate) enum ColumnInput<'a> {
 trait OutcomeRows<T>: Send + Sync {
     fn map(&self) -> (&Handle<MapId>, Option<&Range<u32>>);
     fn obtain(&self, row: u32, last: bool) -> Result<T>;
-    fn describe(&self, row: u32) -> Result<ArgumentDescriptor>;
+    fn describe(&self, row: u32, access: &Access<T>) -> Result<ArgumentDescriptor>;
     fn fetch(&self, rows: &Range<u32>, fetches: &mut Vec<RunnerFuture<Result<()>>>);
 }
 
@@ -100,11 +100,9 @@ impl<T: Send + Sync + 'static> OutcomeRows<Result<T, Error>> for Mapped<T> {
         }
     }
 
-    fn describe(&self, row: u32) -> Result<ArgumentDescriptor> {
-        super::Assemble::describe(&Outcome(Place::Row(
-            Arc::clone(self.cell()),
-            self.first_row() + row,
-        )))
+    fn describe(&self, row: u32, access: &Access<Result<T, Error>>) -> Result<ArgumentDescriptor> {
+        let place = Place::Row(Arc::clone(self.cell()), self.first_row() + row);
+        super::Assemble::describe(&Outcome(place), access)
     }
 
     fn fetch(&self, rows: &Range<u32>, fetches: &mut Vec<RunnerFuture<Result<()>>>) {
@@ -268,7 +266,7 @@ impl<T: Send + Sync + 'static> Column<T> {
             ColumnSource::Rows(mapped) => {
                 mapped.cell().describe_row(mapped.first_row() + row, access)
             }
-            ColumnSource::Outcomes(rows) => rows.describe(row),
+            ColumnSource::Outcomes(rows) => rows.describe(row, access),
             ColumnSource::Repeat(argument) => argument.describe(access),
             ColumnSource::List(list, values) => match values.get() {
                 Some(values @ ListRows::Here(_)) => inline(values.row(row)?),

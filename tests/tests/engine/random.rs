@@ -15,7 +15,7 @@ use crate::support::run_for;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 proptest! {
-    #![proptest_config(Config { max_shrink_time: 60_000, ..config(150) })]
+    #![proptest_config(Config { max_shrink_time: 60_000, ..config(400) })]
 
     #[test]
     fn programs_give_what_is_expected(steps in steps(false), runner in 0..4) {

@@ -219,7 +219,7 @@ fn the_first_cause_is_named_however_far_away() {
                 .run_name()
                 .unwrap()
                 .to_owned();
-            let text = format!("upstream task run '{name}' did not reach a 'COMPLETED' state");
+            let text = format!("Upstream task run '{name}' did not reach a 'COMPLETED' state.");
             assert_eq!(state.message(), Some(text.as_str()));
             assert_eq!(
                 state.to_string(),
