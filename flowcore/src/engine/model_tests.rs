@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use super::command::Command;
 use super::graph::{Engine, MapInput, RunInput, Source};
-use super::run::{End, RunView};
+use super::run::{Dependent, End, RunView, Waits};
 use super::{MapId, RunId};
 use crate::clock::Timestamp;
 use crate::definition::Failure;
@@ -22,13 +22,15 @@ use crate::state::StateName;
 /// One step of a program. Numbers pick among what there is.
 #[derive(Clone, Debug)]
 enum Step {
-    Run(Vec<Input>),
+    /// `true`: for a runner that orders work by itself.
+    Run(Vec<Input>, bool),
     Map {
         /// `None`: found out later.
         length: Option<u8>,
-        aligned: Option<(u8, bool)>,
+        aligned: Vec<Alignment>,
         whole: Vec<Input>,
         rows: Vec<(u8, Input)>,
+        early: bool,
     },
     /// A length that was asked for becomes known, or cannot be had.
     Measure(u8, Option<u8>),
@@ -38,9 +40,22 @@ enum Step {
     /// Rows from this one on complete in one block.
     Block(u8, u8),
     Cancel(u8),
+    /// A row of a map, whether it exists or not.
+    CancelRow(u8, u8),
     CancelMap(u8),
     CancelAll,
     Release(u8),
+    /// Something outside settles.
+    Outside(u8, StateName),
+}
+
+/// A column that is another map, or a part of it.
+#[derive(Clone, Debug)]
+struct Alignment {
+    map: u8,
+    /// The first row of a part; `None` for the whole map.
+    first: Option<u8>,
+    allow_failure: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -55,7 +70,9 @@ enum InputKind {
     Run,
     Row(u8),
     AllRows,
-    SomeRows,
+    SomeRows(u8, u8),
+    Outside,
+    Refused,
 }
 
 fn input() -> impl Strategy<Value = Input> {
@@ -63,7 +80,9 @@ fn input() -> impl Strategy<Value = Input> {
         3 => Just(InputKind::Run),
         2 => (0..6_u8).prop_map(InputKind::Row),
         2 => Just(InputKind::AllRows),
-        1 => Just(InputKind::SomeRows),
+        2 => (0..4_u8, 0..4_u8).prop_map(|(first, count)| InputKind::SomeRows(first, count)),
+        1 => Just(InputKind::Outside),
+        1 => Just(InputKind::Refused),
     ];
     (any::<u8>(), kind, proptest::bool::weighted(0.25)).prop_map(
         |(upstream, kind, allow_failure)| Input {
@@ -76,31 +95,46 @@ fn input() -> impl Strategy<Value = Input> {
 
 fn step() -> impl Strategy<Value = Step> {
     let inputs = || proptest::collection::vec(input(), 0..3);
-    let ended = prop_oneof![
-        6 => Just(StateName::Completed),
-        2 => Just(StateName::Failed),
-        1 => Just(StateName::TimedOut),
-        1 => Just(StateName::Crashed),
-        1 => Just(StateName::Cancelled),
-    ];
+    let ended = || {
+        prop_oneof![
+            6 => Just(StateName::Completed),
+            2 => Just(StateName::Failed),
+            1 => Just(StateName::TimedOut),
+            1 => Just(StateName::Crashed),
+            1 => Just(StateName::Cancelled),
+        ]
+    };
+    let alignment = (
+        any::<u8>(),
+        proptest::option::weighted(0.4, 0..4_u8),
+        any::<bool>(),
+    )
+        .prop_map(|(map, first, allow_failure)| Alignment {
+            map,
+            first,
+            allow_failure,
+        });
     let map = (
         proptest::option::weighted(0.8, 0..5_u8),
-        proptest::option::weighted(0.5, (any::<u8>(), any::<bool>())),
+        proptest::collection::vec(alignment, 0..3),
         inputs(),
         proptest::collection::vec((0..5_u8, input()), 0..2),
+        any::<bool>(),
     );
     prop_oneof![
-        4 => inputs().prop_map(Step::Run),
-        3 => map.prop_map(|(length, aligned, whole, rows)| Step::Map {
-            length, aligned, whole, rows
+        4 => (inputs(), any::<bool>()).prop_map(|(inputs, early)| Step::Run(inputs, early)),
+        3 => map.prop_map(|(length, aligned, whole, rows, early)| Step::Map {
+            length, aligned, whole, rows, early
         }),
         2 => (any::<u8>(), proptest::option::weighted(0.9, 0..5_u8))
             .prop_map(|(map, length)| Step::Measure(map, length)),
         4 => any::<u8>().prop_map(Step::Start),
         1 => any::<u8>().prop_map(Step::Retry),
-        10 => (any::<u8>(), ended).prop_map(|(node, name)| Step::End(node, name)),
+        2 => (any::<u8>(), ended()).prop_map(|(index, name)| Step::Outside(index, name)),
+        10 => (any::<u8>(), ended()).prop_map(|(node, name)| Step::End(node, name)),
         3 => (any::<u8>(), 1..4_u8).prop_map(|(node, rows)| Step::Block(node, rows)),
         1 => any::<u8>().prop_map(Step::Cancel),
+        1 => (any::<u8>(), 0..6_u8).prop_map(|(map, row)| Step::CancelRow(map, row)),
         1 => any::<u8>().prop_map(Step::CancelMap),
         1 => proptest::bool::weighted(0.1).prop_map(|all| {
             if all { Step::CancelAll } else { Step::Release(0) }
@@ -128,6 +162,8 @@ enum Upstream {
     Run(usize),
     Row(usize, u32),
     Rows(usize, Option<Range<u32>>),
+    Outside(usize),
+    Refused,
 }
 
 /// A run or a row.
@@ -136,6 +172,7 @@ struct Node {
     state: StateName,
     dependencies: Vec<Dependency>,
     dispatched: bool,
+    early: bool,
     /// The runs where the failure may have begun.
     roots: BTreeSet<String>,
 }
@@ -144,17 +181,30 @@ struct Node {
 struct ModelMap {
     rows: Option<Vec<Node>>,
     whole: Vec<Dependency>,
-    aligned: Option<(usize, bool)>,
+    aligned: Vec<Column>,
     single: Vec<(u32, Dependency)>,
     measured: bool,
+    early: bool,
+    /// Rows that were cancelled before there were any.
+    cancelled: Vec<(u32, String)>,
     /// Ended before it had rows.
     ended: Option<(StateName, BTreeSet<String>)>,
+}
+
+#[derive(Clone, Debug)]
+struct Column {
+    map: usize,
+    first: u32,
+    allow_failure: bool,
+    /// It decides how many rows there are.
+    gives_length: bool,
 }
 
 #[derive(Debug, Default)]
 struct Model {
     runs: Vec<Node>,
     maps: Vec<ModelMap>,
+    outside: Vec<Node>,
 }
 
 enum Verdict {
@@ -177,6 +227,7 @@ impl Node {
             state: StateName::Pending,
             dependencies,
             dispatched: false,
+            early: false,
             roots: BTreeSet::new(),
         }
     }
@@ -195,10 +246,12 @@ impl Model {
         let allow = dependency.allow_failure;
         let (map, rows) = match &dependency.on {
             Upstream::Run(run) => return self.runs[*run].verdict(allow),
+            Upstream::Outside(index) => return self.outside[*index].verdict(allow),
+            Upstream::Refused if allow => return Verdict::Passes,
+            Upstream::Refused => return Verdict::Stops(["refused".to_owned()].into()),
             Upstream::Row(map, row) => (*map, Some(*row..*row + 1)),
             Upstream::Rows(map, rows) => (*map, rows.clone()),
         };
-        let is_one_row = matches!(dependency.on, Upstream::Row(..));
         let map = &self.maps[map];
         if let Some((name, roots)) = &map.ended {
             return if passes(*name, allow) {
@@ -212,16 +265,16 @@ impl Model {
         };
         let length = nodes.len() as u32;
         let rows = rows.unwrap_or(0..length);
-        if is_one_row && rows.start >= length {
+        if !rows.is_empty() && rows.end > length {
             return if allow {
                 Verdict::Passes
             } else {
-                Verdict::Stops([format!("no row {}", rows.start)].into())
+                Verdict::Stops([format!("no row {}", rows.end - 1)].into())
             };
         }
         let mut waits = false;
         let mut roots = BTreeSet::new();
-        for row in rows.start.min(length)..rows.end.min(length) {
+        for row in rows {
             match nodes[row as usize].verdict(allow) {
                 Verdict::Waits => waits = true,
                 Verdict::Passes => {}
@@ -240,9 +293,9 @@ impl Model {
             Target::Run(run) => self.runs[run].dependencies.clone(),
             Target::Row(map, row) => {
                 let map = &self.maps[map];
-                let aligned = map.aligned.map(|(map, allow_failure)| Dependency {
-                    on: Upstream::Row(map, row),
-                    allow_failure,
+                let aligned = map.aligned.iter().map(|column| Dependency {
+                    on: Upstream::Row(column.map, column.first + row),
+                    allow_failure: column.allow_failure,
                 });
                 let single = map.single.iter().filter(|(wanted, _)| *wanted == row);
                 map.whole
@@ -273,6 +326,25 @@ impl Model {
         runs.chain(rows).collect()
     }
 
+    /// A map has so many rows; those that were cancelled before stay so.
+    fn rows_known(&mut self, index: usize, length: u32) {
+        let map = &mut self.maps[index];
+        let node = Node {
+            early: map.early,
+            ..Node::new(Vec::new())
+        };
+        let mut rows = vec![node; length as usize];
+        for (row, label) in &map.cancelled {
+            if let Some(node) = rows.get_mut(*row as usize)
+                && node.state == StateName::Pending
+            {
+                node.state = StateName::Cancelled;
+                node.roots = [label.clone()].into();
+            }
+        }
+        map.rows = Some(rows);
+    }
+
     /// All that the dependencies say together.
     fn judge(&self, dependencies: &[Dependency]) -> Verdict {
         let mut waits = false;
@@ -293,27 +365,37 @@ impl Model {
 
     /// Works out everything that follows, from scratch.
     fn work_out(&mut self) {
+        // What stops now may have several reasons, of which any may be named.
+        let mut stopped = HashSet::new();
+        let mut ended = HashSet::new();
         loop {
             let mut changed = false;
             for target in self.targets() {
                 let dependencies = self.dependencies(target);
                 let verdict = self.judge(&dependencies);
                 let node = self.node(target);
-                if node.state != StateName::Pending || node.dispatched {
+                if let (true, Verdict::Stops(roots)) = (stopped.contains(&target), &verdict) {
+                    let before = node.roots.len();
+                    node.roots.extend(roots.iter().cloned());
+                    changed |= node.roots.len() > before;
+                }
+                if node.state != StateName::Pending {
                     continue;
                 }
                 match verdict {
                     Verdict::Waits => continue,
+                    Verdict::Passes if node.dispatched => continue,
                     Verdict::Passes => node.dispatched = true,
                     Verdict::Stops(roots) => {
                         node.state = StateName::NotReady;
                         node.roots = roots;
+                        stopped.insert(target);
                     }
                 }
                 changed = true;
             }
             for index in 0..self.maps.len() {
-                changed |= self.work_out_map(index);
+                changed |= self.work_out_map(index, &mut ended);
             }
             if !changed {
                 return;
@@ -327,6 +409,7 @@ impl Model {
         let is_on = |dependency: &Dependency| match dependency.on {
             Upstream::Run(run) => is_run && run == index,
             Upstream::Row(map, _) | Upstream::Rows(map, _) => !is_run && map == index,
+            Upstream::Outside(_) | Upstream::Refused => false,
         };
         let by_runs = self
             .runs
@@ -337,7 +420,7 @@ impl Model {
                 None => map.ended.is_none(),
                 Some(rows) => rows.iter().any(|node| !node.state.is_settled()),
             };
-            let aligned = map.aligned.is_some_and(|(map, _)| !is_run && map == index);
+            let aligned = !is_run && map.aligned.iter().any(|column| column.map == index);
             let single = map.single.iter().any(|(_, dependency)| is_on(dependency));
             is_open && (aligned || single || map.whole.iter().any(is_on))
         });
@@ -345,17 +428,22 @@ impl Model {
     }
 
     /// A map without rows stops, or may be measured.
-    fn work_out_map(&mut self, index: usize) -> bool {
+    fn work_out_map(&mut self, index: usize, ended: &mut HashSet<usize>) -> bool {
         let map = &self.maps[index];
-        if map.rows.is_some() || map.ended.is_some() || map.measured {
+        let is_open = map.rows.is_none() && map.ended.is_none() && !map.measured;
+        if !is_open && !ended.contains(&index) {
             return false;
         }
         let mut verdict = self.judge(&map.whole);
         // A map that learns its length from another one waits for that.
-        if let Some((upstream, _)) = map.aligned {
-            let upstream = &self.maps[upstream];
+        for column in map.aligned.iter().filter(|column| column.gives_length) {
+            let upstream = &self.maps[column.map];
             if let Some((_, roots)) = &upstream.ended {
-                verdict = Verdict::Stops(roots.clone());
+                let mut roots = roots.clone();
+                if let Verdict::Stops(more) = verdict {
+                    roots.extend(more);
+                }
+                verdict = Verdict::Stops(roots);
             } else if upstream.rows.is_none() && !matches!(verdict, Verdict::Stops(_)) {
                 verdict = Verdict::Waits;
             }
@@ -364,7 +452,11 @@ impl Model {
         match verdict {
             Verdict::Waits => return false,
             Verdict::Passes => map.measured = true,
-            Verdict::Stops(roots) => map.ended = Some((StateName::NotReady, roots)),
+            Verdict::Stops(roots) => {
+                ended.insert(index);
+                let before = map.ended.replace((StateName::NotReady, roots.clone()));
+                return before.is_none_or(|(_, before)| before != roots);
+            }
         }
         true
     }
@@ -381,6 +473,10 @@ struct Both {
     released: HashSet<(bool, usize)>,
     dispatched: HashSet<Target>,
     measured: HashSet<usize>,
+    /// Who waits for what is outside.
+    watching: Vec<(usize, Dependent)>,
+    /// Runs that the runner was told to forget.
+    taken_back: HashSet<usize>,
     idle: bool,
     clock: u64,
 }
@@ -404,6 +500,14 @@ impl Both {
     fn input(&self, input: &Input) -> Option<(RunInput, Dependency)> {
         let allow_failure = input.allow_failure;
         let (source, on) = match input.kind {
+            InputKind::Outside => (
+                Source::External,
+                Upstream::Outside(pick(input.upstream, self.model.outside.len())?),
+            ),
+            InputKind::Refused => (
+                Source::Rejected(failure(StateName::Failed, "refused")),
+                Upstream::Refused,
+            ),
             InputKind::Run => {
                 let run = pick(input.upstream, self.runs.len())?;
                 self.is_held((true, run))?;
@@ -413,14 +517,13 @@ impl Both {
                 let map = pick(input.upstream, self.maps.len())?;
                 self.is_held((false, map))?;
                 let id = self.maps[map];
-                let length = self.model.maps[map].rows.as_ref().map(Vec::len);
-                match (kind, length) {
-                    (InputKind::Row(row), _) => {
+                match kind {
+                    InputKind::Row(row) => {
                         let row = u32::from(row);
                         (Source::Row(id, row), Upstream::Row(map, row))
                     }
-                    (InputKind::SomeRows, Some(length)) if length > 1 => {
-                        let rows = 1..length as u32;
+                    InputKind::SomeRows(first, count) => {
+                        let rows = u32::from(first)..u32::from(first + count);
                         let on = Upstream::Rows(map, Some(rows.clone()));
                         (Source::Rows(id, Some(rows)), on)
                     }
@@ -445,20 +548,34 @@ impl Both {
 
     fn apply(&mut self, step: &Step) {
         match step {
-            Step::Run(inputs) => {
+            Step::Run(inputs, early) => {
                 let (inputs, dependencies) = self.inputs(inputs);
                 let now = self.now();
                 let id = self.engine.reserve_run();
-                self.engine.submit_run(id, inputs, now);
+                self.engine.submit_run(id, inputs.clone(), now);
+                if *early {
+                    self.engine.offer_run(id, &inputs);
+                }
                 self.runs.push(id);
-                self.model.runs.push(Node::new(dependencies));
+                self.watch(&dependencies, Waits::Run(id));
+                self.model.runs.push(Node {
+                    early: *early,
+                    ..Node::new(dependencies)
+                });
             }
             Step::Map {
                 length,
                 aligned,
                 whole,
                 rows,
-            } => self.submit_map(*length, *aligned, whole, rows),
+                early,
+            } => self.submit_map(*length, aligned, whole, rows, *early),
+            Step::Outside(index, name) => self.outside_settles(*index, *name),
+            Step::CancelRow(map, row) => {
+                if let Some(map) = pick(*map, self.maps.len()) {
+                    self.cancel_row(map, u32::from(*row));
+                }
+            }
             Step::Measure(map, length) => self.measure(*map, *length),
             Step::Start(node) => {
                 if let Some(target) = self.dispatched_target(*node) {
@@ -510,58 +627,157 @@ impl Both {
             .model
             .targets()
             .into_iter()
-            .filter(|target| self.dispatched.contains(target))
+            .filter(|target| self.may_run(*target))
             .collect();
         pick(number, targets.len()).map(|index| targets[index])
+    }
+
+    /// Whether it was handed out and its inputs are there: a runner that
+    /// orders work by itself has waited for them.
+    fn may_run(&self, target: Target) -> bool {
+        self.dispatched.contains(&target)
+            && matches!(
+                self.model.judge(&self.model.dependencies(target)),
+                Verdict::Passes
+            )
+    }
+
+    fn watch(&mut self, dependencies: &[Dependency], waits: Waits) {
+        for dependency in dependencies {
+            let Upstream::Outside(index) = dependency.on else {
+                continue;
+            };
+            let dependent = Dependent {
+                waits,
+                allow_failure: dependency.allow_failure,
+            };
+            if self.model.outside[index].state.is_settled() {
+                self.tell(index, &dependent);
+            } else {
+                self.watching.push((index, dependent));
+            }
+        }
+    }
+
+    fn tell(&mut self, index: usize, dependent: &Dependent) {
+        let node = &self.model.outside[index];
+        let name = node.state;
+        let root = node.roots.first();
+        let failure = root.map(|label| failure(name, label));
+        let now = self.now();
+        self.engine
+            .external_settled(dependent, name, failure.as_ref(), now);
+    }
+
+    fn outside_settles(&mut self, index: u8, name: StateName) {
+        let open: Vec<usize> = (0..self.model.outside.len())
+            .filter(|&index| !self.model.outside[index].state.is_settled())
+            .collect();
+        let Some(index) = pick(index, open.len()).map(|at| open[at]) else {
+            return;
+        };
+        let node = &mut self.model.outside[index];
+        node.state = name;
+        if name != StateName::Completed {
+            node.roots = [format!("outside {index}")].into();
+        }
+        let (now, later) = std::mem::take(&mut self.watching)
+            .into_iter()
+            .partition::<Vec<_>, _>(|(watched, _)| *watched == index);
+        self.watching = later;
+        for (_, dependent) in now {
+            self.tell(index, &dependent);
+        }
     }
 
     fn submit_map(
         &mut self,
         length: Option<u8>,
-        aligned: Option<(u8, bool)>,
+        aligned: &[Alignment],
         whole: &[Input],
         rows: &[(u8, Input)],
+        early: bool,
     ) {
         let mut inputs = Vec::new();
-        let mut model = ModelMap::default();
+        let mut model = ModelMap {
+            early,
+            ..ModelMap::default()
+        };
         let mut length = length.map(u32::from);
-        let upstream = aligned
-            .and_then(|(map, allow)| Some((pick(map, self.maps.len())?, allow)))
-            .filter(|(map, _)| self.is_held((false, *map)).is_some());
-        if let Some((map, allow_failure)) = upstream {
-            // Two columns of one map have one length.
-            length = self.model.maps[map]
+        let aligned: Vec<_> = aligned
+            .iter()
+            .filter_map(|alignment| Some((pick(alignment.map, self.maps.len())?, alignment)))
+            .filter(|(map, _)| self.is_held((false, *map)).is_some())
+            .collect();
+        // Whole maps as columns decide how many rows there are.
+        let lengths: Vec<Option<u32>> = aligned
+            .iter()
+            .filter(|(_, alignment)| alignment.first.is_none())
+            .map(|(map, _)| {
+                self.model.maps[*map]
+                    .rows
+                    .as_ref()
+                    .map(|rows| rows.len() as u32)
+            })
+            .collect();
+        if lengths.contains(&None) {
+            length = None;
+        } else if let Some(first) = lengths.first() {
+            length = *first;
+        }
+        for (map, alignment) in aligned {
+            let is_whole = alignment.first.is_none();
+            let known = self.model.maps[map]
                 .rows
                 .as_ref()
                 .map(|rows| rows.len() as u32);
+            if is_whole && length.is_some() && known != length {
+                // Refused before it gets here.
+                continue;
+            }
+            let (id, allow_failure) = (self.maps[map], alignment.allow_failure);
+            let first = alignment.first.map_or(0, u32::from);
             inputs.push(MapInput::Aligned {
-                map: self.maps[map],
-                first: 0,
+                map: id,
+                first,
                 allow_failure,
             });
-            if length.is_none() {
-                inputs.push(MapInput::LengthOf(self.maps[map]));
+            if is_whole && known.is_none() {
+                inputs.push(MapInput::LengthOf(id));
             }
-            model.aligned = Some((map, allow_failure));
+            model.aligned.push(Column {
+                map,
+                first,
+                allow_failure,
+                gives_length: is_whole,
+            });
         }
         let (whole, dependencies) = self.inputs(whole);
         inputs.extend(whole.into_iter().map(MapInput::Whole));
         model.whole = dependencies;
         for (row, input) in rows {
             let row = u32::from(*row);
-            if let Some((input, dependency)) = self.input(input)
+            if !matches!(input.kind, InputKind::Outside)
+                && let Some((input, dependency)) = self.input(input)
                 && length.is_some_and(|length| row < length)
             {
                 inputs.push(MapInput::Row(row, input));
                 model.single.push((row, dependency));
             }
         }
-        model.rows = length.map(|length| vec![Node::new(Vec::new()); length as usize]);
         let now = self.now();
         let id = self.engine.reserve_map();
-        self.engine.submit_map(id, length, inputs, now);
+        self.engine.submit_map(id, length, inputs.clone(), now);
+        if early {
+            self.engine.offer_map(id, &inputs);
+        }
         self.maps.push(id);
+        let dependencies = model.whole.clone();
         self.model.maps.push(model);
+        if let Some(length) = length {
+            self.model.rows_known(self.maps.len() - 1, length);
+        }
+        self.watch(&dependencies, Waits::Map(id));
     }
 
     fn measure(&mut self, number: u8, length: Option<u8>) {
@@ -575,14 +791,22 @@ impl Both {
             return;
         };
         let now = self.now();
-        let upstream = self.model.maps[map].aligned;
-        let length = upstream
-            .and_then(|(upstream, _)| self.model.maps[upstream].rows.as_ref().map(Vec::len))
-            .map(|length| length as u32)
-            .or(length.map(u32::from));
+        let lengths: BTreeSet<u32> = self.model.maps[map]
+            .aligned
+            .iter()
+            .filter(|column| column.gives_length)
+            .filter_map(|column| self.model.maps[column.map].rows.as_ref())
+            .map(|rows| rows.len() as u32)
+            .collect();
+        let length = match lengths.len() {
+            0 => length.map(u32::from),
+            1 => lengths.first().copied(),
+            // Columns of different lengths.
+            _ => None,
+        };
         match length {
             Some(length) => {
-                self.model.maps[map].rows = Some(vec![Node::new(Vec::new()); length as usize]);
+                self.model.rows_known(map, length);
                 self.engine.length_known(self.maps[map], Ok(length), now);
             }
             None => {
@@ -642,7 +866,7 @@ impl Both {
     /// Rows complete in one block, as a thread reports them.
     fn block(&mut self, map: usize, first: u32, count: u32) {
         let rows: Vec<u32> = (first..first + count)
-            .take_while(|&row| self.dispatched.contains(&Target::Row(map, row)))
+            .take_while(|&row| self.may_run(Target::Row(map, row)))
             .collect();
         let times: Vec<_> = (0..=rows.len()).map(|_| self.now()).collect();
         self.engine.rows_completed(self.maps[map], first, &times);
@@ -665,6 +889,20 @@ impl Both {
             }
         }
         self.cancel_in_model(target, &label);
+    }
+
+    fn cancel_row(&mut self, map: usize, row: u32) {
+        let entry = &self.model.maps[map];
+        match &entry.rows {
+            Some(rows) if (row as usize) < rows.len() => self.cancel(Target::Row(map, row)),
+            _ => {
+                let now = self.now();
+                let label = format!("cancelled {}", self.clock);
+                let cancelled = failure(StateName::Cancelled, &label);
+                self.engine.cancel_row(self.maps[map], row, &cancelled, now);
+                self.model.maps[map].cancelled.push((row, label));
+            }
+        }
     }
 
     fn cancel_in_model(&mut self, target: Target, label: &str) {
@@ -745,7 +983,11 @@ impl Both {
                 Command::Settled(id) => self.engine.noted_run(id),
                 Command::MapSettled(id) => self.engine.noted_map(id),
                 Command::Idle => self.idle = true,
-                Command::RowsSettled(..) | Command::Cancel(_) | Command::CancelRow(..) => {}
+                Command::Cancel(id) => {
+                    let run = self.run_of(id);
+                    self.taken_back.insert(run);
+                }
+                Command::RowsSettled(..) | Command::CancelRow(..) => {}
             }
         }
     }
@@ -770,7 +1012,41 @@ impl Both {
             "{target:?} is dispatched twice"
         );
         let node = self.model.node(target);
-        assert!(node.dispatched, "{target:?} is dispatched too early");
+        if node.dispatched || !node.early {
+            assert!(node.dispatched, "{target:?} is dispatched too early");
+            return;
+        }
+        node.dispatched = true;
+        for dependency in self.model.dependencies(target) {
+            assert!(
+                self.comes_before(&dependency),
+                "{target:?} is handed out before {dependency:?}"
+            );
+        }
+    }
+
+    /// Whether a runner that orders work by itself has this input, or gets it
+    /// before what needs it.
+    fn comes_before(&self, dependency: &Dependency) -> bool {
+        let is_there = |node: &Node, target: Target| {
+            node.state.is_settled()
+                || (node.early && self.dispatched.contains(&target) && !dependency.allow_failure)
+        };
+        let (map, rows) = match &dependency.on {
+            Upstream::Run(run) => return is_there(&self.model.runs[*run], Target::Run(*run)),
+            Upstream::Outside(index) => return self.model.outside[*index].state.is_settled(),
+            Upstream::Refused => return true,
+            Upstream::Row(map, row) => (*map, Some(*row..*row + 1)),
+            Upstream::Rows(map, rows) => (*map, rows.clone()),
+        };
+        let Some(nodes) = &self.model.maps[map].rows else {
+            return self.model.maps[map].ended.is_some();
+        };
+        rows.unwrap_or(0..nodes.len() as u32).all(|row| {
+            nodes
+                .get(row as usize)
+                .is_none_or(|node| is_there(node, Target::Row(map, row)))
+        })
     }
 
     fn view(&self, target: Target) -> Option<RunView> {
@@ -789,6 +1065,15 @@ impl Both {
                 assert!(
                     self.dispatched.contains(&target),
                     "{target:?} is not dispatched"
+                );
+            }
+            if let Target::Run(run) = target
+                && self.dispatched.contains(&target)
+                && node.state == StateName::NotReady
+            {
+                assert!(
+                    self.taken_back.contains(&run),
+                    "{target:?} will never start, and its runner does not know"
                 );
             }
             let handle = match target {
@@ -832,12 +1117,20 @@ impl Both {
 
     /// Everything that is open ends, every handle goes.
     fn finish(&mut self) {
+        for _ in 0..self.model.outside.len() {
+            self.outside_settles(0, StateName::Completed);
+            self.model.work_out();
+            self.follow_commands();
+        }
         for _ in 0..10_000 {
-            let open: Vec<_> = self
+            let open: Vec<Target> = self
                 .model
                 .targets()
                 .into_iter()
-                .filter(|target| self.dispatched.contains(target))
+                .filter(|target| self.may_run(*target))
+                .collect();
+            let open: Vec<_> = open
+                .into_iter()
                 .filter(|target| !self.model.node(*target).state.is_settled())
                 .collect();
             for target in &open {
@@ -888,6 +1181,7 @@ proptest! {
         steps in proptest::collection::vec(step(), 1..60)
     ) {
         let mut both = Both::default();
+        both.model.outside = vec![Node::new(Vec::new()); 4];
         for step in &steps {
             both.apply(step);
         }

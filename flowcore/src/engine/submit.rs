@@ -96,7 +96,7 @@ impl Engine {
     ) {
         if let Some(length) = length {
             map_mut(&mut self.maps, id).allocate(length);
-            self.grow(length);
+            self.grow(id, length);
         }
         let mut gates = 0;
         let mut rows = Vec::new();
@@ -170,7 +170,7 @@ impl Engine {
                 map.allocate(length);
                 let waiting = std::mem::take(&mut map.length_dependents);
                 let cancelled = std::mem::take(&mut map.cancelled_early);
-                self.grow(length);
+                self.grow(id, length);
                 for (row, failure) in cancelled {
                     self.settle_row(id, row, End::Ended(failure), now);
                 }
@@ -191,17 +191,25 @@ impl Engine {
     fn fit_dependents(&mut self, id: MapId, length: u32, now: Timestamp) {
         let map = map_mut(&mut self.maps, id);
         let mut too_long = Vec::new();
+        let mut met = Vec::new();
         map.range_dependents.retain_mut(|range| {
             if range.rows == ALL_ROWS {
                 range.rows.end = length;
             }
             range.unsettled = u32::try_from(range.rows.len()).unwrap_or(u32::MAX);
+            if range.rows.is_empty() {
+                met.push(range.dependent.clone());
+                return false;
+            }
             if has_rows(length, &range.rows) {
                 return true;
             }
             too_long.push((range.dependent.clone(), range.rows.end - 1));
             false
         });
+        for dependent in met {
+            self.input_settled(&dependent, StateName::Completed, None, now);
+        }
         for (dependent, row) in too_long {
             let failure = Failure::missing_row(row, length);
             self.input_settled(&dependent, failure.0.name, Some(&failure), now);
@@ -237,8 +245,12 @@ impl Engine {
         }
     }
 
-    /// A map stood for one unsettled thing; from now on its rows do.
-    fn grow(&mut self, length: u32) {
+    /// A map stood for one unsettled thing; from now on its rows do. Without
+    /// rows it has settled, whatever else it waits for.
+    fn grow(&mut self, id: MapId, length: u32) {
+        if length == 0 {
+            self.worklist.push(Settled::Rows(id, 0..0));
+        }
         self.tally.submitted += u64::from(length);
         self.unsettled += u64::from(length);
         self.unsettled -= 1;
@@ -321,9 +333,6 @@ impl Engine {
             if map.is_row_ready(row) {
                 ready.push(row);
             }
-        }
-        if map.unsettled == 0 {
-            self.worklist.push(Settled::Rows(id, 0..0));
         }
         let ready = ready.into_vec();
         map.is_handed_out = ready
