@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use flow_benches::child;
 use flow_benches::memory;
+use flow_benches::processor;
 use flow_benches::statistics::median;
 use flow_benches::table::Table;
 use flow_tests::python::Environment;
@@ -54,6 +55,9 @@ struct Job {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Outcome {
     seconds: Steps,
+    /// How long the processors worked; missing where the operating system does
+    /// not tell.
+    processor_seconds: Option<Steps>,
     rows: u64,
     partitions: u64,
     groups: u64,
@@ -148,42 +152,21 @@ fn print(options: &Options, sides: &[Vec<Outcome>; 3]) {
     let cluster = format!("Dask, cluster of {}", workers());
     let mut table = Table::new("", ["ours", &threads, &cluster, "ratio"]);
     for (step, seconds) in STEPS {
-        let [ours, threads, cluster] = sides.each_ref().map(|outcomes| {
-            median(
-                &outcomes
-                    .iter()
-                    .map(|one| seconds(&one.seconds))
-                    .collect::<Vec<_>>(),
-            )
-        });
         table.row(
             step,
-            [
-                format!("{ours:.2} s"),
-                format!("{threads:.2} s"),
-                format!("{cluster:.2} s"),
-                format!("{:.1}", threads.min(cluster) / ours),
-            ],
+            cells(sides, |outcome| Some(seconds(&outcome.seconds)), "s"),
+        );
+    }
+    for (step, seconds) in STEPS {
+        let processors = |outcome: &Outcome| outcome.processor_seconds.as_ref().map(seconds);
+        table.row(
+            format!("processor time, {}", step.replace('*', "")),
+            cells(sides, processors, "s"),
         );
     }
     for (what, bytes) in MEMORY {
-        let figures = sides.each_ref().map(|outcomes| {
-            let bytes: Option<Vec<u64>> = outcomes.iter().map(bytes).collect();
-            bytes.map(|bytes| median(&bytes) as f64)
-        });
-        let [ours, threads, cluster] = figures;
-        let least = threads
-            .zip(cluster)
-            .map(|(threads, cluster)| threads.min(cluster));
-        let ratio = least
-            .zip(ours)
-            .map(|(least, ours)| format!("{:.1}", least / ours));
-        let [ours, threads, cluster] = figures
-            .map(|bytes| bytes.map_or_else(unknown, |bytes| format!("{:.2} GB", bytes / 1e9)));
-        table.row(
-            what,
-            [ours, threads, cluster, ratio.unwrap_or_else(unknown)],
-        );
+        let gigabytes = |outcome: &Outcome| bytes(outcome).map(|bytes| bytes as f64 / 1e9);
+        table.row(what, cells(sides, gigabytes, "GB"));
     }
     println!(
         "Main job: {} rows in {} partitions, {} threads, medians of {}.\n\
@@ -193,6 +176,26 @@ fn print(options: &Options, sides: &[Vec<Outcome>; 3]) {
         workers(),
         options.times
     );
+}
+
+/// The medians of a figure, and the better one of Dask's two divided by ours.
+fn cells(
+    sides: &[Vec<Outcome>; 3],
+    figure: impl Fn(&Outcome) -> Option<f64>,
+    unit: &str,
+) -> [String; 4] {
+    let [ours, threads, cluster] = sides.each_ref().map(|outcomes| {
+        let figures: Option<Vec<f64>> = outcomes.iter().map(&figure).collect();
+        figures.map(|figures| median(&figures))
+    });
+    let better = threads
+        .zip(cluster)
+        .map(|(threads, cluster)| threads.min(cluster));
+    let ratio = better.zip(ours).map(|(better, ours)| better / ours);
+    let [ours, threads, cluster] = [ours, threads, cluster]
+        .map(|figure| figure.map_or_else(unknown, |figure| format!("{figure:.2} {unit}")));
+    let ratio = ratio.map_or_else(unknown, |ratio| format!("{ratio:.1}"));
+    [ours, threads, cluster, ratio]
 }
 
 type Seconds = fn(&Steps) -> f64;
@@ -245,12 +248,16 @@ fn main_job(job: &Job) -> Result<Outcome, Box<dyn Error>> {
     let peak_bytes = memory::peak_bytes();
     let (_, describe) = timed(|| frame.describe()?.compute_blocking())?;
 
+    let steps = |of: fn(&Times) -> Option<f64>| {
+        Some(Steps {
+            persist: of(&persist)?,
+            group_by: of(&group_by)?,
+            describe: of(&describe)?,
+        })
+    };
     Ok(Outcome {
-        seconds: Steps {
-            persist,
-            group_by,
-            describe,
-        },
+        seconds: steps(|times| Some(times.seconds)).ok_or("a clock is missing")?,
+        processor_seconds: steps(|times| times.processor_seconds),
         rows: frame.len_blocking()?,
         partitions: frame.npartitions() as u64,
         groups: summary.num_rows() as u64,
@@ -261,10 +268,25 @@ fn main_job(job: &Job) -> Result<Outcome, Box<dyn Error>> {
     })
 }
 
+/// How long one step took.
+struct Times {
+    seconds: f64,
+    processor_seconds: Option<f64>,
+}
+
 fn timed<Answer>(
     work: impl FnOnce() -> dataframe::Result<Answer>,
-) -> dataframe::Result<(Answer, f64)> {
+) -> dataframe::Result<(Answer, Times)> {
+    let worked = processor::seconds();
     let start = Instant::now();
     let answer = work()?;
-    Ok((answer, start.elapsed().as_secs_f64()))
+    let seconds = start.elapsed().as_secs_f64();
+    let processor_seconds = processor::seconds()
+        .zip(worked)
+        .map(|(after, before)| after - before);
+    let times = Times {
+        seconds,
+        processor_seconds,
+    };
+    Ok((answer, times))
 }
