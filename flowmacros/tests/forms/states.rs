@@ -19,7 +19,11 @@ fn never() -> State {
 
 #[task]
 fn half(x: i64) -> Result<i64, String> {
-    if x % 2 == 0 { Ok(x / 2) } else { Err(format!("{x} is odd")) }
+    if x % 2 == 0 {
+        Ok(x / 2)
+    } else {
+        Err(format!("{x} is odd"))
+    }
 }
 
 #[task(local)]
@@ -33,7 +37,10 @@ async fn states() -> Result<()> {
 
     let zero = by_hand.submit(0);
     let error = zero.clone().await.unwrap_err();
-    assert_eq!((error.kind(), error.to_string()), (ErrorKind::Failed, "zero".to_owned()));
+    assert_eq!(
+        (error.kind(), error.to_string()),
+        (ErrorKind::Failed, "zero".to_owned())
+    );
     assert_eq!(zero.state().to_string(), r#"Failed("zero")"#);
 
     let one = by_hand.submit(1);

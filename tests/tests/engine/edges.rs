@@ -287,7 +287,7 @@ fn slices_are_aligned_with_what_maps_over_them() {
         let lenient = or_zero.map(allow_failure(&part)).await?;
         assert_eq!(lenient, [2, 0, 4, 0]);
         let shifted = add
-            .map(&rows.slice(0..3), &rows.slice(4..7))
+            .map(rows.slice(0..3), rows.slice(4..7))
             .outcomes()
             .await?;
         assert_eq!(shifted[0].as_ref().unwrap(), &4);

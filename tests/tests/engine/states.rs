@@ -247,7 +247,7 @@ fn one_bad_input_among_many_stops_a_run() {
             .await
             .unwrap_err();
         assert_eq!(state.root().to_string(), "bad 5");
-        let after = inc.after(&bad.submit(6)).submit(1);
+        let after = inc.after(bad.submit(6)).submit(1);
         assert_eq!(after.await.unwrap_err().root().to_string(), "bad 6");
         let whole = total.submit(bad.map([7, 8]));
         let root = whole.await.unwrap_err().root().to_string();
