@@ -1,5 +1,6 @@
 //! Flows and tasks as users write them, in this process.
 
+mod console;
 mod edges;
 mod random;
 mod retries;
