@@ -226,3 +226,23 @@ async fn a_child_that_dies_crashes_its_runs_and_hangs_nothing() {
         in_time(flow()).await.unwrap();
     }
 }
+
+#[flow]
+async fn hung_up(runner: ChildProcessRunner) -> Result<()> {
+    let asleep = nap.submit(600_000);
+    while asleep.state().name() != StateName::Running {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // Whatever ends this process closes the child's stdin. That the child
+    // really ends is what the session waits for as it closes.
+    runner.hang_up();
+    assert_eq!(asleep.await.unwrap_err().kind(), ErrorKind::Crashed);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_child_ends_with_its_input_whatever_it_is_doing() {
+    let runner = ChildProcessRunner::new(Feed::Ready);
+    let flow = hung_up.with_options(|o| o.task_runner(runner.clone()));
+    in_time(flow(runner)).await.unwrap();
+}

@@ -21,11 +21,15 @@ pub(crate) struct Counts {
     pub(crate) cancels: AtomicUsize,
 }
 
+type Pipe = Arc<Mutex<Option<ChildStdin>>>;
+
 /// Each flow run has a child of its own.
 #[derive(Clone, Debug)]
 pub(crate) struct ChildProcessRunner {
     feed: Feed,
     counts: Arc<Counts>,
+    /// The way to the last flow run's child.
+    last: Arc<Mutex<Option<Pipe>>>,
 }
 
 impl ChildProcessRunner {
@@ -33,6 +37,14 @@ impl ChildProcessRunner {
         Self {
             feed,
             counts: Arc::default(),
+            last: Arc::default(),
+        }
+    }
+
+    /// Closes the child's stdin, as this process's end would.
+    pub(crate) fn hang_up(&self) {
+        if let Some(stdin) = &*lock(&self.last) {
+            lock(stdin).take();
         }
     }
 
@@ -47,14 +59,15 @@ impl TaskRunner for ChildProcessRunner {
     }
 
     fn start(&self, home: Home) -> RunnerFuture<Result<Arc<dyn RunnerSession>>> {
-        let Self { feed, counts } = self.clone();
+        let Self { feed, counts, last } = self.clone();
         Box::pin(async move {
             // It ends when its stdin does, however this process ends.
             let mut child = Command::new(env!("CARGO_BIN_EXE_seam_child"))
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .spawn()?;
-            let stdin = child.stdin.take();
+            let stdin: Pipe = Arc::new(Mutex::new(child.stdin.take()));
+            *lock(&last) = Some(Arc::clone(&stdin));
             let stdout = child.stdout.take().ok_or_else(|| Error::msg("no stdout"))?;
             let waiting = Arc::new(Mutex::new(Waiting::default()));
             let reader = {
@@ -66,7 +79,7 @@ impl TaskRunner for ChildProcessRunner {
                 feed,
                 counts,
                 home,
-                stdin: Mutex::new(stdin),
+                stdin,
                 child: Mutex::new(child),
                 waiting,
                 next: AtomicU64::new(0),
@@ -89,7 +102,7 @@ struct Session {
     feed: Feed,
     counts: Arc<Counts>,
     home: Home,
-    stdin: Mutex<Option<ChildStdin>>,
+    stdin: Pipe,
     child: Mutex<Child>,
     waiting: Arc<Mutex<Waiting>>,
     next: AtomicU64,
@@ -201,7 +214,11 @@ impl RunnerSession for Session {
         self.counts.fetches.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
         let number = self.number();
-        lock(&self.waiting).values.insert(number, sender);
+        let mut waiting = lock(&self.waiting);
+        if !waiting.is_gone {
+            waiting.values.insert(number, sender);
+        }
+        drop(waiting);
         self.say(&ToChild::Fetch(number, run));
         Box::pin(async move { receiver.await.map_err(|_| gone())? })
     }
@@ -209,7 +226,11 @@ impl RunnerSession for Session {
     fn length(&self, run: RunReference) -> RunnerFuture<Result<u32>> {
         let (sender, receiver) = oneshot::channel();
         let number = self.number();
-        lock(&self.waiting).lengths.insert(number, sender);
+        let mut waiting = lock(&self.waiting);
+        if !waiting.is_gone {
+            waiting.lengths.insert(number, sender);
+        }
+        drop(waiting);
         self.say(&ToChild::Length(number, run));
         Box::pin(async move { receiver.await.map_err(|_| gone())? })
     }
