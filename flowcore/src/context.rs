@@ -41,6 +41,10 @@ enum Place {
 pub(crate) struct CurrentRow(Arc<AtomicU32>);
 
 impl CurrentRow {
+    pub(crate) fn row(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
     #[inline]
     pub(crate) fn set(&self, row: u32) {
         self.0.store(row, Ordering::Relaxed);

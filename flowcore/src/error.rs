@@ -290,7 +290,7 @@ impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
         if let (Some(run), Some(key)) = (self.run_name(), self.task_key()) {
-            write!(f, "\n  in run '{run}' of task `{key}`")?;
+            write!(f, "\n  in run '{run}' of `{key}`")?;
         }
         let mut source = self.source();
         while let Some(error) = source {

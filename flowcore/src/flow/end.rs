@@ -66,6 +66,7 @@ fn describe_view(view: &RunView) -> String {
 #[derive(Default)]
 pub(super) struct MapLog {
     written: u32,
+    retries: u32,
 }
 
 impl MapLog {
@@ -91,6 +92,12 @@ impl MapLog {
                 lines.push(Line::finished(name(row), &view));
             }
         }
+    }
+
+    /// Whether a retry of one more row gets a line.
+    pub(super) fn may_say_retry(&mut self, map: &Map) -> bool {
+        self.retries = self.retries.saturating_add(1);
+        map.length.is_some_and(|length| length <= ROW_LINES) || self.retries <= ROW_LINES
     }
 
     /// The line at the end of a map that has not written every row.

@@ -296,23 +296,27 @@ impl<D: TaskDefinition> MapJob for MapExecution<D> {
         let access = D::access();
         let last = self.options.retries == 0;
         while let Some(row) = rows.next() {
-            let values = match D::Parameters::obtain_row(&columns, row, last, &access) {
-                Ok(values) => values,
-                Err(error) => {
-                    rows.ended(row, Ending::Failed(TaskError::from_flow(error)));
-                    continue;
-                }
-            };
-            match catch(|| D::run(values)) {
-                Ok(TaskBody::Done(Ok(value))) => {
-                    if let Some(cell) = self.output.row(row) {
-                        cell.fill(value);
+            // Users' code is not only the task: cloning, decoding and dropping
+            // values may panic as well.
+            let ending = catch(|| {
+                let values = match D::Parameters::obtain_row(&columns, row, last, &access) {
+                    Ok(values) => values,
+                    Err(error) => return Ending::Failed(TaskError::from_flow(error)),
+                };
+                match D::run(values) {
+                    TaskBody::Done(Ok(value)) => {
+                        if let Some(cell) = self.output.row(row) {
+                            cell.fill(value);
+                        }
+                        Ending::Completed
                     }
-                    rows.completed(row);
+                    TaskBody::Done(Err(error)) => Ending::Failed(error),
+                    TaskBody::Future(_) => unreachable!("async tasks run row by row"),
                 }
-                Ok(TaskBody::Done(Err(error))) => rows.ended(row, Ending::Failed(error)),
-                Ok(TaskBody::Future(_)) => unreachable!("async tasks run row by row"),
-                Err(report) => rows.ended(row, Ending::Panicked(report)),
+            });
+            match ending.unwrap_or_else(Ending::Panicked) {
+                Ending::Completed => rows.completed(row),
+                ending => rows.ended(row, ending),
             }
         }
     }

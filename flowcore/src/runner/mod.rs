@@ -25,7 +25,7 @@ pub(crate) use embedded::lend_while;
 pub(crate) use execution::{
     AttemptBody, Execution, MapExecution, MapJob, SingleExecution, execution_of,
 };
-pub(crate) use panic::{Caught, PanicReport, catch, install_hook};
+pub(crate) use panic::{Caught, PanicReport, catch, drop_caught, install_hook};
 pub(crate) use seam::WorkKind;
 pub use seam::{Feed, Home, RunEvent, RunnerFuture, RunnerSession, TaskRunner, Work};
 pub use sequential::SequentialTaskRunner;

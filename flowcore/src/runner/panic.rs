@@ -80,7 +80,21 @@ pub(crate) fn catch<R>(code: impl FnOnce() -> R) -> Result<R, PanicReport> {
     // The code's values are dropped on a panic or belong to this run alone.
     let result = catch_unwind(AssertUnwindSafe(code));
     let caught = CAUGHT.replace(outer);
-    result.map_err(|payload| report(&*payload, caught.flatten()))
+    result.map_err(|payload| {
+        let report = report(&*payload, caught.flatten());
+        // The payload is a user's value too, and may panic as it goes.
+        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(second);
+        }
+        report
+    })
+}
+
+/// Drops users' values: one that panics as it goes ends nothing else.
+pub(crate) fn drop_caught<T>(values: T) {
+    if let Err(report) = catch(|| drop(values)) {
+        tracing::error!(target: "flowcore::runs", "a value panicked while it was dropped: {report}");
+    }
 }
 
 fn report(payload: &(dyn Any + Send), caught: Option<Noted>) -> PanicReport {

@@ -130,12 +130,18 @@ impl Claim {
         block
     }
 
+    /// The rows that nobody has taken; nobody will.
+    pub(crate) fn give_up(&self) -> Range<u32> {
+        let left = &mut self.0.lock().left;
+        std::mem::replace(left, left.end..left.end)
+    }
+
     fn is_empty(&self) -> bool {
         self.0.lock().left.is_empty()
     }
 
     /// What is noted, at the end of the claim.
-    fn rest(&self) -> Option<Block> {
+    pub(crate) fn rest(&self) -> Option<Block> {
         self.0.lock().take()
     }
 

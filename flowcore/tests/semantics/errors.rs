@@ -122,7 +122,7 @@ async fn types() -> Result<()> {
         shown.starts_with("cannot read the table\n  in run 'chained-"),
         "{shown}"
     );
-    assert!(shown.contains("of task `"), "{shown}");
+    assert!(shown.contains(" of `"), "{shown}");
     assert!(shown.contains("\n  caused by: disk is gone"), "{shown}");
     let standard = error.clone().into_std();
     assert_eq!(standard.source().unwrap().to_string(), "disk is gone");

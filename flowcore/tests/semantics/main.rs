@@ -8,6 +8,7 @@ mod environments;
 mod errors;
 mod flows;
 mod graphs;
+mod hostile;
 mod maps;
 mod memory;
 mod names;

@@ -9,7 +9,7 @@ use super::{FlowRun, MapEntry, RunEntry, Shell, end};
 use crate::clock::Timestamp;
 use crate::engine::{Command, MapId, RunId};
 use crate::progress::Progress;
-use crate::runner::{AttemptControl, MapJob, RunReference, WorkKind};
+use crate::runner::{AttemptControl, MapJob, RunReference, WorkKind, catch, drop_caught};
 use crate::runtime::now;
 
 /// What one critical section leaves to do.
@@ -162,7 +162,7 @@ impl FlowRun {
         }
         // Users' values, dropped here and not under the lock, and before anybody
         // goes on: whoever reads next may be the last reader.
-        drop(todo.jobs);
+        drop_caught(todo.jobs);
         let left = self.let_go(todo.maps);
         if todo.has_letters {
             self.send_out();
@@ -196,7 +196,10 @@ impl FlowRun {
         }
         let mut ids = Vec::with_capacity(maps.len());
         for (id, entry) in maps {
-            entry.job.release();
+            if let Err(report) = catch(|| entry.job.release()) {
+                tracing::error!(target: "flowcore::runs", "a value panicked while it was dropped: {report}");
+            }
+            drop_caught(entry);
             ids.push(id);
         }
         let mut shell = self.shell.lock();

@@ -61,7 +61,10 @@ impl FlowRun {
                     shell.engine.row_awaits_retry(MapId::from_bits(id), row)
                 }
             };
-            shell.task_name(run)
+            shell
+                .may_say_retry(run)
+                .then(|| shell.task_name(run))
+                .flatten()
         });
         if let Some(task) = task {
             let name = name.unwrap_or_else(|| self.task_run_name(&task, run));

@@ -24,26 +24,16 @@ impl FlowRun {
     }
 
     pub(crate) fn view(&self, run: RunReference) -> Option<RunView> {
-        self.shell.lock().view(run)
+        let shell = self.shell.lock();
+        shell.view(run).or_else(|| shell.missing_row(run))
     }
 
     /// The settled run, or a note to wake the caller when it is.
     pub(crate) fn poll_settled(&self, run: RunReference, waker: &Waker) -> Poll<RunView> {
         let mut shell = self.shell.lock();
         let is_leaving = shell.is_leaving(run);
-        match shell.view(run) {
+        match shell.view(run).or_else(|| shell.missing_row(run)) {
             Some(view) if view.name.is_settled() && !is_leaving => Poll::Ready(view),
-            None if shell.has_no_such_row(run) => {
-                let RunReference::Row(id, row) = run else {
-                    unreachable!("only rows can be missing from a live map");
-                };
-                let length = shell
-                    .engine
-                    .map(MapId::from_bits(id))
-                    .and_then(|map| map.length)
-                    .unwrap_or(0);
-                Poll::Ready(RunView::missing_row(row, length))
-            }
             _ => {
                 shell.note_waker(run, waker);
                 note_waiting();
@@ -140,7 +130,7 @@ pub(crate) fn state_of<T>(view: &RunView, value: impl FnOnce() -> StoredValue<T>
 
 impl RunView {
     /// What a reader of a row gets that a map turned out not to have.
-    fn missing_row(row: u32, length: u32) -> Self {
+    pub(super) fn missing_row(row: u32, length: u32) -> Self {
         let failure = Failure::missing_row(row, length);
         Self {
             name: failure.0.name,

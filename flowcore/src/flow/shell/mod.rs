@@ -220,13 +220,24 @@ impl Shell {
         }
     }
 
-    fn has_no_such_row(&self, run: RunReference) -> bool {
-        match run {
-            RunReference::Run(_) => false,
-            RunReference::Row(id, _) => self
-                .engine
-                .map(MapId::from_bits(id))
-                .is_some_and(|map| map.length.is_some()),
+    /// What readers of a row see that a map turned out not to have.
+    fn missing_row(&self, run: RunReference) -> Option<RunView> {
+        let RunReference::Row(id, row) = run else {
+            return None;
+        };
+        let length = self.engine.map(MapId::from_bits(id))?.length?;
+        Some(RunView::missing_row(row, length))
+    }
+
+    /// A large map says only so much about its rows.
+    fn may_say_retry(&mut self, run: RunReference) -> bool {
+        let RunReference::Row(id, _) = run else {
+            return true;
+        };
+        let id = MapId::from_bits(id);
+        match (self.maps.get_mut(id), self.engine.map(id)) {
+            (Some(entry), Some(map)) => entry.log.may_say_retry(map),
+            _ => true,
         }
     }
 

@@ -4,15 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::attempt::{Ending, Next, next};
-use super::super::catch;
 use super::super::control::AttemptControl;
 use super::super::drive::run_attempt;
 use super::super::execution::AttemptBody;
 use super::super::waiting::Lending;
+use super::super::{PanicReport, catch, drop_caught};
 use super::EmbeddedSession;
 use super::threads::ThreadSlot;
 use super::work::{Attempt, Facts, Item};
 use crate::context::RunContext;
+use crate::definition::Failure;
+use crate::engine::End;
+use crate::error::{Error, ErrorKind};
+use crate::state::StateName;
 
 impl EmbeddedSession {
     /// One attempt on this thread.
@@ -77,7 +81,7 @@ impl EmbeddedSession {
                 let Facts { flow, run, .. } = attempt.facts.clone();
                 // The arguments go before the run is told to have settled, so
                 // that whoever comes next may be their last reader.
-                drop(attempt);
+                drop_caught(attempt);
                 flow.settled(run, end);
             }
             Next::Retry { delay, log } => {
@@ -138,6 +142,17 @@ impl EmbeddedSession {
 }
 
 impl Facts {
+    /// A panic outside of the task's own code, as in a value's destructor,
+    /// must not leave the run open.
+    pub(super) fn lost(&self, report: &PanicReport) {
+        let text = report.to_string();
+        let error = Error::build(ErrorKind::Crashed, text.clone())
+            .task(self.info.key)
+            .finish();
+        let failure = Failure::new(StateName::Crashed, Some(text), error);
+        self.flow.settled(self.run, End::Ended(failure));
+    }
+
     /// What follows the attempt.
     fn decide(&self, control: &AttemptControl, ending: Ending) -> Next {
         let ending = ending.of_stopped(control.was_asked_to_stop());

@@ -7,9 +7,10 @@
 use std::sync::Arc;
 
 use super::super::attempt::Ending;
-use super::super::catch;
 use super::super::drive::run_attempt;
 use super::super::waiting::{Lending, Slot};
+use super::super::{Caught, catch};
+use super::threads::LANE;
 use super::work::{Attempt, Item};
 use super::{EmbeddedSession, Queues};
 
@@ -22,16 +23,30 @@ impl EmbeddedSession {
         crate::runtime::user().spawn(Arc::clone(self).lane());
     }
 
+    /// A lane's run waits for another run: another lane may go on.
+    pub(super) fn lend_lane(self: &Arc<Self>) {
+        let mut queues = self.queues.lock();
+        queues.lent_lanes += 1;
+        self.add_lane(&mut queues);
+    }
+
+    pub(super) fn take_lane_back(&self) {
+        self.queues.lock().lent_lanes -= 1;
+    }
+
     async fn lane(self: Arc<Self>) {
         loop {
             let Some(attempt) = self.next_async() else {
                 return;
             };
-            let run = std::pin::pin!(self.run_async(attempt));
+            let facts = attempt.facts.clone();
+            let run = Caught(std::pin::pin!(self.run_async(attempt)));
             let mut run = std::pin::pin!(Lending::new(run, LaneSlot(&self)));
             let mut is_first = true;
-            std::future::poll_fn(|context| {
+            let ended = std::future::poll_fn(|context| {
+                let outer = LANE.replace(Some(Arc::clone(&self)));
                 let poll = run.as_mut().poll(context);
+                LANE.set(outer);
                 if is_first && poll.is_pending() {
                     is_first = false;
                     // This run waits: somebody else shall take the next one.
@@ -40,6 +55,9 @@ impl EmbeddedSession {
                 poll
             })
             .await;
+            if let Err(report) = ended {
+                facts.lost(&report);
+            }
         }
     }
 
@@ -93,12 +111,10 @@ struct LaneSlot<'a>(&'a Arc<EmbeddedSession>);
 
 impl Slot for LaneSlot<'_> {
     fn lend(&self) {
-        let mut queues = self.0.queues.lock();
-        queues.lent_lanes += 1;
-        self.0.add_lane(&mut queues);
+        self.0.lend_lane();
     }
 
     fn take_back(&self) {
-        self.0.queues.lock().lent_lanes -= 1;
+        self.0.take_lane_back();
     }
 }

@@ -9,16 +9,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::attempt::Ending;
+use super::super::catch;
 use super::super::rows::{Claim, ClaimedRows, REPORT_AFTER};
 use super::super::waiting::Slot;
 use super::work::{Facts, Item, Rows, Task};
 use super::{EmbeddedSession, Queues};
 use crate::context::{CurrentRow, RunContext};
+use tokio::runtime::RuntimeFlavor;
 
 /// A thread without work ends after this time.
 const IDLE: Duration = Duration::from_secs(10);
 
 std::thread_local! {
+    /// The session whose lane is polled on this thread.
+    pub(super) static LANE: std::cell::RefCell<Option<Arc<EmbeddedSession>>> =
+        const { std::cell::RefCell::new(None) };
+
     /// The session whose thread this is.
     static SLOT: std::cell::RefCell<Option<Arc<EmbeddedSession>>> =
         const { std::cell::RefCell::new(None) };
@@ -67,7 +73,12 @@ impl EmbeddedSession {
                 }
                 drop(queues);
                 match task {
-                    Task::Attempt(attempt) => self.run_attempt(attempt),
+                    Task::Attempt(attempt) => {
+                        let facts = attempt.facts.clone();
+                        if let Err(report) = catch(|| self.run_attempt(attempt)) {
+                            facts.lost(&report);
+                        }
+                    }
                     Task::Rows(claim, rows) => self.run_rows(&claim, &rows),
                 }
                 queues = self.queues.lock();
@@ -190,10 +201,20 @@ impl EmbeddedSession {
             on_ended,
             last: None,
         };
-        context.enter(|| {
-            rows.job.run_rows(&mut sink);
-            sink.finish();
+        let ended = catch(|| {
+            context.enter(|| {
+                rows.job.run_rows(&mut sink);
+                sink.finish();
+            });
         });
+        if let Err(report) = ended {
+            if let Some(block) = claim.rest() {
+                block.report(&rows.flow, rows.map);
+            }
+            for row in std::iter::once(current.row()).chain(claim.give_up()) {
+                rows.single(row).facts.lost(&report);
+            }
+        }
         let mut queues = self.queues.lock();
         queues
             .claims
@@ -227,15 +248,31 @@ impl Slot for ThreadSlot<'_> {
     }
 }
 
+/// Blocks in async code: other tasks of a worker thread move to another one.
+fn blocking<R>(wait: impl FnOnce() -> R) -> R {
+    let is_worker = tokio::runtime::Handle::try_current()
+        .is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if is_worker {
+        tokio::task::block_in_place(wait)
+    } else {
+        wait()
+    }
+}
+
 /// Blocks this thread on something that other runs have to do first. A thread
 /// of a session lends its slot out meanwhile.
 pub(crate) fn lend_while<R>(wait: impl FnOnce() -> R) -> R {
-    let session = SLOT.with_borrow(Clone::clone);
-    let Some(session) = session else {
-        return wait();
-    };
-    session.lend();
-    let result = wait();
-    session.take_back();
-    result
+    if let Some(session) = SLOT.with_borrow(Clone::clone) {
+        session.lend();
+        let result = wait();
+        session.take_back();
+        return result;
+    }
+    if let Some(session) = LANE.with_borrow(Clone::clone) {
+        session.lend_lane();
+        let result = blocking(wait);
+        session.take_lane_back();
+        return result;
+    }
+    blocking(wait)
 }
