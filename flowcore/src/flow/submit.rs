@@ -61,7 +61,8 @@ fn flow_of<D: TaskDefinition>(method: &str) -> Result<Arc<FlowRun>> {
             crate::ErrorKind::Invalid,
             format!(
                 "`{function}.{method}(..)` was called outside a flow: call it inside a function \
-                 with `#[flow]`, or call the task itself: `{function}(..)`"
+                 with `#[flow]` (a spawned future takes the flow run along in \
+                 `flowcore::in_current_run(..)`), or call the task itself: `{function}(..)`"
             ),
         )
         .task(info.key)
