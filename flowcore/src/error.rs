@@ -20,7 +20,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum ErrorKind {
     /// The task or flow returned an error or panicked.
     Failed,
-    /// The run took longer than its `timeout`.
+    /// The run took longer than its `timeout`, or somebody waited for it no
+    /// longer.
     TimedOut,
     /// The run was cancelled before or while it ran.
     Cancelled,

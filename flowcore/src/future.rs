@@ -10,7 +10,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::engine::RunView;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::flow::{FlowRun, state_of};
 use crate::handle::{Fetch, Handle, MapCell, RunCell};
 use crate::runner::{RunReference, RunnerFuture, lend_while};
@@ -44,6 +44,14 @@ impl<T> Place<T> {
                 Handle::Live { flow, id } => Ok((flow, RunReference::row(*id, *row))),
                 Handle::Rejected(error) => Err(error),
             },
+        }
+    }
+
+    /// Whether nothing more happens to the run.
+    pub(crate) fn is_settled(&self) -> bool {
+        match self.run() {
+            Err(_) => true,
+            Ok((flow, run)) => flow.view(run).is_some_and(|view| view.name.is_settled()),
         }
     }
 
@@ -196,7 +204,7 @@ impl<T> TaskFuture<T> {
         }
     }
 
-    fn poll_view(&self, context: &Context<'_>) -> Poll<Result<RunView, Error>> {
+    pub(crate) fn poll_view(&self, context: &Context<'_>) -> Poll<Result<RunView, Error>> {
         match self.place.run() {
             Err(error) => Poll::Ready(Err(error.clone())),
             Ok((flow, run)) => flow.poll_settled(run, context.waker()).map(Ok),
@@ -250,6 +258,37 @@ impl<T: Send + Sync + 'static> TaskFuture<T> {
         self.place.stored().share()
     }
 
+    /// The value, if it is there within `limit`.
+    ///
+    /// ```
+    /// # use flowcore::prelude::*;
+    /// # use std::time::Duration;
+    /// # #[task]
+    /// # fn double(x: i64) -> i64 { x * 2 }
+    /// # #[flow]
+    /// # async fn example() -> Result<()> {
+    /// let twice = double.submit(4).result_within(Duration::from_secs(60)).await?;
+    /// assert_eq!(*twice, 8);
+    /// # Ok(())
+    /// # }
+    /// # #[flowcore::main]
+    /// # async fn main() -> Result<()> { example().await }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The run's error, if it does not complete; an error of kind
+    /// [`ErrorKind::TimedOut`] if it has not ended in time. The run goes on then.
+    pub async fn result_within(&self, limit: Duration) -> Result<Arc<T>> {
+        match crate::runtime::timeout(limit, self.result()).await {
+            Some(result) => result,
+            None => {
+                let run = self.id().map_or_else(String::new, |id| format!(" {id}"));
+                Err(late("Task run", &run, limit))
+            }
+        }
+    }
+
     /// Blocks this thread until the value is there, for sync code. A thread of
     /// a task runner lends its slot to other runs meanwhile, so that nothing
     /// dead-locks; async code awaits instead.
@@ -260,6 +299,13 @@ impl<T: Send + Sync + 'static> TaskFuture<T> {
     pub fn block(self) -> Result<T> {
         lend_while(|| pollster::block_on(self))
     }
+}
+
+/// The error of whoever waited too long for `what`.
+pub(crate) fn late(what: &str, which: &str, limit: Duration) -> Error {
+    let seconds = limit.as_secs_f64();
+    let message = format!("{what}{which} did not complete within {seconds:?} seconds");
+    Error::build(ErrorKind::TimedOut, message).finish()
 }
 
 impl<T: Send + Sync + 'static> Future for TaskFuture<T> {

@@ -44,6 +44,7 @@ mod runner;
 mod runtime;
 mod state;
 mod value;
+mod wait;
 
 pub use arguments::{
     AllowFailure, Dependencies, IntoArgument, IntoColumn, IntoDependencies, Unmapped,
@@ -60,6 +61,7 @@ pub use mapped::{Completions, Mapped};
 pub use progress::Progress;
 pub use runner::{SequentialTaskRunner, TaskRunner, ThreadPoolTaskRunner};
 pub use state::{State, StateName, StateType};
+pub use wait::{AsCompleted, Settles, as_completed, wait};
 
 /// What a bridge to another engine needs: the seam between the engine and
 /// what executes.

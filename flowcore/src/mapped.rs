@@ -15,7 +15,7 @@ pub use completions::Completions;
 use crate::engine::{Map, MapId, RunView};
 use crate::error::{Error, Result};
 use crate::flow::FlowRun;
-use crate::future::{Place, TaskFuture};
+use crate::future::{Place, TaskFuture, late};
 use crate::handle::{Fetch, Handle, MapCell};
 use crate::runner::{RunnerFuture, lend_while};
 use crate::state::StateName;
@@ -285,7 +285,7 @@ impl<T> Mapped<T> {
         true
     }
 
-    fn poll_settled(&self, context: &Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_settled(&self, context: &Context<'_>) -> Poll<()> {
         match self.live() {
             Err(_) => Poll::Ready(()),
             Ok((flow, id)) => flow.poll_map_settled(id, self.rows(), context.waker()),
@@ -364,6 +364,29 @@ impl<T: Send + Sync + 'static> Mapped<T> {
     /// value or error.
     pub fn completions(self) -> Completions<T> {
         Completions::new(self)
+    }
+
+    /// All values, if they are there within `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Those of awaiting the map, and an error of kind
+    /// [`TimedOut`](crate::ErrorKind::TimedOut) if it has not ended in time. Its runs go on then.
+    pub async fn result_within(&self, limit: Duration) -> Result<Vec<T>> {
+        match crate::runtime::timeout(limit, self.clone()).await {
+            Some(values) => values,
+            None => {
+                let open = self
+                    .states()
+                    .iter()
+                    .filter(|name| !name.is_settled())
+                    .count();
+                let which = self.len().map_or_else(String::new, |rows| {
+                    format!(" of {rows} rows ({open} of them are unfinished)")
+                });
+                Err(late("Map", &which, limit))
+            }
+        }
     }
 
     /// Blocks this thread until all values are there, for sync code; see

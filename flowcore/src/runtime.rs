@@ -79,6 +79,12 @@ pub(crate) async fn timeout<F: Future>(limit: Duration, future: F) -> Option<F::
     timer.await.ok()
 }
 
+/// A timer for any executor: the service thread wakes it.
+pub(crate) fn sleep(limit: Duration) -> tokio::time::Sleep {
+    let _context = service().enter();
+    tokio::time::sleep(limit)
+}
+
 /// Does something later, on the service thread: it must be short.
 pub(crate) fn later(delay: Duration, action: impl FnOnce() + Send + 'static) {
     service().spawn(async move {

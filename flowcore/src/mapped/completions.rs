@@ -75,6 +75,17 @@ impl<T> Completions<T> {
     }
 }
 
+impl<T: Send + Sync + 'static> Completions<T> {
+    /// The next row that has settled; `None` after the last one.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no row.
+    pub async fn next(&mut self) -> Option<(usize, Result<T>)> {
+        std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+}
+
 impl<T: Send + Sync + 'static> Stream for Completions<T> {
     type Item = (usize, Result<T>);
 

@@ -19,3 +19,4 @@ mod states;
 mod stopping;
 mod support;
 mod timeouts;
+mod waiting;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::task::{Poll, Waker};
 
-use super::{FlowRun, end, note};
+use super::{FlowRun, Shell, end, note};
 use crate::clock::Timestamp;
 use crate::definition::Failure;
 use crate::engine::{Map, MapId, RunView};
@@ -42,7 +42,7 @@ impl FlowRun {
         }
     }
 
-    /// Whether a map (or a part of its rows) has settled.
+    /// Ready when a map (or a part of its rows) has settled.
     pub(crate) fn poll_map_settled(
         &self,
         id: MapId,
@@ -50,21 +50,18 @@ impl FlowRun {
         waker: &Waker,
     ) -> Poll<()> {
         let mut shell = self.shell.lock();
-        let settled = match (shell.engine.map(id), rows) {
-            _ if shell.leaving.contains(&id) => false,
-            (None, _) => true,
-            (Some(map), None) => map.is_settled(),
-            (Some(map), Some(rows)) => {
-                map.is_settled()
-                    || (map.length.is_some() && map.settled_in(rows) as usize == rows.len())
-            }
-        };
+        let settled = shell.is_map_settled(id, rows);
         if settled {
             return Poll::Ready(());
         }
         note(&mut shell.map_wakers, id, waker);
         note_waiting();
         Poll::Pending
+    }
+
+    /// Whether a map (or a part of its rows) has settled.
+    pub(crate) fn is_map_settled(&self, id: MapId, rows: Option<&Range<u32>>) -> bool {
+        self.shell.lock().is_map_settled(id, rows)
     }
 
     /// Whether a map's length is known, or it ended without one.
@@ -108,6 +105,20 @@ impl FlowRun {
         match end.flatten() {
             Some(view) => (view.name, view.failure),
             None => (StateName::Completed, None),
+        }
+    }
+}
+
+impl Shell {
+    fn is_map_settled(&self, id: MapId, rows: Option<&Range<u32>>) -> bool {
+        match (self.engine.map(id), rows) {
+            _ if self.leaving.contains(&id) => false,
+            (None, _) => true,
+            (Some(map), None) => map.is_settled(),
+            (Some(map), Some(rows)) => {
+                map.is_settled()
+                    || (map.length.is_some() && map.settled_in(rows) as usize == rows.len())
+            }
         }
     }
 }
