@@ -4,6 +4,7 @@
 //! Completed()`. The engine's own lines carry who they are about; any other
 //! `tracing` event stands under the run whose code wrote it.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 
@@ -76,9 +77,27 @@ fn line(now: &ZonedDateTime, level: Level, who: &str, message: &str) -> String {
     };
     let milliseconds = now.subsec_nanosecond() / 1_000_000;
     format!(
-        "{}.{milliseconds:03} | {level:<7} | {who} - {message}\n",
-        now.strftime("%H:%M:%S")
+        "{}.{milliseconds:03} | {level:<7} | {} - {message}\n",
+        now.strftime("%H:%M:%S"),
+        printable(who)
     )
+}
+
+/// A name that may hold anything, on one line and without a terminal's control
+/// characters.
+pub(crate) fn printable(name: &str) -> Cow<'_, str> {
+    if !name.contains(char::is_control) {
+        return Cow::Borrowed(name);
+    }
+    let mut text = String::with_capacity(name.len());
+    for char in name.chars() {
+        if char.is_control() {
+            text.extend(char.escape_debug());
+        } else {
+            text.push(char);
+        }
+    }
+    Cow::Owned(text)
 }
 
 /// The message, and the other fields behind it.
@@ -131,6 +150,12 @@ mod tests {
             ),
             "13:04:05.007 | INFO    | Task run 'inc-9c2' - Finished in state Completed()\n"
         );
+    }
+
+    #[test]
+    fn names_stay_on_their_line() {
+        assert_eq!(printable("load-it's-1a2"), "load-it's-1a2");
+        assert_eq!(printable("it's\x1b[31m\nb"), r"it's\u{1b}[31m\nb");
     }
 
     #[test]

@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::console::printable;
+
 /// A result whose error is [`flowcore::Error`](Error) unless named otherwise.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -291,9 +293,15 @@ impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
         if let (Some(run), Some(key)) = (self.run_name(), self.task_key()) {
-            write!(f, "\n  in run '{run}' of `{key}`")?;
+            write!(f, "\n  in run '{}' of `{key}`", printable(run))?;
         }
-        let mut source = self.source();
+        let mut source = match &self.0.cause {
+            // An error about several runs quotes the first of them.
+            Some(Cause::Error(first)) if self.0.message.contains(&first.0.message) => {
+                first.source()
+            }
+            _ => self.source(),
+        };
         while let Some(error) = source {
             write!(f, "\n  caused by: {error}")?;
             source = error.source();

@@ -329,7 +329,7 @@ impl<'a> Handle<'a> {
         }
         let span = self.output.error_place.start;
         let private = self.krate.private(span);
-        let probe = located(quote!(&&&&), span);
+        let probe = located(quote!(&&&&&), span);
         let convert = quote_spanned!(span=> {
             use #private::probe::*;
             (#probe #private::probe::ErrorProbe::of(&__error)).converter()(__error)

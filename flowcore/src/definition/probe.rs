@@ -24,7 +24,7 @@ type BoxedError = Box<dyn StdError + Send + Sync>;
 
 /// Asks how an error becomes a [`TaskError`].
 ///
-/// `(&&&&ErrorProbe::of(&error)).converter()` gives the function for it.
+/// `(&&&&&ErrorProbe::of(&error)).converter()` gives the function for it.
 #[derive(Debug)]
 pub struct ErrorProbe<E>(PhantomData<fn() -> E>);
 
@@ -41,43 +41,43 @@ pub trait KnownError<E> {
     fn converter(&self) -> fn(E) -> TaskError;
 }
 
-impl KnownError<Error> for &&&ErrorProbe<Error> {
+impl KnownError<Error> for &&&&ErrorProbe<Error> {
     fn converter(&self) -> fn(Error) -> TaskError {
         TaskError::from_flow
     }
 }
 
-impl KnownError<BoxedError> for &&&ErrorProbe<BoxedError> {
+impl KnownError<BoxedError> for &&&&ErrorProbe<BoxedError> {
     fn converter(&self) -> fn(BoxedError) -> TaskError {
         TaskError::from_boxed
     }
 }
 
-impl KnownError<Box<dyn StdError + Send>> for &&&ErrorProbe<Box<dyn StdError + Send>> {
+impl KnownError<Box<dyn StdError + Send>> for &&&&ErrorProbe<Box<dyn StdError + Send>> {
     fn converter(&self) -> fn(Box<dyn StdError + Send>) -> TaskError {
         |error| TaskError::from_unsendable(&*error, "dyn Error")
     }
 }
 
-impl KnownError<Box<dyn StdError>> for &&&ErrorProbe<Box<dyn StdError>> {
+impl KnownError<Box<dyn StdError>> for &&&&ErrorProbe<Box<dyn StdError>> {
     fn converter(&self) -> fn(Box<dyn StdError>) -> TaskError {
         |error| TaskError::from_unsendable(&*error, "dyn Error")
     }
 }
 
-impl KnownError<String> for &&&ErrorProbe<String> {
+impl KnownError<String> for &&&&ErrorProbe<String> {
     fn converter(&self) -> fn(String) -> TaskError {
         |error| TaskError::from_display(error.as_str())
     }
 }
 
-impl KnownError<&'static str> for &&&ErrorProbe<&'static str> {
+impl KnownError<&'static str> for &&&&ErrorProbe<&'static str> {
     fn converter(&self) -> fn(&'static str) -> TaskError {
         |error| TaskError::from_display(error)
     }
 }
 
-impl KnownError<Cow<'static, str>> for &&&ErrorProbe<Cow<'static, str>> {
+impl KnownError<Cow<'static, str>> for &&&&ErrorProbe<Cow<'static, str>> {
     fn converter(&self) -> fn(Cow<'static, str>) -> TaskError {
         |error| TaskError::from_display(&*error)
     }
@@ -89,7 +89,7 @@ pub trait StandardError<E> {
     fn converter(&self) -> fn(E) -> TaskError;
 }
 
-impl<E: StdError + Send + Sync + 'static> StandardError<E> for &&ErrorProbe<E> {
+impl<E: StdError + Send + Sync + 'static> StandardError<E> for &&&ErrorProbe<E> {
     fn converter(&self) -> fn(E) -> TaskError {
         TaskError::from_error
     }
@@ -102,9 +102,21 @@ pub trait BoxableError<E> {
     fn converter(&self) -> fn(E) -> TaskError;
 }
 
-impl<E: Into<BoxedError>> BoxableError<E> for &ErrorProbe<E> {
+impl<E: Into<BoxedError>> BoxableError<E> for &&ErrorProbe<E> {
     fn converter(&self) -> fn(E) -> TaskError {
         |error| TaskError::from_boxed(error.into())
+    }
+}
+
+/// Standard errors that cannot leave their thread: text and chain.
+pub trait ThreadBoundError<E> {
+    /// The conversion.
+    fn converter(&self) -> fn(E) -> TaskError;
+}
+
+impl<E: StdError + 'static> ThreadBoundError<E> for &ErrorProbe<E> {
+    fn converter(&self) -> fn(E) -> TaskError {
+        |error| TaskError::from_unsendable(&error, std::any::type_name::<E>())
     }
 }
 
@@ -368,7 +380,7 @@ mod tests {
     macro_rules! brief {
         ($error:expr) => {{
             let error = $error;
-            format!("{:?}", (&&&&ErrorProbe::of(&error)).converter()(error))
+            format!("{:?}", (&&&&&ErrorProbe::of(&error)).converter()(error))
         }};
     }
 

@@ -192,6 +192,6 @@ pub(super) fn error_of(view: &RunView) -> Error {
 fn unready(cause: &Error) -> String {
     let upstream = cause
         .run_name()
-        .map_or_else(String::new, |name| format!(" '{name}'"));
+        .map_or_else(String::new, |name| format!(" '{}'", printable(name)));
     format!("upstream task run{upstream} did not reach a 'COMPLETED' state")
 }
