@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::FlowRun;
+use crate::console::printable;
 use crate::definition::Failure;
 use crate::engine::{Map, RunView};
 use crate::error::{Error, ErrorKind};
