@@ -24,6 +24,11 @@ impl Timestamp {
         self.0 != 0
     }
 
+    /// The time since `earlier`; none if that is later.
+    pub(crate) fn duration_since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
     /// The instant as a calendar time.
     pub(crate) fn to_jiff(self) -> jiff::Timestamp {
         jiff::Timestamp::from_nanosecond(i128::from(self.0)).unwrap_or(jiff::Timestamp::UNIX_EPOCH)

@@ -38,6 +38,7 @@ mod error;
 mod flow;
 mod future;
 mod handle;
+mod limits;
 mod mapped;
 mod progress;
 mod runner;
@@ -57,6 +58,9 @@ pub use error::{Error, ErrorKind, Result};
 pub use flow::{Call, StateCall};
 pub use flowmacros::{flow, main, task};
 pub use future::TaskFuture;
+pub use limits::{
+    ConcurrencySlots, LimitNames, Limits, SlotRequest, concurrency, limits, rate_limit,
+};
 pub use mapped::{Completions, Mapped};
 pub use progress::Progress;
 pub use runner::{SequentialTaskRunner, TaskRunner, ThreadPoolTaskRunner};

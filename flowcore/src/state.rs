@@ -77,6 +77,8 @@ pub enum StateName {
     /// Submitted, has not started.
     #[default]
     Pending,
+    /// Ready, and waits for a slot of a [concurrency limit](crate::limits).
+    AwaitingConcurrencySlot,
     /// An upstream run did not complete, so this one never starts. Its type
     /// is Pending, as in Prefect, yet nothing more happens to it.
     NotReady,
@@ -104,6 +106,7 @@ impl StateName {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "Pending",
+            Self::AwaitingConcurrencySlot => "AwaitingConcurrencySlot",
             Self::NotReady => "NotReady",
             Self::Running => "Running",
             Self::Retrying => "Retrying",
@@ -122,7 +125,7 @@ impl StateName {
         match self {
             Self::Pending | Self::NotReady => StateType::Pending,
             Self::Running | Self::Retrying => StateType::Running,
-            Self::AwaitingRetry => StateType::Scheduled,
+            Self::AwaitingConcurrencySlot | Self::AwaitingRetry => StateType::Scheduled,
             Self::Completed => StateType::Completed,
             Self::Failed | Self::TimedOut => StateType::Failed,
             Self::Crashed => StateType::Crashed,

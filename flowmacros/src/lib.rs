@@ -42,4 +42,5 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/guide/tasks.md")]
 #[doc = include_str!("../../docs/guide/control.md")]
+#[doc = include_str!("../../docs/guide/limits.md")]
 struct Guide;

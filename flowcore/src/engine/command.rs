@@ -51,6 +51,7 @@ impl Tally {
             StateName::Crashed => &mut self.crashed,
             StateName::NotReady => &mut self.not_ready,
             StateName::Pending
+            | StateName::AwaitingConcurrencySlot
             | StateName::Running
             | StateName::Retrying
             | StateName::AwaitingRetry => return,

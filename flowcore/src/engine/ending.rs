@@ -43,7 +43,7 @@ impl Engine {
             return;
         };
         match run.life.name {
-            StateName::Pending | StateName::AwaitingRetry => {
+            StateName::Pending | StateName::AwaitingConcurrencySlot | StateName::AwaitingRetry => {
                 self.settle_run(id, End::Ended(failure.clone()), now);
             }
             name if name.is_settled() => {}
@@ -62,7 +62,7 @@ impl Engine {
             return;
         };
         match view.name {
-            StateName::Pending | StateName::AwaitingRetry => {
+            StateName::Pending | StateName::AwaitingConcurrencySlot | StateName::AwaitingRetry => {
                 self.settle_row(id, row, End::Ended(failure.clone()), now);
             }
             name if name.is_settled() => {}

@@ -11,11 +11,13 @@
 //! its inputs have settled well; an upstream failure settles every transitive
 //! dependent as NotReady with the *first* cause.
 
+mod admission;
 mod command;
 mod early;
 mod ending;
 mod events;
 mod graph;
+mod limits;
 mod map;
 mod run;
 mod settle;
@@ -27,6 +29,7 @@ mod model_tests;
 
 pub(crate) use command::Command;
 pub(crate) use graph::{Engine, MapInput, RunInput, Source};
+pub(crate) use limits::{Answer, Limits, Refusal, Slots, Ticket};
 pub(crate) use map::Map;
 pub(crate) use run::{Dependent, End, Run, RunView, Waits};
 pub(crate) use slab::{Key, Side};

@@ -62,6 +62,13 @@ pub(crate) struct Run {
     pub(crate) goes_out: bool,
 }
 
+impl Run {
+    pub(super) fn may_begin(&self) -> bool {
+        let waits = self.life.name == StateName::AwaitingConcurrencySlot;
+        (self.dispatched && !waits) || self.life.is_settled()
+    }
+}
+
 /// State and times of one run, and what ended it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Life {

@@ -67,11 +67,10 @@ impl Engine {
         }
     }
 
-    /// Whether a run may begin: all its inputs are there, or it has settled.
+    /// Whether a run may begin: all its inputs and its slots are there, or it
+    /// has settled.
     pub(crate) fn is_dispatched(&self, id: RunId) -> bool {
-        self.runs
-            .get(id)
-            .is_none_or(|run| run.dispatched || run.life.is_settled())
+        self.runs.get(id).is_none_or(Run::may_begin)
     }
 
     /// An input outside of this engine has settled.

@@ -312,7 +312,7 @@ async fn run_in_place<'a, D: TaskDefinition>(
     attempts: impl FnMut(&AttemptControl) -> AttemptBody<'a> + Send + 'a,
 ) -> Ended<D::Output> {
     let flow = flow_here();
-    let id = flow.enter_inline(configuration);
+    let id = flow.enter_inline(D::info().key, configuration);
     let cell = Arc::new(RunCell::live(
         Arc::clone(&flow),
         id,

@@ -137,7 +137,9 @@ pub(super) fn submit_in<D: TaskDefinition>(
         is_direct,
     });
     let Inputs { here, foreign, .. } = inputs;
-    let is_early = !is_local && flow.feeds_early();
+    // What may have to wait for slots is held back.
+    let slots = flow.slots_for(configuration.options());
+    let is_early = !is_local && slots.is_none() && flow.feeds_early();
     let id = flow.update(|shell, now| {
         let id = shell.engine.reserve_run();
         shell.jobs.insert(id, RunEntry::Job(job));
@@ -230,7 +232,9 @@ fn map_in<D: TaskDefinition>(
         configuration.source(),
         Arc::clone(&store),
     ));
-    let is_early = !D::info().is_local && flow.feeds_early();
+    // What may have to wait for slots is held back.
+    let slots = flow.slots_for(configuration.options());
+    let is_early = !D::info().is_local && slots.is_none() && flow.feeds_early();
     let progress = length.and_then(|length| {
         Progress::of_map(&configuration.options().labels.name, u64::from(length))
     });

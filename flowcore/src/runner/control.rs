@@ -19,6 +19,8 @@ pub(crate) struct AttemptControl {
     is_last: bool,
     phase: AtomicU8,
     is_cancelled: AtomicBool,
+    /// The code of an abandoned attempt has returned.
+    has_returned: AtomicBool,
     /// Cancelled by somebody, and not merely because its time was up.
     was_asked_to_stop: AtomicBool,
     cancelled: Notify,
@@ -35,6 +37,7 @@ impl AttemptControl {
             is_last: attempt > retries,
             phase: AtomicU8::new(OPEN),
             is_cancelled: AtomicBool::new(false),
+            has_returned: AtomicBool::new(false),
             was_asked_to_stop: AtomicBool::new(false),
             cancelled: Notify::new(),
             ended: Notify::new(),
@@ -80,6 +83,15 @@ impl AttemptControl {
     /// Ends when the attempt has; for one waiter.
     pub(crate) async fn ended(&self) {
         self.ended.notified().await;
+    }
+
+    /// Nothing of an abandoned attempt runs any more.
+    pub(crate) fn note_return(&self) {
+        self.has_returned.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_returned(&self) -> bool {
+        self.has_returned.load(Ordering::Acquire)
     }
 
     pub(crate) fn is_abandoned(&self) -> bool {

@@ -9,6 +9,7 @@ mod errors;
 mod flows;
 mod graphs;
 mod hostile;
+mod limits;
 mod maps;
 mod memory;
 mod names;

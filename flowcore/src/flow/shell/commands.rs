@@ -8,6 +8,7 @@ use std::task::Waker;
 use super::{FlowRun, MapEntry, RunEntry, Shell, end};
 use crate::clock::Timestamp;
 use crate::engine::{Command, MapId, RunId};
+use crate::limits;
 use crate::progress::Progress;
 use crate::runner::{AttemptControl, MapJob, RunReference, WorkKind, catch, drop_caught};
 use crate::runtime::now;
@@ -24,6 +25,8 @@ struct Todo {
     jobs: Vec<RunEntry>,
     maps: Vec<(MapId, MapEntry)>,
     progress: Vec<(Progress, u64)>,
+    /// Permits came back, and others may wait for them.
+    has_permits: bool,
     has_letters: bool,
     is_idle: bool,
 }
@@ -37,8 +40,9 @@ impl FlowRun {
         let mut todo = Todo::default();
         let result = {
             let mut shell = self.shell.lock();
-            let result = change(&mut shell, now());
-            self.collect(&mut shell, &mut todo);
+            let now = now();
+            let result = change(&mut shell, now);
+            self.collect(&mut shell, &mut todo, now);
             todo.has_letters = self.put_out(&mut todo.work, &mut todo.stop_remote);
             result
         };
@@ -46,10 +50,13 @@ impl FlowRun {
         result
     }
 
-    fn collect(&self, shell: &mut Shell, todo: &mut Todo) {
+    fn collect(self: &Arc<Self>, shell: &mut Shell, todo: &mut Todo, now: Timestamp) {
         while let Some(command) = shell.engine.next_command() {
             match command {
                 Command::Dispatch(id) => {
+                    if !self.admit_run(shell, id, now) {
+                        continue;
+                    }
                     if let Some(RunEntry::Job(job)) = shell.jobs.get(id) {
                         let options = job.options().clone();
                         let dispatched = RunEntry::Dispatched(options);
@@ -63,7 +70,10 @@ impl FlowRun {
                     }
                 }
                 Command::DispatchRows(id, rows) => {
-                    if let Some(entry) = shell.maps.get(id) {
+                    let rows = self.admit_rows(shell, id, rows, now);
+                    if !rows.is_empty()
+                        && let Some(entry) = shell.maps.get(id)
+                    {
                         todo.work
                             .push(WorkKind::Rows(id, rows, Arc::clone(&entry.job)));
                     }
@@ -79,6 +89,7 @@ impl FlowRun {
                 }
                 Command::RowsSettled(id, rows) => self.collect_rows(shell, todo, id, &rows),
                 Command::MapSettled(id) => {
+                    todo.has_permits |= shell.permits.map_settled(id);
                     if let Some(mut entry) = shell.maps.remove(id) {
                         todo.lines
                             .extend(entry.log.summary(entry.job.as_ref(), shell.engine.map(id)));
@@ -108,6 +119,7 @@ impl FlowRun {
         todo.wakers
             .extend(shell.run_wakers.remove(id).unwrap_or_default());
         let control = shell.controls.remove(&id.into());
+        todo.has_permits |= shell.permits.run_settled(id);
         let Some(entry) = shell.jobs.remove(id) else {
             return;
         };
@@ -151,6 +163,7 @@ impl FlowRun {
                 shell.controls.remove(&RunReference::row(id, row));
             }
         }
+        todo.has_permits |= shell.permits.rows_settled(id, rows);
     }
 
     fn carry_out(self: &Arc<Self>, todo: Todo) {
@@ -164,6 +177,9 @@ impl FlowRun {
         // goes on: whoever reads next may be the last reader.
         drop_caught(todo.jobs);
         let left = self.let_go(todo.maps);
+        if todo.has_permits {
+            limits::tell();
+        }
         if todo.has_letters {
             self.send_out();
         }

@@ -110,12 +110,13 @@ impl FlowRun {
     /// A run that its caller executes in place, once its inputs are there.
     pub(in crate::flow) fn enter_inline(
         self: &Arc<Self>,
+        task_key: &'static str,
         configuration: &TaskConfiguration,
     ) -> RunId {
         let (here, foreign) = dependencies(self, configuration);
         let id = self.update(|shell, now| {
             let id = shell.engine.reserve_run();
-            let entry = RunEntry::InPlace(configuration.source());
+            let entry = RunEntry::InPlace(task_key, configuration.source());
             shell.jobs.insert(id, entry);
             shell.engine.submit_run(id, here, now);
             id

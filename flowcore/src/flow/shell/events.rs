@@ -74,14 +74,7 @@ impl FlowRun {
 
     /// The run ends.
     pub(crate) fn settled(self: &Arc<Self>, run: RunReference, end: End) {
-        self.update(|shell, now| match run {
-            RunReference::Run(id) => shell.engine.run_settled(RunId::from_bits(id), end, now),
-            RunReference::Row(id, row) => {
-                shell
-                    .engine
-                    .row_settled(MapId::from_bits(id), row, end, now);
-            }
-        });
+        self.update(|shell, now| shell.settle(run, end, now));
     }
 
     /// A direct call was dropped before it ended.

@@ -11,6 +11,7 @@ mod ending;
 mod events;
 mod handles;
 mod outbox;
+mod permits;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -26,8 +27,9 @@ pub(crate) use handles::state_of;
 
 use super::end;
 use super::names;
-use crate::definition::OptionsSource;
-use crate::engine::{Engine, Map, MapId, Run, RunId, RunView, Side};
+use crate::clock::Timestamp;
+use crate::definition::{OptionsSource, TaskOptions};
+use crate::engine::{End, Engine, Map, MapId, Run, RunId, RunView, Side};
 use crate::progress::Progress;
 use crate::runner::{
     AttemptControl, EmbeddedSession, Execution, MapJob, RunReference, RunnerSession,
@@ -71,6 +73,7 @@ pub(super) struct Shell {
     leaving: Vec<MapId>,
     /// Attempts that run and can be stopped.
     controls: HashMap<RunReference, Arc<AttemptControl>>,
+    permits: permits::Permits,
 }
 
 /// What the shell keeps for a run until it has settled.
@@ -80,14 +83,27 @@ pub(super) enum RunEntry {
     /// A runner has it, and its arguments.
     Dispatched(OptionsSource),
     /// Its caller executes it in place.
-    InPlace(OptionsSource),
+    InPlace(&'static str, OptionsSource),
 }
 
 impl RunEntry {
     fn task_name(&self) -> &Cow<'static, str> {
+        &self.options().labels.name
+    }
+
+    fn options(&self) -> &TaskOptions {
         match self {
-            Self::Job(job) => &job.options().labels.name,
-            Self::Dispatched(options) | Self::InPlace(options) => &options.labels.name,
+            Self::Job(job) => job.options(),
+            Self::Dispatched(options) | Self::InPlace(_, options) => options,
+        }
+    }
+
+    /// For messages: the task's key, or its name once a runner has it.
+    fn task_key(&self) -> String {
+        match self {
+            Self::Job(job) => job.info().key.to_owned(),
+            Self::InPlace(key, _) => (*key).to_owned(),
+            Self::Dispatched(options) => options.labels.name.clone().into_owned(),
         }
     }
 }
@@ -210,6 +226,15 @@ impl Shell {
         match run {
             RunReference::Run(id) => self.engine.run(RunId::from_bits(id)),
             RunReference::Row(id, row) => self.engine.row(MapId::from_bits(id), row),
+        }
+    }
+
+    fn settle(&mut self, run: RunReference, end: End, now: Timestamp) {
+        match run {
+            RunReference::Run(id) => self.engine.run_settled(RunId::from_bits(id), end, now),
+            RunReference::Row(id, row) => {
+                self.engine.row_settled(MapId::from_bits(id), row, end, now);
+            }
         }
     }
 

@@ -124,7 +124,7 @@ impl EmbeddedSession {
             }
             session.lend();
             match facts.decide(&control, Ending::TimedOut(limit)) {
-                Next::Settle(end) => facts.flow.settled(facts.run, end),
+                Next::Settle(end) => facts.flow.settled_late(facts.run, end, &control),
                 Next::Retry { log, .. } => facts.flow.retry(facts.run, &control, &log),
             }
         });
@@ -134,8 +134,9 @@ impl EmbeddedSession {
     fn returned_late(self: &Arc<Self>, attempt: Attempt, control: &Arc<AttemptControl>) {
         let limit = attempt.facts.options.timeout.unwrap_or_default();
         let ending = Ending::TimedOut(limit);
-        if let Next::Retry { delay, .. } = attempt.facts.decide(control, ending) {
-            self.again(attempt, delay);
+        match attempt.facts.decide(control, ending) {
+            Next::Retry { delay, .. } => self.again(attempt, delay),
+            Next::Settle(_) => attempt.facts.flow.returned_late(attempt.facts.run, control),
         }
         self.take_back();
     }

@@ -1,0 +1,81 @@
+//! Runs that are ready and wait for slots of concurrency limits.
+//!
+//! Invariant: a run waits for slots between the command that dispatches it
+//! and a second one of the same kind, which follows when it is let in. Until
+//! then it can be cancelled like any run that has not started.
+
+use std::ops::Range;
+
+use super::command::Command;
+use super::graph::Engine;
+use super::map::Ranges;
+use super::{MapId, RunId};
+use crate::state::StateName;
+
+impl Engine {
+    /// The run must wait; `false` if it has settled.
+    pub(crate) fn run_awaits_slot(&mut self, id: RunId) -> bool {
+        let Some(run) = self.runs.get_mut(id) else {
+            return false;
+        };
+        let waits = run.life.name == StateName::Pending;
+        if waits {
+            run.life.name = StateName::AwaitingConcurrencySlot;
+        }
+        waits
+    }
+
+    /// The run has its slots: it is dispatched again. `false`: it has settled
+    /// meanwhile.
+    pub(crate) fn run_admitted(&mut self, id: RunId) -> bool {
+        let Some(run) = self.runs.get_mut(id) else {
+            return false;
+        };
+        let waited = run.life.name == StateName::AwaitingConcurrencySlot;
+        if waited {
+            run.life.name = StateName::Pending;
+            self.commands.push_back(Command::Dispatch(id));
+        }
+        waited
+    }
+
+    /// These rows must wait, but for those that have settled.
+    pub(crate) fn rows_await_slots(&mut self, id: MapId, rows: Range<u32>) {
+        let Some(map) = self.maps.get_mut(id) else {
+            return;
+        };
+        for name in &mut map.states[rows.start as usize..rows.end as usize] {
+            if *name == StateName::Pending {
+                *name = StateName::AwaitingConcurrencySlot;
+            }
+        }
+    }
+
+    /// So many of these rows have their slots and are dispatched again; takes
+    /// them, and those before them that have settled, out of `rows`. Gives the
+    /// rows that were admitted.
+    pub(crate) fn rows_admitted(
+        &mut self,
+        id: MapId,
+        rows: &mut Range<u32>,
+        count: usize,
+    ) -> Vec<Range<u32>> {
+        let Some(map) = self.maps.get_mut(id) else {
+            return Vec::new();
+        };
+        let waiting = rows
+            .by_ref()
+            .filter(|row| map.states[*row as usize] == StateName::AwaitingConcurrencySlot);
+        let mut admitted = Ranges::default();
+        for row in waiting.take(count).collect::<Vec<_>>() {
+            map.states[row as usize] = StateName::Pending;
+            admitted.push(row);
+        }
+        let admitted = admitted.into_vec();
+        for rows in &admitted {
+            self.commands
+                .push_back(Command::DispatchRows(id, rows.clone()));
+        }
+        admitted
+    }
+}

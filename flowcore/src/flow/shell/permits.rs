@@ -1,0 +1,251 @@
+//! Permits of a flow run's runs: asked for when a run is ready, before any
+//! runner hears of it, and given back when the run has settled.
+//!
+//! Invariants: a run under a limit is dispatched only while its permit is
+//! here; a permit goes with its run, however that ends. A flow run without
+//! limited tasks has nothing here.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{FlowRun, RunEntry, Shell, end};
+use crate::clock::Timestamp;
+use crate::definition::TaskOptions;
+use crate::engine::{End, MapId, RunId, Slots, Ticket};
+use crate::limits::{self, Permit, Reply};
+use crate::runner::{AttemptControl, RunReference};
+
+#[derive(Default)]
+pub(super) struct Permits {
+    held: HashMap<RunReference, Permit>,
+    /// Of sync calls that were left behind, until they return.
+    late: HashMap<RunReference, Permit>,
+    waiting_runs: HashMap<RunId, Ticket>,
+    waiting_rows: HashMap<MapId, HashMap<Ticket, Range<u32>>>,
+}
+
+impl Permits {
+    /// The run has settled: it gives back what it holds and waits no longer.
+    /// Says whether others are to be told.
+    pub(super) fn run_settled(&mut self, id: RunId) -> bool {
+        if let Some(ticket) = self.waiting_runs.remove(&id) {
+            limits::forget(ticket);
+            return true;
+        }
+        self.settled(id.into())
+    }
+
+    /// These rows have settled.
+    pub(super) fn rows_settled(&mut self, id: MapId, rows: &Range<u32>) -> bool {
+        let mut tell = false;
+        if !self.held.is_empty() {
+            for row in rows.clone() {
+                tell |= self.settled(RunReference::row(id, row));
+            }
+        }
+        tell
+    }
+
+    fn settled(&mut self, run: RunReference) -> bool {
+        let permit = self.held.remove(&run);
+        permit.map(Permit::give_back).is_some()
+    }
+
+    /// All rows have settled, and none wait any longer.
+    pub(super) fn map_settled(&mut self, id: MapId) -> bool {
+        let tickets = self.waiting_rows.remove(&id).unwrap_or_default();
+        let tell = !tickets.is_empty();
+        tickets.into_keys().for_each(limits::forget);
+        tell
+    }
+}
+
+impl FlowRun {
+    /// The slots that runs with these options take, if there are limits.
+    pub(in crate::flow) fn slots_for(&self, options: &TaskOptions) -> Option<Slots> {
+        limits::slots_of_tags(options.all_tags())
+    }
+
+    /// A ready run asks for its permit; `false`: it waits, or it has settled.
+    pub(super) fn admit_run(
+        self: &Arc<Self>,
+        shell: &mut Shell,
+        id: RunId,
+        now: Timestamp,
+    ) -> bool {
+        let run = RunReference::from(id);
+        let Some(entry) = shell.jobs.get(id) else {
+            return true;
+        };
+        let Some(slots) = self.slots_for(entry.options()) else {
+            return true;
+        };
+        if shell.permits.held.contains_key(&run) {
+            return true;
+        }
+        let waiter = || {
+            let flow = Arc::clone(self);
+            Arc::new(move |_, reply| flow.run_replied(id, reply)) as _
+        };
+        match limits::request(&slots, 1, 0, waiter) {
+            Err(error) => {
+                let failure = end::refused(&entry.task_key(), error);
+                shell.engine.run_settled(id, End::Ended(failure), now);
+                false
+            }
+            Ok(requested) => {
+                let is_granted = requested.ticket.is_none();
+                for permit in requested.granted {
+                    shell.permits.held.insert(run, permit);
+                }
+                if let Some(ticket) = requested.ticket {
+                    shell.permits.waiting_runs.insert(id, ticket);
+                    shell.engine.run_awaits_slot(id);
+                }
+                is_granted
+            }
+        }
+    }
+
+    fn run_replied(self: &Arc<Self>, id: RunId, reply: Reply) {
+        // What is not needed any more is given back outside of the lock.
+        let _unused = self.update(|shell, now| {
+            shell.permits.waiting_runs.remove(&id);
+            match reply {
+                Reply::Granted(mut permits) => {
+                    if shell.engine.run_admitted(id)
+                        && let Some(permit) = permits.pop()
+                    {
+                        shell.permits.held.insert(id.into(), permit);
+                    }
+                    permits
+                }
+                Reply::Refused(error) => {
+                    let key = shell.jobs.get(id).map(RunEntry::task_key);
+                    let failure = end::refused(&key.unwrap_or_default(), error);
+                    shell.engine.run_settled(id, End::Ended(failure), now);
+                    Vec::new()
+                }
+            }
+        });
+    }
+
+    /// Ready rows ask for their permits; gives those that have one.
+    pub(super) fn admit_rows(
+        self: &Arc<Self>,
+        shell: &mut Shell,
+        id: MapId,
+        rows: Range<u32>,
+        now: Timestamp,
+    ) -> Range<u32> {
+        let Some(entry) = shell.maps.get(id) else {
+            return rows;
+        };
+        let Some(slots) = self.slots_for(entry.job.options()) else {
+            return rows;
+        };
+        if shell
+            .permits
+            .held
+            .contains_key(&RunReference::row(id, rows.start))
+        {
+            return rows;
+        }
+        let waiter = || {
+            let flow = Arc::clone(self);
+            Arc::new(move |ticket, reply| flow.rows_replied(id, ticket, reply)) as _
+        };
+        let count = rows.end - rows.start;
+        match limits::request(&slots, count, 0, waiter) {
+            Err(error) => {
+                let failure = end::refused(entry.job.info().key, error);
+                for row in rows.clone() {
+                    let end = End::Ended(failure.clone());
+                    shell.engine.row_settled(id, row, end, now);
+                }
+                rows.start..rows.start
+            }
+            Ok(requested) => {
+                let mut first = rows.start;
+                for (row, permit) in rows.clone().zip(requested.granted) {
+                    shell
+                        .permits
+                        .held
+                        .insert(RunReference::row(id, row), permit);
+                    first = row + 1;
+                }
+                if let Some(ticket) = requested.ticket {
+                    let waiting = shell.permits.waiting_rows.entry(id).or_default();
+                    waiting.insert(ticket, first..rows.end);
+                    shell.engine.rows_await_slots(id, first..rows.end);
+                }
+                rows.start..first
+            }
+        }
+    }
+
+    fn rows_replied(self: &Arc<Self>, id: MapId, ticket: Ticket, reply: Reply) {
+        // What is not needed any more is given back outside of the lock.
+        let _unused = self.update(|shell, now| {
+            let waiting = shell.permits.waiting_rows.get_mut(&id);
+            let Some(mut rows) = waiting.and_then(|waiting| waiting.remove(&ticket)) else {
+                return reply;
+            };
+            match reply {
+                Reply::Granted(mut permits) => {
+                    let admitted = shell.engine.rows_admitted(id, &mut rows, permits.len());
+                    for row in admitted.into_iter().flatten() {
+                        if let Some(permit) = permits.pop() {
+                            shell
+                                .permits
+                                .held
+                                .insert(RunReference::row(id, row), permit);
+                        }
+                    }
+                    if !rows.is_empty() {
+                        let waiting = shell.permits.waiting_rows.entry(id).or_default();
+                        waiting.insert(ticket, rows);
+                    }
+                    Reply::Granted(permits)
+                }
+                Reply::Refused(error) => {
+                    let key = shell.maps.get(id).map_or("", |entry| entry.job.info().key);
+                    let failure = end::refused(key, error.clone());
+                    for row in rows {
+                        let end = End::Ended(failure.clone());
+                        shell.engine.row_settled(id, row, end, now);
+                    }
+                    Reply::Refused(error)
+                }
+            }
+        });
+    }
+
+    /// The run ends while its sync call goes on: the call keeps the permit.
+    pub(crate) fn settled_late(
+        self: &Arc<Self>,
+        run: RunReference,
+        end: End,
+        control: &AttemptControl,
+    ) {
+        self.update(|shell, now| {
+            if !control.has_returned()
+                && let Some(permit) = shell.permits.held.remove(&run)
+            {
+                shell.permits.late.insert(run, permit);
+            }
+            shell.settle(run, end, now);
+        });
+    }
+
+    /// The sync call of a run that has ended returned at last.
+    pub(crate) fn returned_late(&self, run: RunReference, control: &AttemptControl) {
+        let permit = {
+            let mut shell = self.shell.lock();
+            control.note_return();
+            shell.permits.late.remove(&run)
+        };
+        drop(permit);
+    }
+}

@@ -1,0 +1,222 @@
+//! The shell around the limits' state machine: a lock, a timer, and somebody
+//! to tell for each request that waits.
+//!
+//! Invariants: a [`Permit`] gives its slots back when it is dropped, however
+//! that happens; whoever waits is told without any lock held, by one thread at
+//! a time, so that being told may give permits back.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::clock::Timestamp;
+use crate::engine::{Answer, Limits, Refusal, Slots, Ticket};
+use crate::error::Error;
+use crate::runtime::now;
+
+/// Slots for one run, until this is dropped.
+pub(crate) struct Permit(Slots);
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Permit").field(&self.0).finish()
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if !self.0.is_empty() {
+            change(|limits, now| limits.release(&self.0, now));
+        }
+    }
+}
+
+impl Permit {
+    /// The slots come back by themselves.
+    pub(crate) fn leave(mut self) {
+        self.0 = Slots::default();
+    }
+
+    /// Gives the slots back under a lock that those may need who wait for
+    /// them: [`tell`] follows without it.
+    pub(crate) fn give_back(mut self) {
+        let slots = std::mem::take(&mut self.0);
+        quietly(|limits, now| limits.release(&slots, now));
+    }
+}
+
+/// What becomes of a request that had to wait.
+pub(crate) enum Reply {
+    Granted(Vec<Permit>),
+    Refused(Error),
+}
+
+/// What becomes of a request at once.
+pub(crate) struct Requested {
+    pub(crate) granted: Vec<Permit>,
+    /// The rest waits, and its waiter is told.
+    pub(crate) ticket: Option<Ticket>,
+}
+
+type Waiter = Arc<dyn Fn(Ticket, Reply) + Send + Sync>;
+
+#[derive(Default)]
+struct State {
+    limits: Limits,
+    waiters: HashMap<Ticket, Waiter>,
+    /// When the timer rings.
+    rings_at: Option<Timestamp>,
+}
+
+#[derive(Default)]
+struct Shell {
+    state: Mutex<State>,
+    /// Whether there ever was a limit.
+    is_used: AtomicBool,
+    turn: Mutex<()>,
+}
+
+static SHELL: LazyLock<Shell> = LazyLock::new(Shell::default);
+
+/// Changes the limits and tells whoever waited for it.
+pub(super) fn change<R>(change: impl FnOnce(&mut Limits, Timestamp) -> R) -> R {
+    let result = quietly(change);
+    tell();
+    result
+}
+
+/// Changes the limits; whoever waited for it is told by the next [`tell`].
+fn quietly<R>(change: impl FnOnce(&mut Limits, Timestamp) -> R) -> R {
+    let mut state = SHELL.state.lock();
+    let result = change(&mut state.limits, now());
+    state.wind();
+    if !state.limits.is_empty() {
+        SHELL.is_used.store(true, Ordering::Release);
+    }
+    result
+}
+
+/// The slots that runs with these tags take, where there is a limit.
+pub(crate) fn slots_of_tags<'a>(tags: impl Iterator<Item = &'a str>) -> Option<Slots> {
+    if !SHELL.is_used.load(Ordering::Acquire) {
+        return None;
+    }
+    let mut tags = tags.peekable();
+    tags.peek()?;
+    let state = SHELL.state.lock();
+    let mut found: Vec<_> = tags
+        .filter_map(|tag| state.limits.find(&format!("tag:{tag}")))
+        .map(|id| (id, 1))
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    (!found.is_empty()).then(|| found.into())
+}
+
+/// Asks for slots, for each of `units` the same. What cannot have them at once
+/// waits; another thread may call the waiter before this returns.
+pub(crate) fn request(
+    slots: &Slots,
+    units: u32,
+    priority: i32,
+    waiter: impl FnOnce() -> Waiter,
+) -> Result<Requested, Error> {
+    let mut state = SHELL.state.lock();
+    let received = state
+        .limits
+        .request(slots, units, priority, now())
+        .map_err(|refusal| refused(&refusal))?;
+    if let Some(ticket) = received.ticket {
+        state.waiters.insert(ticket, waiter());
+    }
+    state.wind();
+    if state.limits.has_answers() {
+        // Not here: the caller may hold a lock that the others need.
+        crate::runtime::later(Duration::ZERO, tell);
+    }
+    drop(state);
+    Ok(Requested {
+        granted: permits(slots, received.granted),
+        ticket: received.ticket,
+    })
+}
+
+/// Nobody waits for this any more; [`tell`] follows.
+pub(crate) fn forget(ticket: Ticket) {
+    let waiter = SHELL.state.lock().waiters.remove(&ticket);
+    if waiter.is_some() {
+        quietly(|limits, _| limits.forget(ticket));
+    }
+}
+
+fn permits(slots: &Slots, count: u32) -> Vec<Permit> {
+    (0..count).map(|_| Permit(Arc::clone(slots))).collect()
+}
+
+fn refused(refusal: &Refusal) -> Error {
+    let Refusal { name, limit, slots } = refusal;
+    Error::invalid(match limit {
+        0 => format!(
+            "concurrency limit '{name}' has 0 slots, so nothing can ever take one: raise it with \
+             `flowcore::limits().set(\"{name}\", ..)`, or remove it"
+        ),
+        _ => format!(
+            "{slots} slots of concurrency limit '{name}' were asked for, but it has {limit}: raise \
+             it with `flowcore::limits().set(\"{name}\", ..)`, or ask for fewer"
+        ),
+    })
+}
+
+impl State {
+    /// Sets the timer for slots that time alone brings back.
+    fn wind(&mut self) {
+        let Some(due) = self.limits.next_due() else {
+            return;
+        };
+        if self.rings_at.is_some_and(|rings_at| rings_at <= due) {
+            return;
+        }
+        self.rings_at = Some(due);
+        crate::runtime::later(due.duration_since(now()), ring);
+    }
+}
+
+fn ring() {
+    SHELL.state.lock().rings_at = None;
+    change(Limits::tick);
+}
+
+/// Tells all who wait what became of it. Whoever has the turn looks again
+/// after giving it back, so nobody waits for a turn.
+pub(crate) fn tell() {
+    while SHELL.state.lock().limits.has_answers() {
+        let Some(_turn) = SHELL.turn.try_lock() else {
+            return;
+        };
+        while let Some((ticket, waiter, reply)) = next_reply() {
+            match waiter {
+                Some(waiter) => waiter(ticket, reply),
+                // Forgotten meanwhile: its permits go back.
+                None => drop(reply),
+            }
+        }
+    }
+}
+
+fn next_reply() -> Option<(Ticket, Option<Waiter>, Reply)> {
+    let mut state = SHELL.state.lock();
+    let (ticket, answer) = state.limits.next_answer()?;
+    let waiter = match state.limits.is_waiting(ticket) {
+        true => state.waiters.get(&ticket).cloned(),
+        false => state.waiters.remove(&ticket),
+    };
+    let reply = match answer {
+        Answer::Granted(units, slots) => Reply::Granted(permits(&slots, units)),
+        Answer::Refused(refusal) => Reply::Refused(refused(&refusal)),
+    };
+    Some((ticket, waiter, reply))
+}
