@@ -8,10 +8,11 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::cancellation::{Cancellation, RunSource};
 use crate::definition::TaskInfo;
 use crate::engine::MapId;
 use crate::flow::FlowRun;
-use crate::runner::{AttemptControl, RunReference};
+use crate::runner::{AttemptControl, MapJob, RunReference};
 
 tokio::task_local! {
     static CURRENT: RunContext;
@@ -33,7 +34,7 @@ struct TaskContext {
 enum Place {
     Run(RunReference, Arc<AttemptControl>),
     /// A thread that goes through rows of a map.
-    Rows(MapId, CurrentRow),
+    Rows(MapId, CurrentRow, Arc<dyn MapJob>),
 }
 
 /// The row that a thread is at.
@@ -82,13 +83,14 @@ impl RunContext {
         name: Cow<'static, str>,
         map: MapId,
         current: &CurrentRow,
+        job: &Arc<dyn MapJob>,
     ) -> Self {
         Self {
             flow: Arc::clone(flow),
             task: Some(Arc::new(TaskContext {
                 info,
                 name,
-                place: Place::Rows(map, current.clone()),
+                place: Place::Rows(map, current.clone(), Arc::clone(job)),
             })),
         }
     }
@@ -128,9 +130,18 @@ impl RunContext {
                 }
                 *run
             }
-            Place::Rows(map, row) => RunReference::row(*map, row.0.load(Ordering::Relaxed)),
+            Place::Rows(map, row, _) => RunReference::row(*map, row.row()),
         };
         Some(self.flow.task_run_name(&task.name, run))
+    }
+
+    pub(crate) fn cancellation(&self) -> Cancellation {
+        let run = match self.task.as_ref().map(|task| &task.place) {
+            None => RunSource::None,
+            Some(Place::Run(_, control)) => RunSource::Attempt(Arc::clone(control)),
+            Some(Place::Rows(_, row, job)) => RunSource::Row(Arc::clone(job), row.row()),
+        };
+        Cancellation::of(self.flow.stopping(), run)
     }
 
     /// `Task run 'inc-9c2'` or `Flow run 'brave-otter'`, as log lines say it.
@@ -186,6 +197,7 @@ pub struct RunInfo {
     /// The attempt, from 1.
     pub attempt: u32,
     /// Whether the run was asked to stop: it was cancelled, or its time is up.
+    /// See [`cancellation`](crate::cancellation()).
     pub is_cancelled: bool,
 }
 
@@ -218,7 +230,6 @@ pub fn run_info() -> Option<RunInfo> {
         task_key: context.task.as_ref().map(|task| task.info.key),
         task_run_name: context.task_run_name(),
         attempt: control.map_or(1, |control| control.attempt()),
-        is_cancelled: context.flow.is_stopping()
-            || control.is_some_and(|control| control.is_cancelled()),
+        is_cancelled: context.cancellation().is_cancelled(),
     })
 }

@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::cancel_on_drop::CancelOnDrop;
+use crate::cancellation::block_on;
 use crate::engine::RunView;
 use crate::error::{Error, ErrorKind, Result};
 use crate::flow::{FlowRun, state_of};
 use crate::handle::{Fetch, Handle, MapCell, RunCell};
-use crate::runner::{RunReference, RunnerFuture, lend_while};
+use crate::runner::{RunReference, RunnerFuture};
 use crate::state::{State, StateName, StateOutcome};
 use crate::value::StoredValue;
 
@@ -196,12 +198,18 @@ impl<T> TaskFuture<T> {
     }
 
     /// Asks the run to stop. One that has not started is Cancelled at once;
-    /// async code ends at its next await; sync code ends when it looks at
-    /// [`run_info`](crate::run_info).
+    /// async code ends at its next await; sync code at its next `.block()`, or
+    /// when it looks at its [`cancellation`](crate::cancellation()). One that has
+    /// ended stays as it is.
     pub fn cancel(&self) {
         if let Ok((flow, run)) = self.place.run() {
             flow.cancel(run);
         }
+    }
+
+    /// A handle that cancels the run when it is dropped.
+    pub fn cancel_on_drop(self) -> CancelOnDrop<Self> {
+        CancelOnDrop::new(self)
     }
 
     pub(crate) fn poll_view(&self, context: &Context<'_>) -> Poll<Result<RunView, Error>> {
@@ -297,7 +305,7 @@ impl<T: Send + Sync + 'static> TaskFuture<T> {
     ///
     /// The run's error, if it does not complete.
     pub fn block(self) -> Result<T> {
-        lend_while(|| pollster::block_on(self))
+        block_on(self)
     }
 }
 

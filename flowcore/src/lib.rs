@@ -28,6 +28,8 @@
 //! [`Error`]. Where runs run is a [`TaskRunner`].
 
 mod arguments;
+mod cancel_on_drop;
+mod cancellation;
 mod clock;
 mod console;
 mod context;
@@ -35,6 +37,7 @@ mod definition;
 mod engine;
 mod entry;
 mod error;
+mod flag;
 mod flow;
 mod future;
 mod handle;
@@ -43,6 +46,7 @@ mod mapped;
 mod progress;
 mod runner;
 mod runtime;
+mod spawn;
 mod state;
 mod value;
 mod wait;
@@ -51,11 +55,13 @@ pub use arguments::{
     AllowFailure, Dependencies, IntoArgument, IntoColumn, IntoDependencies, Unmapped,
     allow_failure, unmapped,
 };
+pub use cancel_on_drop::CancelOnDrop;
+pub use cancellation::{Cancellation, cancellation};
 pub use context::{RunInfo, in_current_run, run_info};
 pub use definition::{FlowInfo, FlowOptions, TaskInfo, TaskOptions, tasks};
 pub use entry::init;
 pub use error::{Error, ErrorKind, Result};
-pub use flow::{Call, StateCall};
+pub use flow::{Call, FlowHandle, StateCall};
 pub use flowmacros::{flow, main, task};
 pub use future::TaskFuture;
 pub use limits::{
@@ -64,6 +70,7 @@ pub use limits::{
 pub use mapped::{Completions, Mapped};
 pub use progress::Progress;
 pub use runner::{SequentialTaskRunner, TaskRunner, ThreadPoolTaskRunner};
+pub use spawn::{Spawned, spawn};
 pub use state::{State, StateName, StateType};
 pub use wait::{AsCompleted, Settles, as_completed, wait};
 
@@ -98,8 +105,8 @@ pub mod __private {
     };
     pub use crate::entry::run_main;
     pub use crate::flow::{
-        BorrowedBody, Call, FlowOutcome, OwnedValue, ReturnedRuns, call, call_borrowed, call_flow,
-        map, submit,
+        BorrowedBody, Call, FlowHandle, FlowOutcome, OwnedValue, ReturnedRuns, call, call_borrowed,
+        call_flow, map, start, submit,
     };
     pub use crate::future::TaskFuture;
     pub use crate::mapped::Mapped;

@@ -12,12 +12,14 @@ use std::time::Duration;
 
 pub use completions::Completions;
 
+use crate::cancel_on_drop::CancelOnDrop;
+use crate::cancellation::block_on;
 use crate::engine::{Map, MapId, RunView};
 use crate::error::{Error, Result};
 use crate::flow::FlowRun;
 use crate::future::{Place, TaskFuture, late};
 use crate::handle::{Fetch, Handle, MapCell};
-use crate::runner::{RunnerFuture, lend_while};
+use crate::runner::RunnerFuture;
 use crate::state::StateName;
 
 /// The runs of a `map`, in the order of its rows.
@@ -256,7 +258,7 @@ impl<T> Mapped<T> {
         .unwrap_or_default()
     }
 
-    /// Asks all rows to stop.
+    /// Asks all rows to stop; see [`TaskFuture::cancel`].
     pub fn cancel(&self) {
         let Ok((flow, id)) = self.live() else {
             return;
@@ -269,6 +271,11 @@ impl<T> Mapped<T> {
                 }
             }
         }
+    }
+
+    /// A handle that cancels all rows when it is dropped.
+    pub fn cancel_on_drop(self) -> CancelOnDrop<Self> {
+        CancelOnDrop::new(self)
     }
 
     /// Waits until all rows have settled, at most for `limit`, and says
@@ -396,7 +403,7 @@ impl<T: Send + Sync + 'static> Mapped<T> {
     ///
     /// Those of awaiting the map.
     pub fn block(self) -> Result<Vec<T>> {
-        lend_while(|| pollster::block_on(self))
+        block_on(self)
     }
 
     fn take_row(&self, row: u32) -> Result<T> {

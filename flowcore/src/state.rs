@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::definition::Failure;
 use crate::error::{Error, ErrorKind, Result};
 use crate::value::StoredValue;
 
@@ -96,6 +97,8 @@ pub enum StateName {
     TimedOut,
     /// Ended for a reason outside its code.
     Crashed,
+    /// Was asked to end and has not ended.
+    Cancelling,
     /// Ended because someone asked for it.
     Cancelled,
 }
@@ -115,6 +118,7 @@ impl StateName {
             Self::Failed => "Failed",
             Self::TimedOut => "TimedOut",
             Self::Crashed => "Crashed",
+            Self::Cancelling => "Cancelling",
             Self::Cancelled => "Cancelled",
         }
     }
@@ -129,6 +133,7 @@ impl StateName {
             Self::Completed => StateType::Completed,
             Self::Failed | Self::TimedOut => StateType::Failed,
             Self::Crashed => StateType::Crashed,
+            Self::Cancelling => StateType::Cancelling,
             Self::Cancelled => StateType::Cancelled,
         }
     }
@@ -298,6 +303,13 @@ impl<T> State<T> {
             StateOutcome::Error(error) => Some(error),
             _ => None,
         }
+    }
+
+    /// An end other than Completed.
+    pub(crate) fn of_failure(failure: &Failure, at: Timestamp) -> Self {
+        let Failure(failure) = failure;
+        let outcome = StateOutcome::Error(failure.error.clone());
+        Self::new(failure.name, failure.message.clone(), at, outcome)
     }
 
     /// The end of a call that was refused.

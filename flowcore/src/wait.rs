@@ -18,12 +18,14 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::Sleep;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::flow::FlowHandle;
 use crate::future::{Place, TaskFuture};
 use crate::handle::Handle;
 use crate::mapped::Mapped;
 use crate::runner::{RunReference, note_waiting};
 
-/// What settles some time: a [`TaskFuture`], a [`Mapped`], a reference to one.
+/// What settles some time: a [`TaskFuture`], a [`Mapped`], a [`FlowHandle`], a
+/// reference to one.
 ///
 /// Runs of different types wait together as `&dyn Settles`:
 ///
@@ -76,6 +78,8 @@ enum Which {
     /// The address of the flow run, and the run in it.
     Run(usize, RunReference),
     Rows(usize, u64, Option<Range<u32>>),
+    /// The address of a flow run.
+    Flow(usize),
     /// The address of a handle that was refused.
     Refused(usize),
 }
@@ -121,6 +125,20 @@ impl<T: Send + Sync + 'static> sealed::Settles for Mapped<T> {
             }
             Handle::Rejected(_) => Which::Refused(address(self.cell())),
         })
+    }
+}
+
+impl<T: Send + Sync + 'static> sealed::Settles for FlowHandle<T> {
+    fn is_settled(&self) -> bool {
+        self.state().is_settled()
+    }
+
+    fn poll_settled(&self, context: &Context<'_>) -> Poll<()> {
+        self.poll_ended(context)
+    }
+
+    fn identity(&self) -> Identity {
+        Identity(Which::Flow(address(self.run())))
     }
 }
 

@@ -54,7 +54,8 @@ impl Tally {
             | StateName::AwaitingConcurrencySlot
             | StateName::Running
             | StateName::Retrying
-            | StateName::AwaitingRetry => return,
+            | StateName::AwaitingRetry
+            | StateName::Cancelling => return,
         } += runs;
     }
 

@@ -8,50 +8,70 @@ use crate::clock::Timestamp;
 use crate::definition::Failure;
 use crate::state::StateName;
 
+/// What becomes of runs that have started when all are stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// They are asked to stop, and settle when they have.
+    Ask,
+    /// They are asked to stop, and nobody waits for it: they settle at once.
+    Force,
+}
+
+fn is_running(name: StateName) -> bool {
+    !matches!(
+        name,
+        StateName::Pending | StateName::AwaitingConcurrencySlot | StateName::AwaitingRetry
+    )
+}
+
 impl Engine {
     /// Cancels a run. One that has not started is Cancelled at once; one that
     /// runs is asked to stop and settles when it has.
     pub(crate) fn cancel_run(&mut self, id: RunId, failure: &Failure, now: Timestamp) {
-        self.mark_run(id, failure, now);
+        self.mark_run(id, failure, Stop::Ask, now);
         self.work(now);
     }
 
     pub(crate) fn cancel_row(&mut self, id: MapId, row: u32, failure: &Failure, now: Timestamp) {
-        self.mark_row(id, row, failure, now);
+        self.mark_row(id, row, failure, Stop::Ask, now);
         self.work(now);
     }
 
     pub(crate) fn cancel_map(&mut self, id: MapId, failure: &Failure, now: Timestamp) {
-        self.mark_map(id, failure, now);
+        self.mark_map(id, failure, Stop::Ask, now);
         self.work(now);
     }
 
-    /// Cancels all that has not settled. Nothing becomes NotReady because
-    /// something else was cancelled first.
-    pub(crate) fn cancel_all(&mut self, failure: &Failure, now: Timestamp) {
+    /// Ends everything, and whatever is submitted later. Nothing becomes
+    /// NotReady because something else was stopped first.
+    pub(crate) fn stop(&mut self, failure: &Failure, how: Stop, now: Timestamp) {
+        self.stopped = Some(failure.clone());
         for id in self.runs.keys().collect::<Vec<_>>() {
-            self.mark_run(id, failure, now);
+            self.mark_run(id, failure, how, now);
         }
         for id in self.maps.keys().collect::<Vec<_>>() {
-            self.mark_map(id, failure, now);
+            self.mark_map(id, failure, how, now);
         }
         self.work(now);
     }
 
-    fn mark_run(&mut self, id: RunId, failure: &Failure, now: Timestamp) {
+    fn mark_run(&mut self, id: RunId, failure: &Failure, how: Stop, now: Timestamp) {
         let Some(run) = self.runs.get(id) else {
             return;
         };
-        match run.life.name {
-            StateName::Pending | StateName::AwaitingConcurrencySlot | StateName::AwaitingRetry => {
-                self.settle_run(id, End::Ended(failure.clone()), now);
-            }
-            name if name.is_settled() => {}
-            _ => self.commands.push_back(Command::Cancel(id)),
+        let name = run.life.name;
+        if name.is_settled() {
+            return;
+        }
+        if is_running(name) {
+            self.commands.push_back(Command::Cancel(id));
+        }
+        if !is_running(name) || how == Stop::Force {
+            self.settle_run(id, End::Ended(failure.clone()), now);
         }
     }
 
-    fn mark_row(&mut self, id: MapId, row: u32, failure: &Failure, now: Timestamp) {
+    fn mark_row(&mut self, id: MapId, row: u32, failure: &Failure, how: Stop, now: Timestamp) {
         let Some(map) = self.maps.get_mut(id) else {
             return;
         };
@@ -61,22 +81,24 @@ impl Engine {
             }
             return;
         };
-        match view.name {
-            StateName::Pending | StateName::AwaitingConcurrencySlot | StateName::AwaitingRetry => {
-                self.settle_row(id, row, End::Ended(failure.clone()), now);
-            }
-            name if name.is_settled() => {}
-            _ => self.commands.push_back(Command::CancelRow(id, row)),
+        if view.name.is_settled() {
+            return;
+        }
+        if is_running(view.name) {
+            self.commands.push_back(Command::CancelRow(id, row));
+        }
+        if !is_running(view.name) || how == Stop::Force {
+            self.settle_row(id, row, End::Ended(failure.clone()), now);
         }
     }
 
-    fn mark_map(&mut self, id: MapId, failure: &Failure, now: Timestamp) {
+    fn mark_map(&mut self, id: MapId, failure: &Failure, how: Stop, now: Timestamp) {
         match self.maps.get(id).map(|map| map.length) {
             None => {}
             Some(None) => self.stop_map(id, &End::Ended(failure.clone()), now),
             Some(Some(length)) => {
                 for row in 0..length {
-                    self.mark_row(id, row, failure, now);
+                    self.mark_row(id, row, failure, how, now);
                 }
             }
         }

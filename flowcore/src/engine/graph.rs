@@ -66,6 +66,8 @@ pub(crate) struct Engine {
     pub(super) finished: Vec<MapId>,
     pub(super) tally: Tally,
     pub(super) unsettled: u64,
+    /// Everything was stopped, and why: so is whatever comes in later.
+    pub(super) stopped: Option<Failure>,
 }
 
 impl Engine {

@@ -28,6 +28,7 @@ mod submit;
 mod model_tests;
 
 pub(crate) use command::Command;
+pub(crate) use ending::Stop;
 pub(crate) use graph::{Engine, MapInput, RunInput, Source};
 pub(crate) use limits::{Answer, Limits, Refusal, Slots, Ticket};
 pub(crate) use map::Map;

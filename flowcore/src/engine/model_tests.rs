@@ -11,6 +11,7 @@ use std::ops::Range;
 use proptest::prelude::*;
 
 use super::command::Command;
+use super::ending::Stop;
 use super::graph::{Engine, MapInput, RunInput, Source};
 use super::run::{Dependent, End, RunView, Waits};
 use super::{MapId, RunId};
@@ -43,7 +44,8 @@ enum Step {
     /// A row of a map, whether it exists or not.
     CancelRow(u8, u8),
     CancelMap(u8),
-    CancelAll,
+    /// Everything ends, and what comes later; `true`: what runs as well.
+    Stop(bool),
     Release(u8),
     /// Something outside settles.
     Outside(u8, StateName),
@@ -136,8 +138,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<u8>().prop_map(Step::Cancel),
         1 => (any::<u8>(), 0..6_u8).prop_map(|(map, row)| Step::CancelRow(map, row)),
         1 => any::<u8>().prop_map(Step::CancelMap),
-        1 => proptest::bool::weighted(0.1).prop_map(|all| {
-            if all { Step::CancelAll } else { Step::Release(0) }
+        1 => (proptest::bool::weighted(0.1), any::<bool>()).prop_map(|(all, force)| {
+            if all { Step::Stop(force) } else { Step::Release(0) }
         }),
         2 => any::<u8>().prop_map(Step::Release),
     ]
@@ -205,6 +207,8 @@ struct Model {
     runs: Vec<Node>,
     maps: Vec<ModelMap>,
     outside: Vec<Node>,
+    /// What stopped everything.
+    stopped: Option<String>,
 }
 
 enum Verdict {
@@ -562,6 +566,9 @@ impl Both {
                     early: *early,
                     ..Node::new(dependencies)
                 });
+                if let Some(label) = self.model.stopped.clone() {
+                    self.cancel_in_model(Target::Run(self.runs.len() - 1), &label);
+                }
             }
             Step::Map {
                 length,
@@ -609,7 +616,7 @@ impl Both {
                     self.cancel_map(map);
                 }
             }
-            Step::CancelAll => self.cancel_all(),
+            Step::Stop(force) => self.stop(*force),
             Step::Release(handle) => {
                 let count = self.runs.len() + self.maps.len();
                 if let Some(index) = pick(*handle, count) {
@@ -777,6 +784,9 @@ impl Both {
         if let Some(length) = length {
             self.model.rows_known(self.maps.len() - 1, length);
         }
+        if let Some(label) = self.model.stopped.clone() {
+            self.cancel_map_in_model(self.maps.len() - 1, &label);
+        }
         self.watch(&dependencies, Waits::Map(id));
     }
 
@@ -941,11 +951,21 @@ impl Both {
         }
     }
 
-    fn cancel_all(&mut self) {
+    fn stop(&mut self, force: bool) {
         let now = self.now();
-        let label = format!("cancelled {}", self.clock);
-        let cancelled = failure(StateName::Cancelled, &label);
-        self.engine.cancel_all(&cancelled, now);
+        let label = format!("stopped {}", self.clock);
+        let stopped = failure(StateName::Cancelled, &label);
+        let how = if force { Stop::Force } else { Stop::Ask };
+        self.engine.stop(&stopped, how, now);
+        self.model.stopped = Some(label.clone());
+        if force {
+            for target in self.model.targets() {
+                let node = self.model.node(target);
+                if !node.state.is_settled() {
+                    node.state = StateName::Pending;
+                }
+            }
+        }
         for run in 0..self.runs.len() {
             self.cancel_in_model(Target::Run(run), &label);
         }

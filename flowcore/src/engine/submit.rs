@@ -44,6 +44,10 @@ impl Engine {
         inputs: impl IntoIterator<Item = RunInput>,
         now: Timestamp,
     ) {
+        if let Some(failure) = self.stopped.clone() {
+            self.settle_run(id, End::Ended(failure), now);
+            return self.work(now);
+        }
         let mut missing = 0;
         for input in inputs {
             let dependent = Dependent {
@@ -96,6 +100,10 @@ impl Engine {
         if let Some(length) = length {
             map_mut(&mut self.maps, id).allocate(length);
             self.grow(id, length);
+        }
+        if let Some(failure) = self.stopped.clone() {
+            self.stop_map(id, &End::Ended(failure), now);
+            return self.work(now);
         }
         let mut gates = 0;
         let mut rows = Vec::new();

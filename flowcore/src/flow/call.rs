@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 
 use super::submit::submit_in;
 use super::{FlowRun, state_of};
+use crate::cancellation::block_on;
 use crate::context::RunContext;
 use crate::definition::{
     BodyFuture, Parameters, TaskConfiguration, TaskDefinition, TaskError, render,
@@ -21,7 +22,7 @@ use crate::error::Result;
 use crate::future::{Place, TaskFuture};
 use crate::handle::RunCell;
 use crate::runner::{
-    AttemptBody, AttemptControl, Execution, InPlace, SingleExecution, drive_in_place, lend_while,
+    AttemptBody, AttemptControl, Execution, InPlace, SingleExecution, drive_in_place,
 };
 use crate::state::{State, StateOutcome};
 use crate::value::{Access, StoredValue, ValueCell};
@@ -35,7 +36,19 @@ use crate::value::{Access, StoredValue, ValueCell};
 ///
 /// A call that is dropped half-way cancels its run.
 #[must_use = "a call does nothing until it is awaited"]
-pub struct Call<'a, T>(Pin<Box<dyn Future<Output = Ended<T>> + Send + 'a>>);
+pub struct Call<'a, T> {
+    code: Code<'a, T>,
+    flow: Option<Startable>,
+}
+
+type Code<'a, T> = Pin<Box<dyn Future<Output = Ended<T>> + Send + 'a>>;
+
+/// What a flow's call says of it before it begins.
+pub(super) struct Startable {
+    pub(super) flow: Arc<FlowRun>,
+    /// Its function runs on the thread that polls.
+    pub(super) blocks: bool,
+}
 
 /// How a call ended.
 pub(super) struct Ended<T> {
@@ -55,7 +68,24 @@ impl<T> fmt::Debug for Call<'_, T> {
 
 impl<'a, T: Send + Sync + 'static> Call<'a, T> {
     pub(super) fn new(code: impl Future<Output = Ended<T>> + Send + 'a) -> Self {
-        Self(Box::pin(code))
+        Self {
+            code: Box::pin(code),
+            flow: None,
+        }
+    }
+
+    pub(super) fn of_flow(
+        flow: Startable,
+        code: impl Future<Output = Ended<T>> + Send + 'a,
+    ) -> Self {
+        Self {
+            code: Box::pin(code),
+            flow: Some(flow),
+        }
+    }
+
+    pub(super) fn into_parts(self) -> (Code<'a, T>, Option<Startable>) {
+        (self.code, self.flow)
     }
 
     /// The final state instead of the value, as `return_state=True` in
@@ -74,7 +104,7 @@ impl<'a, T: Send + Sync + 'static> Call<'a, T> {
     /// # }
     /// ```
     pub fn state(self) -> StateCall<'a, T> {
-        StateCall(self.0)
+        StateCall(self.code)
     }
 
     /// Waits in sync code; async code awaits instead. A thread of a task
@@ -84,12 +114,12 @@ impl<'a, T: Send + Sync + 'static> Call<'a, T> {
     ///
     /// Those of awaiting the call.
     pub fn block(self) -> Result<T> {
-        lend_while(|| pollster::block_on(self))
+        block_on(self)
     }
 }
 
 impl<T: Send + Sync + 'static> Ended<T> {
-    fn into_result(self) -> Result<T> {
+    pub(super) fn into_result(self) -> Result<T> {
         let Self { state, value, cell } = self;
         if let Some(value) = value {
             return Ok(value);
@@ -113,13 +143,13 @@ impl<T: Send + Sync + 'static> Future for Call<'_, T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(context).map(Ended::into_result)
+        self.code.as_mut().poll(context).map(Ended::into_result)
     }
 }
 
 /// A call that gives its state; made by [`Call::state`].
 #[must_use = "a call does nothing until it is awaited"]
-pub struct StateCall<'a, T>(Pin<Box<dyn Future<Output = Ended<T>> + Send + 'a>>);
+pub struct StateCall<'a, T>(Code<'a, T>);
 
 impl<T> fmt::Debug for StateCall<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -186,29 +216,10 @@ async fn on_the_pool<D: TaskDefinition>(
         Ok(cell) => cell,
         Err(error) => return Ended::refused(error),
     };
-    let run = TaskFuture::new(Place::Run(Arc::clone(&cell)));
-    let guard = CancelOnDrop(Some(run.clone()));
+    let run = TaskFuture::new(Place::Run(Arc::clone(&cell))).cancel_on_drop();
     run.wait(None).await;
-    guard.disarm();
-    drop(run);
+    drop(run.keep());
     Ended::of(&flow, cell)
-}
-
-/// A sync call that is dropped half-way is a cancelled run.
-struct CancelOnDrop<T>(Option<TaskFuture<T>>);
-
-impl<T> CancelOnDrop<T> {
-    fn disarm(mut self) {
-        self.0 = None;
-    }
-}
-
-impl<T> Drop for CancelOnDrop<T> {
-    fn drop(&mut self) {
-        if let Some(run) = self.0.take() {
-            run.cancel();
-        }
-    }
 }
 
 /// One attempt of a call with loans, as generated code sees it.

@@ -7,14 +7,17 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
+
 use super::aggregate::{Aggregate, FlowOutcome};
-use super::call::{Call, Ended};
-use super::{FlowRun, end};
+use super::call::{Call, Ended, Startable};
+use super::running::Registration;
+use super::{FlowRun, Interrupt, end};
 use crate::context::RunContext;
 use crate::definition::{Failure, FlowBody, FlowConfiguration, FlowInfo, TaskError, render};
 use crate::error::{Error, ErrorKind, TextChain};
-use crate::runner::{Caught, Home, PanicReport, catch, install_hook};
-use crate::state::{State, StateName, StateOutcome, describe_state};
+use crate::runner::{Caught, Home, PanicReport, catch, drop_caught, install_hook};
+use crate::state::{State, StateName, StateOutcome};
 
 /// Calls a flow: a run of it, from beginning to end.
 #[doc(hidden)]
@@ -26,17 +29,21 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
     outcome: FlowOutcome<T>,
 ) -> Call<'a, T> {
     let configuration = configuration.clone();
-    Call::new(async move {
+    let name = configuration.options().run_name_template().map(|template| {
+        render(template, |wanted| {
+            let (_, text) = parameters.iter().find(|(name, _)| *name == wanted)?;
+            Some(text.clone())
+        })
+    });
+    let flow = FlowRun::new(name);
+    let startable = Startable {
+        flow: Arc::clone(&flow),
+        blocks: matches!(body, FlowBody::Blocking(_)),
+    };
+    Call::of_flow(startable, async move {
         let options = configuration.options();
-        let name = options.run_name_template().map(|template| {
-            render(template, |wanted| {
-                let (_, text) = parameters.iter().find(|(name, _)| *name == wanted)?;
-                Some(text.clone())
-            })
-        });
-        let is_subflow =
-            RunContext::current().is_some_and(|context| !context.flow().is_standalone());
-        let flow = FlowRun::new(name);
+        let parent = RunContext::current().map(|context| Arc::clone(context.flow()));
+        let is_subflow = parent.as_ref().is_some_and(|flow| !flow.is_standalone());
         let kind = if is_subflow { "subflow" } else { "flow" };
         end::say(
             &flow,
@@ -47,7 +54,13 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
             ),
         );
         // From here on a dropped call is a cancelled flow run.
-        let mut guard = StopOnDrop(Some(Arc::clone(&flow)));
+        let mut guard = StopOnDrop(Some(Dropped {
+            registration: Registration::new(&flow, parent.as_ref()),
+            flow: Arc::clone(&flow),
+            parent,
+            info,
+        }));
+        flow.life().begin();
         let started = options.runner().start(Home(Arc::downgrade(&flow))).await;
         let returned = match started {
             Ok(session) => {
@@ -57,18 +70,30 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
             Err(error) => BodyEnd::NoRunner(error),
         };
         let ended = settle(info, &flow, returned, outcome).await;
-        guard.0 = None;
-        flow.end().await;
-        let message = ended.state.message();
-        end::say(
-            &flow,
-            &format!(
-                "Finished in state {}",
-                describe_state(ended.state.name(), message)
-            ),
-        );
-        ended
+        let registration = guard.0.take();
+        conclude(&flow, ended.message.as_deref(), ended.failure.as_ref()).await;
+        drop(registration);
+        Ended {
+            state: match &ended.failure {
+                Some(failure) => State::of_failure(failure, crate::runtime::now()),
+                None => State::new(
+                    StateName::Completed,
+                    ended.message.map(Arc::from),
+                    crate::runtime::now(),
+                    StateOutcome::Open,
+                ),
+            },
+            value: ended.value,
+            cell: None,
+        }
     })
+}
+
+/// The flow run has ended: its state is final.
+async fn conclude(flow: &Arc<FlowRun>, message: Option<&str>, failure: Option<&Failure>) {
+    flow.end().await;
+    flow.life().end(message, failure);
+    end::say(flow, &format!("Finished in state {}", flow.state()));
 }
 
 /// How a flow's body ended.
@@ -76,6 +101,8 @@ enum BodyEnd<T> {
     Returned(Result<T, TaskError>),
     Panicked(PanicReport),
     TimedOut(Duration),
+    /// It was left where it waited.
+    Stopped,
     /// Its task runner did not start, so the body has not either.
     NoRunner(Error),
 }
@@ -100,7 +127,7 @@ async fn run_body<T: Send + 'static>(
     match body {
         FlowBody::Future(future) => {
             let code = context.scope(Caught(future));
-            limited(limit, async { code.await.into() }).await
+            limited(limit, stoppable(flow, async { code.await.into() })).await
         }
         FlowBody::Blocking(function) => {
             let ended = context.enter(|| catch(function));
@@ -125,6 +152,17 @@ async fn run_body<T: Send + 'static>(
     }
 }
 
+/// Async code ends where it waits when the flow run is stopped.
+async fn stoppable<T>(flow: &FlowRun, code: impl Future<Output = BodyEnd<T>>) -> BodyEnd<T> {
+    let mut code = Box::pin(code);
+    let stopped = std::pin::pin!(flow.stopping().wait());
+    if let Either::Left((ended, _)) = select(&mut code, stopped).await {
+        return ended;
+    }
+    drop_caught(code);
+    BodyEnd::Stopped
+}
+
 async fn limited<T>(limit: Option<Duration>, code: impl Future<Output = BodyEnd<T>>) -> BodyEnd<T> {
     match limit {
         None => code.await,
@@ -134,15 +172,33 @@ async fn limited<T>(limit: Option<Duration>, code: impl Future<Output = BodyEnd<
     }
 }
 
+/// How a flow run ended.
+struct FlowEnd<T> {
+    message: Option<String>,
+    /// `None`: completed.
+    failure: Option<Failure>,
+    value: Option<T>,
+}
+
+impl<T> FlowEnd<T> {
+    fn failed(failure: Failure) -> Self {
+        Self {
+            message: None,
+            failure: Some(failure),
+            value: None,
+        }
+    }
+}
+
 /// Waits for what was submitted and finds the final state.
 async fn settle<T: Send + Sync + 'static>(
     info: &'static FlowInfo,
     flow: &Arc<FlowRun>,
     returned: BodyEnd<T>,
     outcome: FlowOutcome<T>,
-) -> Ended<T> {
-    let failure = match returned {
-        BodyEnd::Returned(Ok(value)) => {
+) -> FlowEnd<T> {
+    let ended = match judge(info, flow, returned) {
+        Ok(value) => {
             flow.joined().await;
             let aggregate = match outcome {
                 Some(outcome) => outcome(&value).aggregate(),
@@ -152,8 +208,31 @@ async fn settle<T: Send + Sync + 'static>(
                     is_raised: false,
                 },
             };
-            return ended_well(value, aggregate);
+            FlowEnd {
+                value: (!aggregate.is_raised || aggregate.failure.is_none()).then_some(value),
+                message: aggregate.message,
+                failure: aggregate.failure,
+            }
         }
+        Err(failure) => {
+            if flow.life().interrupt().is_none() {
+                flow.stop(&end::cancelled("Flow run ended before this task run did."));
+            }
+            flow.joined().await;
+            FlowEnd::failed(failure)
+        }
+    };
+    // Whatever its function made of it, it was ended from outside.
+    match flow.life().interrupt() {
+        Some(interrupt) => FlowEnd::failed(interrupt.of_flow(info.key, flow.name())),
+        None => ended,
+    }
+}
+
+/// What the flow's function gave, or what stands in its place.
+fn judge<T>(info: &FlowInfo, flow: &FlowRun, returned: BodyEnd<T>) -> Result<T, Failure> {
+    Err(match returned {
+        BodyEnd::Returned(Ok(value)) => return Ok(value),
         BodyEnd::Returned(Err(error)) => error.into_failure(info.key, flow.name(), true),
         BodyEnd::Panicked(report) => failed(
             info,
@@ -171,18 +250,12 @@ async fn settle<T: Send + Sync + 'static>(
             let kind = (StateName::TimedOut, ErrorKind::TimedOut);
             failed(info, flow, kind, &message, message.clone(), None)
         }
+        BodyEnd::Stopped => Interrupt::Cancelled.of_flow(info.key, flow.name()),
         BodyEnd::NoRunner(error) => {
             let message = format!("Flow run could not start its task runner: {error}");
             Failure::new(StateName::Crashed, Some(message), error)
         }
-    };
-    flow.stop("Flow run ended before this task run did.");
-    flow.joined().await;
-    Ended {
-        state: state_of_failure(&failure),
-        value: None,
-        cell: None,
-    }
+    })
 }
 
 fn failed(
@@ -201,52 +274,36 @@ fn failed(
     Failure::new(name, Some(message.to_owned()), error)
 }
 
-fn state_of_failure<T>(failure: &Failure) -> State<T> {
-    State::new(
-        failure.0.name,
-        failure.0.message.clone(),
-        crate::runtime::now(),
-        StateOutcome::Error(failure.0.error.clone()),
-    )
-}
-
-fn ended_well<T>(value: T, aggregate: Aggregate) -> Ended<T> {
-    let Aggregate {
-        message,
-        failure,
-        is_raised,
-    } = aggregate;
-    match failure {
-        Some(failure) => Ended {
-            state: state_of_failure(&failure),
-            value: (!is_raised).then_some(value),
-            cell: None,
-        },
-        None => Ended {
-            state: State::new(
-                StateName::Completed,
-                message.map(Arc::from),
-                crate::runtime::now(),
-                StateOutcome::Open,
-            ),
-            value: Some(value),
-            cell: None,
-        },
-    }
-}
-
 /// A flow call that is dropped half-way stops its runs.
-struct StopOnDrop(Option<Arc<FlowRun>>);
+struct StopOnDrop(Option<Dropped>);
+
+struct Dropped {
+    registration: Registration,
+    flow: Arc<FlowRun>,
+    parent: Option<Arc<FlowRun>>,
+    info: &'static FlowInfo,
+}
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        if let Some(flow) = self.0.take() {
-            flow.stop("Flow run was dropped before it ended.");
-            end::say(&flow, "Flow run was dropped before it ended");
-            crate::runtime::service().spawn(async move {
-                flow.joined().await;
-                flow.end().await;
-            });
-        }
+        let Some(dropped) = self.0.take() else {
+            return;
+        };
+        let Dropped {
+            registration,
+            flow,
+            parent,
+            info,
+        } = dropped;
+        flow.interrupt(Interrupt::Dropped);
+        // Its parent, which may be ending too, waits for what still runs here.
+        let held = parent.map(|parent| parent.hold());
+        crate::runtime::service().spawn(async move {
+            flow.joined().await;
+            let interrupt = flow.life().interrupt().unwrap_or(Interrupt::Dropped);
+            let failure = interrupt.of_flow(info.key, flow.name());
+            conclude(&flow, None, Some(&failure)).await;
+            drop((registration, held));
+        });
     }
 }

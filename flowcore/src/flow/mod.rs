@@ -4,12 +4,18 @@ mod aggregate;
 mod call;
 mod end;
 mod execute;
+mod handle;
+mod interrupt;
+mod life;
 mod names;
+mod running;
 mod shell;
 mod submit;
 
 pub use aggregate::{FlowOutcome, ReturnedRuns};
 pub use call::{BorrowedBody, Call, OwnedValue, StateCall, call, call_borrowed};
 pub use execute::call_flow;
+pub use handle::{FlowHandle, start};
+pub(crate) use interrupt::Interrupt;
 pub(crate) use shell::{FlowRun, state_of};
 pub use submit::{map, submit};

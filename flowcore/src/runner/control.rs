@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use tokio::sync::Notify;
 
+use crate::flag::Flag;
+
 const OPEN: u8 = 0;
 const FINISHED: u8 = 1;
 const ABANDONED: u8 = 2;
@@ -18,12 +20,11 @@ pub(crate) struct AttemptControl {
     attempt: u32,
     is_last: bool,
     phase: AtomicU8,
-    is_cancelled: AtomicBool,
     /// The code of an abandoned attempt has returned.
     has_returned: AtomicBool,
+    cancelled: Flag,
     /// Cancelled by somebody, and not merely because its time was up.
     was_asked_to_stop: AtomicBool,
-    cancelled: Notify,
     ended: Notify,
     /// The run's name, if a template made one.
     name: OnceLock<String>,
@@ -36,10 +37,9 @@ impl AttemptControl {
             attempt,
             is_last: attempt > retries,
             phase: AtomicU8::new(OPEN),
-            is_cancelled: AtomicBool::new(false),
             has_returned: AtomicBool::new(false),
+            cancelled: Flag::default(),
             was_asked_to_stop: AtomicBool::new(false),
-            cancelled: Notify::new(),
             ended: Notify::new(),
             name: OnceLock::new(),
         }
@@ -75,7 +75,7 @@ impl AttemptControl {
     pub(crate) fn abandon(&self) -> bool {
         let abandoned = self.end(ABANDONED);
         if abandoned {
-            self.signal();
+            self.cancelled.set();
         }
         abandoned
     }
@@ -102,7 +102,7 @@ impl AttemptControl {
     /// when it looks.
     pub(crate) fn cancel(&self) {
         self.was_asked_to_stop.store(true, Ordering::Release);
-        self.signal();
+        self.cancelled.set();
     }
 
     /// Whether somebody wants the run to stop: no other attempt follows.
@@ -110,24 +110,13 @@ impl AttemptControl {
         self.was_asked_to_stop.load(Ordering::Acquire)
     }
 
-    fn signal(&self) {
-        self.is_cancelled.store(true, Ordering::Release);
-        self.cancelled.notify_waiters();
-    }
-
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.is_cancelled.load(Ordering::Acquire)
+        self.cancelled.is_set()
     }
 
     /// Ends when the attempt is asked to stop.
     pub(crate) async fn cancelled(&self) {
-        let notified = self.cancelled.notified();
-        tokio::pin!(notified);
-        // Registered before the flag is read, so that no call is missed.
-        notified.as_mut().enable();
-        if !self.is_cancelled() {
-            notified.await;
-        }
+        self.cancelled.wait().await;
     }
 
     pub(crate) fn rename(&self, name: String) {

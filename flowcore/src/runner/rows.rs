@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::attempt::Ending;
 use crate::clock::Timestamp;
@@ -190,6 +191,7 @@ impl Claimed {
 pub(crate) struct Stops {
     any: AtomicBool,
     rows: Mutex<StoppedRows>,
+    changed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -201,16 +203,35 @@ struct StoppedRows {
 impl Stops {
     pub(crate) fn stop_all(&self) {
         self.rows.lock().all = true;
-        self.any.store(true, Ordering::Release);
+        self.tell();
     }
 
     pub(crate) fn stop(&self, row: u32) {
         self.rows.lock().some.insert(row);
+        self.tell();
+    }
+
+    fn tell(&self) {
         self.any.store(true, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    /// Ends when the row shall not go on.
+    pub(crate) async fn stopped(&self, row: u32) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            // Registered before the rows are read, so that no call is missed.
+            changed.as_mut().enable();
+            if self.contains(row) {
+                return;
+            }
+            changed.await;
+        }
     }
 
     #[inline]
-    pub(super) fn contains(&self, row: u32) -> bool {
+    pub(crate) fn contains(&self, row: u32) -> bool {
         if !self.any.load(Ordering::Acquire) {
             return false;
         }

@@ -4,6 +4,7 @@
 //! beyond what it needs, so that a run that hangs is a failure.
 
 mod arguments;
+mod cancelling;
 mod environments;
 mod errors;
 mod flows;
@@ -16,6 +17,7 @@ mod names;
 mod panics;
 mod retries;
 mod slots;
+mod spawning;
 mod states;
 mod stopping;
 mod support;

@@ -17,7 +17,8 @@ pub(super) fn tokens(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStr
     let info = info(handle, attribute);
     let func = handle.func_method();
     let with_options = handle.with_options_method();
-    let start = start(handle);
+    let call = call(handle);
+    let start = start_method(handle);
     let info_method = handle.method("info");
     quote! {
         #before
@@ -36,6 +37,30 @@ pub(super) fn tokens(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStr
             }
 
             #start
+
+            #call
+        }
+    }
+}
+
+/// The method `start`: a run that goes on by itself.
+fn start_method(handle: &Handle<'_>) -> TokenStream {
+    let private = handle.private();
+    let visibility = &handle.function.visibility;
+    let start = handle.method("start");
+    let parameters = handle.parameters.iter().map(|parameter| {
+        let name = &parameter.name;
+        let ty = parameter.with_lifetime("'static");
+        quote!(#name: #ty)
+    });
+    let names = handle.names();
+    let value = &handle.output.value;
+    quote! {
+        /// Starts a run that goes on by itself, beside the caller. It can be
+        /// awaited, watched and cancelled. Loans must be `'static`.
+        #[allow(dead_code)]
+        #visibility #start(&self, #(#parameters),*) -> #private::FlowHandle<#value> {
+            #private::start(Self::__start(&self.__configuration, #(#names),*))
         }
     }
 }
@@ -85,7 +110,7 @@ fn info(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
 }
 
 /// `__start`: one run of the flow.
-fn start(handle: &Handle<'_>) -> TokenStream {
+fn call(handle: &Handle<'_>) -> TokenStream {
     let private = handle.private();
     let generics = handle.call_generics();
     let lifetime = handle.call_lifetime();

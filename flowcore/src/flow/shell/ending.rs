@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Poll, Waker};
 
 use super::{FlowRun, end};
-use crate::engine::{MapId, RunId};
-use crate::runner::RunReference;
+use crate::definition::Failure;
+use crate::engine::{MapId, RunId, Stop};
+use crate::flow::Interrupt;
+use crate::flow::running::family;
+use crate::runner::{RunReference, note_waiting};
+use crate::state::State;
 
 impl FlowRun {
     /// Ends when all that was submitted has settled.
@@ -14,7 +19,7 @@ impl FlowRun {
             let notified = self.idle.notified();
             tokio::pin!(notified);
             notified.as_mut().enable();
-            if self.shell.lock().engine.is_idle() {
+            if self.shell.lock().is_idle() {
                 return;
             }
             notified.await;
@@ -29,16 +34,41 @@ impl FlowRun {
         }
     }
 
-    /// Cancels what is queued and asks what runs to stop.
-    pub(in crate::flow) fn stop(self: &Arc<Self>, reason: &str) {
-        self.is_stopping.store(true, Ordering::Release);
-        let failure = end::cancelled(reason);
+    /// Ends what is queued and whatever is submitted from now on, and asks what
+    /// runs to stop.
+    pub(in crate::flow) fn stop(self: &Arc<Self>, failure: &Failure) {
         self.update(|shell, now| {
             for entry in shell.maps.values() {
                 entry.job.stops().stop_all();
             }
-            shell.engine.cancel_all(&failure, now);
+            shell.engine.stop(failure, Stop::Ask, now);
         });
+        self.stopping.set();
+    }
+
+    /// Ends this flow run and those inside it from outside.
+    pub(crate) fn interrupt(self: &Arc<Self>, interrupt: Interrupt) {
+        let mut family = family(self);
+        // All know it before any goes on: one that ends because another has
+        // ended shall say why.
+        family.retain(|flow| flow.life.note(interrupt));
+        for flow in family {
+            flow.stop(&interrupt.of_runs());
+        }
+    }
+
+    /// The state of the flow run itself.
+    pub(crate) fn state(&self) -> State {
+        self.life.state()
+    }
+
+    /// Ready when the flow run has ended.
+    pub(crate) fn poll_ended(&self, waker: &Waker) -> Poll<()> {
+        let ended = self.life.poll_ended(waker);
+        if ended.is_pending() {
+            note_waiting();
+        }
+        ended
     }
 
     pub(crate) fn cancel(self: &Arc<Self>, run: RunReference) {

@@ -10,6 +10,7 @@ mod dispatch;
 mod ending;
 mod events;
 mod handles;
+mod held;
 mod outbox;
 mod permits;
 
@@ -26,10 +27,12 @@ use uuid::Uuid;
 pub(crate) use handles::state_of;
 
 use super::end;
+use super::life::Life;
 use super::names;
 use crate::clock::Timestamp;
 use crate::definition::{OptionsSource, TaskOptions};
 use crate::engine::{End, Engine, Map, MapId, Run, RunId, RunView, Side};
+use crate::flag::Flag;
 use crate::progress::Progress;
 use crate::runner::{
     AttemptControl, EmbeddedSession, Execution, MapJob, RunReference, RunnerSession,
@@ -46,7 +49,8 @@ pub(crate) struct FlowRun {
     session: OnceLock<Arc<dyn RunnerSession>>,
     /// Runs what must stay in this process.
     local: Arc<EmbeddedSession>,
-    is_stopping: AtomicBool,
+    life: Life,
+    stopping: Arc<Flag>,
     has_ended: AtomicBool,
     idle: Notify,
     outbox: outbox::Outbox,
@@ -71,6 +75,8 @@ pub(super) struct Shell {
     map_wakers: Side<Map, Vec<Waker>>,
     /// Maps that have settled and whose arguments are still being dropped.
     leaving: Vec<MapId>,
+    /// Spawned code and subflows that the end waits for.
+    held: usize,
     /// Attempts that run and can be stopped.
     controls: HashMap<RunReference, Arc<AttemptControl>>,
     permits: permits::Permits,
@@ -150,7 +156,8 @@ impl FlowRun {
             shell: Mutex::new(Shell::default()),
             session: OnceLock::new(),
             local: EmbeddedSession::shared(),
-            is_stopping: AtomicBool::new(false),
+            life: Life::new(),
+            stopping: Arc::default(),
             has_ended: AtomicBool::new(false),
             idle: Notify::new(),
             outbox: outbox::Outbox::default(),
@@ -189,9 +196,13 @@ impl FlowRun {
         self.kind == Kind::Elsewhere
     }
 
-    /// Whether the flow run was asked to stop.
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.is_stopping.load(Ordering::Acquire)
+    /// Set when the flow run is asked to stop.
+    pub(crate) fn stopping(&self) -> &Arc<Flag> {
+        &self.stopping
+    }
+
+    pub(super) fn life(&self) -> &Life {
+        &self.life
     }
 
     /// Whether nothing can be submitted any more.

@@ -180,6 +180,7 @@ impl EmbeddedSession {
             options.labels.name.clone(),
             rows.map,
             &current,
+            &rows.job,
         );
         let on_ended = |row: u32, ending: Ending| {
             let attempt = rows.single(row);

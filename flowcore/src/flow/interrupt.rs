@@ -1,0 +1,44 @@
+//! Why a flow run is ended from outside, in states and words.
+
+use crate::definition::Failure;
+use crate::error::{Error, ErrorKind};
+use crate::state::StateName;
+
+/// What ends a flow run that has not ended by itself. A later one counts only
+/// if it is the more urgent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Interrupt {
+    /// Its call was dropped.
+    Dropped,
+    /// Somebody cancelled it.
+    Cancelled,
+}
+
+impl Interrupt {
+    /// The flow run's end.
+    pub(super) fn of_flow(self, key: &str, run_name: &str) -> Failure {
+        let message = match self {
+            Self::Dropped => "Flow run was dropped before it ended.",
+            Self::Cancelled => "Flow run was cancelled successfully.",
+        };
+        self.failure(message, |error| error.task(key).run(run_name))
+    }
+
+    /// The end of the runs that it stops.
+    pub(super) fn of_runs(self) -> Failure {
+        let message = match self {
+            Self::Dropped => "Flow run was dropped before it ended.",
+            Self::Cancelled => "Flow run was cancelled.",
+        };
+        self.failure(message, |error| error)
+    }
+
+    fn failure(
+        self,
+        message: &str,
+        about: impl FnOnce(crate::error::ErrorBuilder) -> crate::error::ErrorBuilder,
+    ) -> Failure {
+        let error = about(Error::build(ErrorKind::Cancelled, message)).finish();
+        Failure::new(StateName::Cancelled, Some(message.to_owned()), error)
+    }
+}

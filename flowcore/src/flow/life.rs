@@ -1,0 +1,93 @@
+//! A flow run's own state: what its handle sees, and what interrupts it.
+
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use parking_lot::Mutex;
+
+use super::Interrupt;
+use crate::definition::Failure;
+use crate::state::{State, StateName, StateOutcome};
+use crate::value::StoredValue;
+
+/// Invariant: a final state never changes again.
+pub(super) struct Life(Mutex<Inner>);
+
+struct Inner {
+    state: State,
+    interrupt: Option<Interrupt>,
+    wakers: Vec<Waker>,
+}
+
+fn open(name: StateName) -> State {
+    State::new(name, None, crate::runtime::now(), StateOutcome::Open)
+}
+
+impl Life {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(Inner {
+            state: open(StateName::Pending),
+            interrupt: None,
+            wakers: Vec::new(),
+        }))
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.0.lock().state.clone()
+    }
+
+    pub(super) fn interrupt(&self) -> Option<Interrupt> {
+        self.0.lock().interrupt
+    }
+
+    /// The flow's function begins.
+    pub(super) fn begin(&self) {
+        let mut life = self.0.lock();
+        if life.interrupt.is_none() {
+            life.state = open(StateName::Running);
+        }
+    }
+
+    /// Notes why the run shall end; `false` if it has ended, or if something as
+    /// urgent was noted before.
+    pub(super) fn note(&self, interrupt: Interrupt) -> bool {
+        let mut life = self.0.lock();
+        if life.state.is_settled() || life.interrupt >= Some(interrupt) {
+            return false;
+        }
+        life.interrupt = Some(interrupt);
+        life.state = open(StateName::Cancelling);
+        true
+    }
+
+    /// The run ends: well, or as the failure says.
+    pub(super) fn end(&self, message: Option<&str>, failure: Option<&Failure>) {
+        let wakers = {
+            let mut life = self.0.lock();
+            let now = crate::runtime::now();
+            life.state = match failure {
+                Some(failure) => State::of_failure(failure, now),
+                None => State::new(
+                    StateName::Completed,
+                    message.map(Arc::from),
+                    now,
+                    StateOutcome::Value(StoredValue::shared(Arc::new(()))),
+                ),
+            };
+            std::mem::take(&mut life.wakers)
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Ready when the run has ended.
+    pub(super) fn poll_ended(&self, waker: &Waker) -> Poll<()> {
+        let mut life = self.0.lock();
+        if life.state.is_settled() {
+            return Poll::Ready(());
+        }
+        if !life.wakers.iter().any(|known| known.will_wake(waker)) {
+            life.wakers.push(waker.clone());
+        }
+        Poll::Pending
+    }
+}
