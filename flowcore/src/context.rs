@@ -113,14 +113,6 @@ impl RunContext {
         CURRENT.scope(self, code).await
     }
 
-    /// Ends when the task's run is asked to stop.
-    pub(crate) async fn cancelled(&self) {
-        match self.task.as_ref().map(|task| &task.place) {
-            Some(Place::Run(_, control)) => control.cancelled().await,
-            Some(Place::Rows(..)) | None => std::future::pending().await,
-        }
-    }
-
     fn task_run_name(&self) -> Option<String> {
         let task = self.task.as_ref()?;
         let run = match &task.place {

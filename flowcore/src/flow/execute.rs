@@ -24,7 +24,7 @@ use crate::state::{State, StateName, StateOutcome};
 pub fn call_flow<'a, T: Send + Sync + 'static>(
     info: &'static FlowInfo,
     configuration: &FlowConfiguration,
-    parameters: Vec<(&'static str, String)>,
+    parameters: &[(&'static str, String)],
     body: FlowBody<'a, T>,
     outcome: FlowOutcome<T>,
 ) -> Call<'a, T> {

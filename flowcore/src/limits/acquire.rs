@@ -10,10 +10,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::permits::{self, Permit, Reply};
-use crate::context::RunContext;
+use crate::cancellation::block_on;
 use crate::engine::{Slots, Ticket};
 use crate::error::{Error, ErrorKind, Result};
-use crate::runner::{lend_while, note_waiting};
+use crate::runner::note_waiting;
 
 /// The name of a limit, or several: `"database"`, `["database", "disk"]`.
 pub trait LimitNames {
@@ -181,25 +181,7 @@ impl<T> SlotRequest<T> {
     /// Those of awaiting it, and an error of kind `Cancelled` if the run is
     /// cancelled meanwhile.
     pub fn block(self) -> Result<T> {
-        let context = RunContext::current();
-        let cancelled = async {
-            match context {
-                Some(context) => context.cancelled().await,
-                None => std::future::pending().await,
-            }
-        };
-        let acquired = async {
-            let acquire = std::pin::pin!(self.acquire());
-            match futures_util::future::select(acquire, std::pin::pin!(cancelled)).await {
-                futures_util::future::Either::Left((acquired, _)) => acquired,
-                futures_util::future::Either::Right(_) => Err(Error::build(
-                    ErrorKind::Cancelled,
-                    "the run was cancelled while it waited for concurrency slots",
-                )
-                .finish()),
-            }
-        };
-        lend_while(|| pollster::block_on(acquired))
+        block_on(self.acquire())
     }
 
     async fn acquire(self) -> Result<T> {

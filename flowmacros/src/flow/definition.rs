@@ -155,11 +155,11 @@ fn call(handle: &Handle<'_>) -> TokenStream {
             #imports
             #[allow(unused_imports)]
             use #private::probe::{PlainOutcome as _, RunsOutcome as _};
-            let __parameters = ::std::vec![#(#texts),*];
+            let __parameters = [#(#texts),*];
             #private::call_flow(
                 Self::__INFO,
                 __configuration,
-                __parameters,
+                &__parameters,
                 #body,
                 (&&#private::probe::OutcomeProbe::<#value>::new()).outcome(),
             )
