@@ -77,6 +77,7 @@ pub use wait::{AsCompleted, Settles, as_completed, wait};
 /// What a bridge to another engine needs: the seam between the engine and
 /// what executes.
 pub mod bridge {
+    pub use crate::limits::OfferedResources;
     pub use crate::runner::{
         ArgumentDescriptor, Feed, Home, RunEvent, RunReference, RunnerFuture, RunnerSession,
         TaskRunner, ValueSource, Work, WorkDescriptor, execute, list_length,

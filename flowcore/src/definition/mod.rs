@@ -8,6 +8,7 @@ mod options;
 mod parameters;
 pub mod probe;
 mod registry;
+mod resources;
 mod task;
 
 pub use flow::{FlowAttributes, FlowBody, FlowConfiguration, FlowInfo, FlowOptions};
@@ -17,5 +18,6 @@ pub use options::{TaskAttributes, TaskConfiguration, TaskOptions};
 pub use parameters::{Owned, Parameters, Shared};
 pub(crate) use registry::find_task;
 pub use registry::{TaskEntry, tasks};
+pub(crate) use resources::{Resources, millionths};
 pub(crate) use task::Failure;
 pub use task::{BodyFuture, TaskBody, TaskDefinition, TaskError, TaskInfo};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::labels::{Labels, label_methods};
+use super::resources::Resources;
 use crate::arguments::{Dependencies, IntoDependencies};
 
 /// The options of a task: those of its `#[task(..)]`, changed by
@@ -31,6 +32,8 @@ pub struct TaskOptions {
     pub(crate) retry_delay: Duration,
     pub(crate) timeout: Option<Duration>,
     pub(crate) task_run_name: Option<Cow<'static, str>>,
+    pub(crate) priority: i32,
+    pub(crate) resources: Resources,
 }
 
 /// What `#[task(..)]` says, as the macro writes it down.
@@ -51,6 +54,10 @@ pub struct TaskAttributes {
     pub timeout: Option<Duration>,
     /// The template of run names.
     pub task_run_name: Option<&'static str>,
+    /// Runs of a higher priority start first.
+    pub priority: i32,
+    /// What runs need of their task runner.
+    pub resources: &'static [(&'static str, f64)],
 }
 
 impl TaskAttributes {
@@ -65,6 +72,8 @@ impl TaskAttributes {
             retry_delay: Duration::ZERO,
             timeout: None,
             task_run_name: None,
+            priority: 0,
+            resources: &[],
         }
     }
 }
@@ -82,6 +91,8 @@ impl TaskOptions {
                 Some(template) => Some(Cow::Borrowed(template)),
                 None => None,
             },
+            priority: attributes.priority,
+            resources: Resources::new(attributes.resources),
         }
     }
 
@@ -113,6 +124,36 @@ impl TaskOptions {
     #[must_use]
     pub fn task_run_name(mut self, template: impl Into<String>) -> Self {
         self.task_run_name = Some(Cow::Owned(template.into()));
+        self
+    }
+
+    /// Ready runs of a higher priority start before others, as Dask's
+    /// annotation of this name; equal ones start in their order. Default: 0.
+    #[must_use]
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// What a run needs of the flow's task runner while it runs, as Dask's
+    /// resources of workers; see
+    /// [`ThreadPoolTaskRunner::resources`](crate::ThreadPoolTaskRunner::resources).
+    /// A call outside of flows has no task runner and needs nothing. Default:
+    /// none.
+    ///
+    /// ```
+    /// # use flowcore::prelude::*;
+    /// # #[task]
+    /// # fn train(seed: u64) -> u64 { seed }
+    /// let on_half_a_gpu = train.with_options(|o| o.resources([("GPU", 0.5)]));
+    /// # let _ = on_half_a_gpu;
+    /// ```
+    #[must_use]
+    pub fn resources<N: Into<String>>(
+        mut self,
+        resources: impl IntoIterator<Item = (N, f64)>,
+    ) -> Self {
+        self.resources = Resources::changed(resources);
         self
     }
 }

@@ -30,7 +30,7 @@ mod model_tests;
 pub(crate) use command::Command;
 pub(crate) use ending::Stop;
 pub(crate) use graph::{Engine, MapInput, RunInput, Source};
-pub(crate) use limits::{Answer, Limits, Refusal, Slots, Ticket};
+pub(crate) use limits::{Answer, LimitId, Limits, Refusal, Slots, Ticket};
 pub(crate) use map::Map;
 pub(crate) use run::{Dependent, End, Run, RunView, Waits};
 pub(crate) use slab::{Key, Side};

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::submit::submit_in;
+use super::submit::{slots, submit_in};
 use super::{FlowRun, state_of};
 use crate::cancellation::block_on;
 use crate::context::RunContext;
@@ -323,6 +323,9 @@ async fn run_in_place<'a, D: TaskDefinition>(
     attempts: impl FnMut(&AttemptControl) -> AttemptBody<'a> + Send + 'a,
 ) -> Ended<D::Output> {
     let flow = flow_here();
+    if let Err(error) = slots::<D>(&flow, configuration) {
+        return Ended::refused(error);
+    }
     let id = flow.enter_inline(D::info().key, configuration);
     let cell = Arc::new(RunCell::live(
         Arc::clone(&flow),

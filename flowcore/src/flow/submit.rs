@@ -8,7 +8,7 @@ use super::{FlowRun, end};
 use crate::arguments::{ColumnInput, ColumnLength, Edge, Upstream};
 use crate::context::RunContext;
 use crate::definition::{Parameters, TaskConfiguration, TaskDefinition};
-use crate::engine::{Dependent, MapInput, RunInput, Source, Waits};
+use crate::engine::{Dependent, MapInput, RunInput, Slots, Source, Waits};
 use crate::error::{Error, Result};
 use crate::future::{Place, TaskFuture};
 use crate::handle::{Handle, MapCell, RowStore, RunCell};
@@ -117,12 +117,30 @@ fn check_retries<D: TaskDefinition>(configuration: &TaskConfiguration) -> Result
     }
 }
 
+/// The slots that a run needs before it starts; an error if the flow's runner
+/// never has them.
+pub(super) fn slots<D: TaskDefinition>(
+    flow: &FlowRun,
+    configuration: &TaskConfiguration,
+) -> Result<Option<Slots>> {
+    flow.slots_for(configuration.options()).map_err(|error| {
+        Error::build(
+            crate::ErrorKind::Invalid,
+            format!("`{}`: {error}", D::info().function),
+        )
+        .task(D::info().key)
+        .finish()
+    })
+}
+
 pub(super) fn submit_in<D: TaskDefinition>(
     flow: &Arc<FlowRun>,
     configuration: &TaskConfiguration,
     arguments: <D::Parameters as Parameters>::Arguments,
     is_direct: bool,
 ) -> Result<Arc<RunCell<D::Output>>> {
+    // What may have to wait for slots is held back.
+    let slots = slots::<D>(flow, configuration)?;
     let mut inputs = Inputs::of(flow);
     D::Parameters::edges(&arguments, &mut |edge| inputs.add(edge));
     if let Some(dependencies) = configuration.dependencies() {
@@ -137,8 +155,6 @@ pub(super) fn submit_in<D: TaskDefinition>(
         is_direct,
     });
     let Inputs { here, foreign, .. } = inputs;
-    // What may have to wait for slots is held back.
-    let slots = flow.slots_for(configuration.options());
     let is_early = !is_local && slots.is_none() && flow.feeds_early();
     let id = flow.update(|shell, now| {
         let id = shell.engine.reserve_run();
@@ -174,6 +190,7 @@ fn map_in<D: TaskDefinition>(
             .finish()
     };
     let length = MapExecution::<D>::length(&columns)?;
+    let slots = slots::<D>(flow, configuration)?;
     let mut whole = Inputs::of(flow);
     let mut inputs = Vec::new();
     let mut foreign_rows = false;
@@ -232,8 +249,6 @@ fn map_in<D: TaskDefinition>(
         configuration.source(),
         Arc::clone(&store),
     ));
-    // What may have to wait for slots is held back.
-    let slots = flow.slots_for(configuration.options());
     let is_early = !D::info().is_local && slots.is_none() && flow.feeds_early();
     let progress = length.and_then(|length| {
         Progress::of_map(&configuration.options().labels.name, u64::from(length))

@@ -6,9 +6,11 @@
 
 mod acquire;
 mod permits;
+mod resources;
 
 pub use acquire::{ConcurrencySlots, LimitNames, SlotRequest, concurrency, rate_limit};
 pub(crate) use permits::{Permit, Reply, forget, request, slots_of_tags, tell};
+pub use resources::OfferedResources;
 
 use crate::error::{Error, Result};
 
@@ -43,7 +45,8 @@ pub struct Limits(());
 /// # }
 /// ```
 ///
-/// Slots are given in the order in which they were asked for. A run has its
+/// Slots are given in the order in which they were asked for; runs of a
+/// higher [`priority`](crate::TaskOptions::priority) come first. A run has its
 /// slot until it has ended, retries and the waits between them included. A
 /// sync call that still runs after its run TimedOut keeps its slot until it
 /// returns.

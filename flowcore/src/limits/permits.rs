@@ -14,7 +14,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::clock::Timestamp;
-use crate::engine::{Answer, Limits, Refusal, Slots, Ticket};
+use crate::engine::{Answer, LimitId, Limits, Refusal, Slots, Ticket};
 use crate::error::Error;
 use crate::runtime::now;
 
@@ -101,12 +101,11 @@ fn quietly<R>(change: impl FnOnce(&mut Limits, Timestamp) -> R) -> R {
 }
 
 /// The slots that runs with these tags take, where there is a limit.
-pub(crate) fn slots_of_tags<'a>(tags: impl Iterator<Item = &'a str>) -> Option<Slots> {
-    if !SHELL.is_used.load(Ordering::Acquire) {
-        return None;
-    }
+pub(crate) fn slots_of_tags<'a>(tags: impl Iterator<Item = &'a str>) -> Vec<(LimitId, u64)> {
     let mut tags = tags.peekable();
-    tags.peek()?;
+    if !SHELL.is_used.load(Ordering::Acquire) || tags.peek().is_none() {
+        return Vec::new();
+    }
     let state = SHELL.state.lock();
     let mut found: Vec<_> = tags
         .filter_map(|tag| state.limits.find(&format!("tag:{tag}")))
@@ -114,7 +113,7 @@ pub(crate) fn slots_of_tags<'a>(tags: impl Iterator<Item = &'a str>) -> Option<S
         .collect();
     found.sort_unstable();
     found.dedup();
-    (!found.is_empty()).then(|| found.into())
+    found
 }
 
 /// Asks for slots, for each of `units` the same. What cannot have them at once

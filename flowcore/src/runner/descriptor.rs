@@ -87,7 +87,7 @@ impl ArgumentDescriptor {
 }
 
 /// One run, ready to travel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WorkDescriptor {
     /// The id of the flow run.
     pub flow_run_id: u128,
@@ -105,6 +105,10 @@ pub struct WorkDescriptor {
     pub run_name: String,
     /// The template of the run's name.
     pub run_name_template: Option<String>,
+    /// Runs of a higher priority are to start first.
+    pub priority: i32,
+    /// What the run needs of the place where it is executed.
+    pub resources: Vec<(String, f64)>,
     /// The tags of the run.
     pub tags: Vec<String>,
     /// Retries that are left are counted from the first attempt.
@@ -352,6 +356,8 @@ mod tests {
             name: "inc".into(),
             run_name: "inc-abc".into(),
             run_name_template: None,
+            priority: 0,
+            resources: Vec::new(),
             tags: vec!["x".into()],
             retries: 2,
             retry_delay: Duration::from_millis(5),

@@ -356,6 +356,7 @@ pub(crate) fn execution_of<D: TaskDefinition>(
     options.retries = work.retries;
     options.retry_delay = work.retry_delay;
     options.timeout = work.timeout;
+    options.priority = work.priority;
     options.task_run_name = work.run_name_template.clone().map(Into::into);
     let options = options.name(work.name.clone()).tags(work.tags.clone());
     Ok(Box::new(SingleExecution::<D> {

@@ -13,7 +13,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -247,6 +247,11 @@ pub(crate) struct ClaimedRows<'a, E> {
     pub(crate) claim: &'a Claim,
     pub(crate) stops: &'a Stops,
     pub(crate) current: &'a CurrentRow,
+    /// The highest priority that waits for a thread.
+    pub(crate) urgency: &'a AtomicI32,
+    pub(crate) priority: i32,
+    /// Whether it stopped for something more urgent.
+    pub(crate) has_yielded: bool,
     /// Takes rows that did not complete.
     pub(crate) on_ended: E,
     /// The claim's last row, if it did not complete.
@@ -255,12 +260,18 @@ pub(crate) struct ClaimedRows<'a, E> {
 
 impl<E: FnMut(u32, Ending)> ClaimedRows<'_, E> {
     /// Tells home of all that is left, when the thread has let go of the
-    /// arguments.
-    pub(crate) fn finish(mut self) {
+    /// arguments. Gives the rows that are left because something more urgent
+    /// came between.
+    pub(crate) fn finish(mut self) -> Range<u32> {
+        let left = match self.has_yielded {
+            true => self.claim.give_up(),
+            false => 0..0,
+        };
         self.tell(self.claim.rest());
         if let Some((row, ending)) = self.last.take() {
             (self.on_ended)(row, ending);
         }
+        left
     }
 
     fn tell(&self, block: Option<Block>) {
@@ -273,6 +284,10 @@ impl<E: FnMut(u32, Ending)> ClaimedRows<'_, E> {
 impl<E: FnMut(u32, Ending)> RowSink for ClaimedRows<'_, E> {
     fn next(&mut self) -> Option<u32> {
         loop {
+            if self.urgency.load(Ordering::Relaxed) > self.priority {
+                self.has_yielded = true;
+                return None;
+            }
             let row = self.claim.next(crate::runtime::now)?;
             if self.stops.contains(row) {
                 self.tell(self.claim.broken());

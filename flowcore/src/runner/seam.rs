@@ -18,6 +18,7 @@ use crate::definition::{Failure, TaskInfo, TaskOptions};
 use crate::engine::{MapId, RunId};
 use crate::error::{Error, Result};
 use crate::flow::FlowRun;
+use crate::limits::OfferedResources;
 use crate::state::StateName;
 use crate::value::EncodedValue;
 
@@ -68,6 +69,12 @@ pub trait RunnerSession: Send + Sync + 'static {
     /// When the session wants its work.
     fn feed(&self) -> Feed {
         Feed::Ready
+    }
+
+    /// What runs may ask for in this process; `None` if the session sees to
+    /// [`WorkDescriptor::resources`] by itself.
+    fn resources(&self) -> Option<&OfferedResources> {
+        None
     }
 
     /// Takes work.
@@ -179,6 +186,12 @@ impl Work {
             name: options.labels.name.clone().into_owned(),
             run_name: self.flow.task_run_name(&options.labels.name, run),
             run_name_template: options.task_run_name.clone().map(Into::into),
+            priority: options.priority,
+            resources: options
+                .resources
+                .iter()
+                .map(|(name, amount)| (name.to_owned(), amount))
+                .collect(),
             tags: options.all_tags().map(str::to_owned).collect(),
             retries: options.retries,
             retry_delay: options.retry_delay,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::embedded::{Embedded, EmbeddedSession, Slots};
 use super::seam::{Home, RunnerFuture, RunnerSession, TaskRunner};
 use crate::error::Result;
+use crate::limits::OfferedResources;
 
 /// Runs one task at a time, in the order in which their inputs are there.
 ///
@@ -26,11 +27,14 @@ impl TaskRunner for SequentialTaskRunner {
     }
 
     fn start(&self, _home: Home) -> RunnerFuture<Result<Arc<dyn RunnerSession>>> {
-        let session: Arc<dyn RunnerSession> = Arc::new(Embedded(EmbeddedSession::new(Slots {
-            threads: 1,
-            lanes: 0,
-            one_by_one: true,
-        })));
+        let session: Arc<dyn RunnerSession> = Arc::new(Embedded {
+            session: EmbeddedSession::new(Slots {
+                threads: 1,
+                lanes: 0,
+                one_by_one: true,
+            }),
+            resources: OfferedResources::default(),
+        });
         Box::pin(std::future::ready(Ok(session)))
     }
 }

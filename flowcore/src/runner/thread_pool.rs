@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::embedded::{Embedded, EmbeddedSession, Slots};
 use super::seam::{Home, RunnerFuture, RunnerSession, TaskRunner};
 use crate::error::Result;
+use crate::limits::OfferedResources;
 
 /// Runs tasks in this process: sync ones on threads, as many as the machine
 /// has cores, async ones interleaved on a runtime, up to 1024 at once.
@@ -27,13 +28,17 @@ use crate::error::Result;
 #[derive(Clone, Debug, Default)]
 pub struct ThreadPoolTaskRunner {
     max_workers: Option<usize>,
+    resources: Vec<(String, f64)>,
 }
 
 impl ThreadPoolTaskRunner {
     /// As many threads as cores, shared by all flow runs of the process.
     #[must_use]
     pub const fn new() -> Self {
-        Self { max_workers: None }
+        Self {
+            max_workers: None,
+            resources: Vec::new(),
+        }
     }
 
     /// So many threads, and so many async runs at once, for each flow run by
@@ -41,6 +46,42 @@ impl ThreadPoolTaskRunner {
     #[must_use]
     pub const fn max_workers(mut self, workers: usize) -> Self {
         self.max_workers = Some(workers);
+        self
+    }
+
+    /// What each flow run has so much of, for tasks that ask for
+    /// [resources](crate::TaskOptions::resources): they start when there is
+    /// enough of it.
+    ///
+    /// ```
+    /// use flowcore::prelude::*;
+    ///
+    /// #[task(resources = [GPU = 1])]
+    /// fn train(seed: u64) -> u64 { seed }
+    ///
+    /// #[flow(task_runner = ThreadPoolTaskRunner::new().resources([("GPU", 2.0)]))]
+    /// async fn two_at_once() -> Result<Vec<u64>> {
+    ///     train.map(0..6).await
+    /// }
+    /// # #[flowcore::main]
+    /// # async fn main() -> Result<()> {
+    /// # assert_eq!(two_at_once().await?.len(), 6);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// For what all flow runs of the process share, make a
+    /// [limit](crate::limits). An amount that is not greater than zero crashes
+    /// the flow run at its start.
+    #[must_use]
+    pub fn resources<N: Into<String>>(
+        mut self,
+        resources: impl IntoIterator<Item = (N, f64)>,
+    ) -> Self {
+        let resources = resources.into_iter();
+        self.resources = resources
+            .map(|(name, amount)| (name.into(), amount))
+            .collect();
         self
     }
 }
@@ -51,6 +92,10 @@ struct Shared(Embedded);
 impl RunnerSession for Shared {
     fn keeps_values(&self) -> bool {
         self.0.keeps_values()
+    }
+
+    fn resources(&self) -> Option<&OfferedResources> {
+        self.0.resources()
     }
 
     fn submit(&self, work: super::Work) {
@@ -74,20 +119,32 @@ impl RunnerSession for Shared {
     }
 }
 
+impl ThreadPoolTaskRunner {
+    fn session(&self) -> Result<Arc<dyn RunnerSession>> {
+        let resources = OfferedResources::new(self.resources.iter().cloned())?;
+        Ok(match self.max_workers {
+            None => Arc::new(Shared(Embedded {
+                session: EmbeddedSession::shared(),
+                resources,
+            })),
+            Some(workers) => Arc::new(Embedded {
+                session: EmbeddedSession::new(Slots {
+                    threads: workers.max(1),
+                    lanes: workers.max(1),
+                    one_by_one: false,
+                }),
+                resources,
+            }),
+        })
+    }
+}
+
 impl TaskRunner for ThreadPoolTaskRunner {
     fn name(&self) -> &'static str {
         "ThreadPoolTaskRunner"
     }
 
     fn start(&self, _home: Home) -> RunnerFuture<Result<Arc<dyn RunnerSession>>> {
-        let session: Arc<dyn RunnerSession> = match self.max_workers {
-            None => Arc::new(Shared(Embedded(EmbeddedSession::shared()))),
-            Some(workers) => Arc::new(Embedded(EmbeddedSession::new(Slots {
-                threads: workers.max(1),
-                lanes: workers.max(1),
-                one_by_one: false,
-            }))),
-        };
-        Box::pin(std::future::ready(Ok(session)))
+        Box::pin(std::future::ready(self.session()))
     }
 }

@@ -15,6 +15,7 @@ mod maps;
 mod memory;
 mod names;
 mod panics;
+mod priorities;
 mod retries;
 mod slots;
 mod spawning;

@@ -5,6 +5,7 @@
 
 mod common;
 mod flow;
+mod resources;
 mod task;
 mod value;
 
@@ -14,6 +15,7 @@ use syn::parse::{ParseStream, Parser};
 use syn::{Expr, Token};
 
 pub(crate) use self::flow::FlowAttribute;
+pub(crate) use self::resources::Resource;
 pub(crate) use self::task::TaskAttribute;
 
 use crate::crate_path::CratePath;
@@ -139,6 +141,11 @@ fn elsewhere(name: &str, word: &str) -> Option<&'static str> {
         ("retries", "flow") => "flow retries are not there yet: put `retries` on the tasks",
         ("retry_delay", "flow") => "flow retries are not there yet: put `retry_delay` on the tasks",
         ("local", "flow") => "it belongs to a task; a flow always runs where it is called",
+        ("priority", "flow") => "it belongs to a task",
+        ("resources", "flow") => {
+            "it belongs to a task; what there is says the runner: `task_runner = \
+             ThreadPoolTaskRunner::new().resources([(\"GPU\", 1.0)])`"
+        }
         ("wait_for", "task") => "order without data is `task.after(&a).submit(..)`",
         ("fn", _) => "the plain function is `func`",
         _ => return None,

@@ -3,10 +3,11 @@
 use proc_macro2::TokenStream;
 
 use super::common::Common;
+use super::resources::{self, Resource};
 use super::{options, value};
 use crate::problems::Problems;
 
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 11] = [
     "name",
     "description",
     "tags",
@@ -14,6 +15,8 @@ const KNOWN: [&str; 9] = [
     "retries",
     "retry_delay",
     "timeout",
+    "priority",
+    "resources",
     "local",
     "crate",
 ];
@@ -25,6 +28,8 @@ pub(crate) struct TaskAttribute {
     pub(crate) local: bool,
     pub(crate) retries: Option<TokenStream>,
     pub(crate) retry_delay: Option<TokenStream>,
+    pub(crate) priority: Option<TokenStream>,
+    pub(crate) resources: Vec<Resource>,
 }
 
 impl TaskAttribute {
@@ -35,6 +40,8 @@ impl TaskAttribute {
             match given.name().as_str() {
                 "local" => attribute.local = value::flag(&given, problems),
                 "retries" => attribute.retries = value::count(&given, problems),
+                "priority" => attribute.priority = value::priority(&given, problems),
+                "resources" => attribute.resources = resources::read(&given, problems),
                 "retry_delay" => attribute.retry_delay = value::duration(&given, problems),
                 _ => attribute.common.read(&given, problems),
             }

@@ -12,7 +12,7 @@ use crate::duration;
 use crate::problems::Problems;
 
 /// The expression without the invisible group that `macro_rules` makes.
-fn bare(value: &Expr) -> &Expr {
+pub(super) fn bare(value: &Expr) -> &Expr {
     match value {
         Expr::Group(group) => bare(&group.expr),
         value => value,
@@ -20,7 +20,11 @@ fn bare(value: &Expr) -> &Expr {
 }
 
 /// The value, or a problem that says what one looks like.
-fn required<'a>(given: &'a Given, example: &str, problems: &mut Problems) -> Option<&'a Expr> {
+pub(super) fn required<'a>(
+    given: &'a Given,
+    example: &str,
+    problems: &mut Problems,
+) -> Option<&'a Expr> {
     let value = given.value.as_ref().map(bare);
     if value.is_none() {
         let name = given.name();
@@ -111,6 +115,36 @@ pub(super) fn count(given: &Given, problems: &mut Problems) -> Option<TokenStrea
         }
         other => Some(other.to_token_stream()),
     }
+}
+
+/// A priority: an integer literal, or an expression of type `i32`.
+pub(super) fn priority(given: &Given, problems: &mut Problems) -> Option<TokenStream> {
+    let value = required(given, "10", problems)?;
+    let digits = match value {
+        Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => bare(&unary.expr),
+        value => value,
+    };
+    let message = match digits {
+        Expr::Lit(ExprLit {
+            lit: Lit::Int(_), ..
+        }) => {
+            let text = value.to_token_stream().to_string().replace([' ', '_'], "");
+            match text.trim_end_matches("i32").parse::<i32>() {
+                Ok(number) => return Some(quote!(#number)),
+                Err(_) => format!(
+                    "`priority` is a number from {} to {}: `priority = 10`",
+                    i32::MIN,
+                    i32::MAX
+                ),
+            }
+        }
+        Expr::Lit(_) | Expr::Array(_) | Expr::Tuple(_) => {
+            "`priority` wants a whole number, higher ones first: `priority = 10`".to_owned()
+        }
+        _ => return Some(value.to_token_stream()),
+    };
+    problems.push(value, message);
+    None
 }
 
 /// A duration: `"30s"`, a number of seconds, or an expression of that type.

@@ -3,7 +3,7 @@
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 
-use crate::attribute::TaskAttribute;
+use crate::attribute::{Resource, TaskAttribute};
 use crate::crate_path::Place;
 use crate::fingerprint::fingerprint;
 use crate::function::{Mode, description};
@@ -124,6 +124,8 @@ fn info(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
     let tags = &common.tags;
     let retries = attribute.retries.iter();
     let retry_delay = attribute.retry_delay.iter();
+    let priority = attribute.priority.iter();
+    let resources = attribute.resources.iter().map(Resource::tokens);
     let timeout = common.timeout.iter();
     let run_name = common.run_name.iter();
     quote! {
@@ -138,6 +140,8 @@ fn info(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
                 tags: &[#(#tags),*],
                 #(retries: #retries,)*
                 #(retry_delay: #retry_delay,)*
+                #(priority: #priority,)*
+                resources: &[#(#resources),*],
                 #(timeout: ::core::option::Option::Some(#timeout),)*
                 #(task_run_name: ::core::option::Option::Some(#run_name),)*
                 ..#private::TaskAttributes::named(#name)

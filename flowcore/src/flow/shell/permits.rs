@@ -13,6 +13,7 @@ use super::{FlowRun, RunEntry, Shell, end};
 use crate::clock::Timestamp;
 use crate::definition::TaskOptions;
 use crate::engine::{End, MapId, RunId, Slots, Ticket};
+use crate::error::Result;
 use crate::limits::{self, Permit, Reply};
 use crate::runner::{AttemptControl, RunReference};
 
@@ -63,8 +64,18 @@ impl Permits {
 
 impl FlowRun {
     /// The slots that runs with these options take, if there are limits.
-    pub(in crate::flow) fn slots_for(&self, options: &TaskOptions) -> Option<Slots> {
-        limits::slots_of_tags(options.all_tags())
+    ///
+    /// # Errors
+    ///
+    /// The runner never has what they need.
+    pub(in crate::flow) fn slots_for(&self, options: &TaskOptions) -> Result<Option<Slots>> {
+        let mut slots = limits::slots_of_tags(options.all_tags());
+        if !options.resources.is_empty()
+            && let Some(offered) = self.session().and_then(|session| session.resources())
+        {
+            slots.extend(offered.slots(&options.resources)?);
+        }
+        Ok((!slots.is_empty()).then(|| slots.into()))
     }
 
     /// A ready run asks for its permit; `false`: it waits, or it has settled.
@@ -78,7 +89,9 @@ impl FlowRun {
         let Some(entry) = shell.jobs.get(id) else {
             return true;
         };
-        let Some(slots) = self.slots_for(entry.options()) else {
+        let options = entry.options();
+        // That the runner has what is needed was seen when it was submitted.
+        let Ok(Some(slots)) = self.slots_for(options) else {
             return true;
         };
         if shell.permits.held.contains_key(&run) {
@@ -88,7 +101,7 @@ impl FlowRun {
             let flow = Arc::clone(self);
             Arc::new(move |_, reply| flow.run_replied(id, reply)) as _
         };
-        match limits::request(&slots, 1, 0, waiter) {
+        match limits::request(&slots, 1, options.priority, waiter) {
             Err(error) => {
                 let failure = end::refused(&entry.task_key(), error);
                 shell.engine.run_settled(id, End::Ended(failure), now);
@@ -142,7 +155,8 @@ impl FlowRun {
         let Some(entry) = shell.maps.get(id) else {
             return rows;
         };
-        let Some(slots) = self.slots_for(entry.job.options()) else {
+        let options = entry.job.options();
+        let Ok(Some(slots)) = self.slots_for(options) else {
             return rows;
         };
         if shell
@@ -157,7 +171,7 @@ impl FlowRun {
             Arc::new(move |ticket, reply| flow.rows_replied(id, ticket, reply)) as _
         };
         let count = rows.end - rows.start;
-        match limits::request(&slots, count, 0, waiter) {
+        match limits::request(&slots, count, options.priority, waiter) {
             Err(error) => {
                 let failure = end::refused(entry.job.info().key, error);
                 for row in rows.clone() {

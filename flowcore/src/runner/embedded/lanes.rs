@@ -69,13 +69,13 @@ impl EmbeddedSession {
             queues.lanes -= 1;
             return None;
         }
-        while let Some(item) = queues.asynchronous.pop_front() {
+        while let Some(item) = queues.asynchronous.pop() {
             match item {
                 Item::Attempt(attempt) => return Some(attempt),
                 Item::Rows(mut rows) => {
                     let attempt = rows.first();
                     if !rows.rows.is_empty() {
-                        queues.asynchronous.push_front(Item::Rows(rows));
+                        queues.asynchronous.put_back(Item::Rows(rows));
                     }
                     if attempt.is_some() {
                         return attempt;

@@ -3,11 +3,12 @@
 
 mod attempts;
 mod lanes;
+mod ready;
 mod threads;
 mod work;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -15,8 +16,10 @@ use super::descriptor::RunReference;
 use super::rows::Claim;
 use super::seam::{RunnerFuture, RunnerSession, Work, WorkKind};
 use crate::error::{Error, Result};
+use crate::limits::OfferedResources;
 use crate::value::EncodedValue;
 
+use ready::Ready;
 pub(crate) use threads::lend_while;
 use work::{Attempt, Item, Rows};
 
@@ -31,8 +34,8 @@ pub(crate) struct Slots {
 
 #[derive(Default)]
 struct Queues {
-    sync: VecDeque<Item>,
-    asynchronous: VecDeque<Item>,
+    sync: Ready,
+    asynchronous: Ready,
     /// Claims that threads work on, for idle ones to share.
     claims: Vec<(Arc<Claim>, Rows)>,
     is_ticking: bool,
@@ -48,6 +51,9 @@ struct Queues {
 
 pub(crate) struct EmbeddedSession {
     slots: Slots,
+    /// The highest priority of sync work that waits; threads on their way
+    /// through rows of a lower one look at it.
+    urgency: AtomicI32,
     queues: Mutex<Queues>,
     work: Condvar,
 }
@@ -57,6 +63,7 @@ impl EmbeddedSession {
         super::install_hook();
         Arc::new(Self {
             slots,
+            urgency: AtomicI32::new(i32::MIN),
             queues: Mutex::new(Queues::default()),
             work: Condvar::new(),
         })
@@ -84,26 +91,41 @@ impl EmbeddedSession {
         };
         let mut queues = self.queues.lock();
         if is_async && !self.slots.one_by_one {
-            queues.asynchronous.push_back(item);
+            queues.asynchronous.push(item);
             self.add_lane(&mut queues);
         } else {
             let many = matches!(item, Item::Rows(_));
-            queues.sync.push_back(item);
+            queues.sync.push(item);
+            self.note_urgency(&queues);
             self.add_threads(&mut queues, many);
         }
     }
 }
 
+impl EmbeddedSession {
+    /// The queue of sync work has changed.
+    fn note_urgency(&self, queues: &Queues) {
+        self.urgency.store(queues.sync.urgency(), Ordering::Relaxed);
+    }
+}
+
 /// The session as the seam sees it.
-pub(crate) struct Embedded(pub(crate) Arc<EmbeddedSession>);
+pub(crate) struct Embedded {
+    pub(crate) session: Arc<EmbeddedSession>,
+    pub(crate) resources: OfferedResources,
+}
 
 impl RunnerSession for Embedded {
     fn keeps_values(&self) -> bool {
         false
     }
 
+    fn resources(&self) -> Option<&OfferedResources> {
+        Some(&self.resources)
+    }
+
     fn submit(&self, work: Work) {
-        self.0.take(work);
+        self.session.take(work);
     }
 
     fn cancel(&self, _run: RunReference) {
@@ -119,7 +141,7 @@ impl RunnerSession for Embedded {
     }
 
     fn close(&self) -> RunnerFuture<()> {
-        let session = Arc::clone(&self.0);
+        let session = Arc::clone(&self.session);
         Box::pin(async move {
             session.queues.lock().is_closed = true;
             session.work.notify_all();

@@ -99,14 +99,15 @@ impl EmbeddedSession {
 
     fn next_task(self: &Arc<Self>, queues: &mut Queues) -> Option<Task> {
         let threads = u32::try_from(self.slots.threads).unwrap_or(1);
-        while let Some(item) = queues.sync.pop_front() {
+        while let Some(item) = queues.sync.pop() {
+            self.note_urgency(queues);
             match item {
                 Item::Attempt(attempt) => return Some(Task::Attempt(attempt)),
                 Item::Rows(mut rows) => {
                     if !rows.goes_through_the_loop() {
                         let attempt = rows.first();
                         if !rows.rows.is_empty() {
-                            queues.sync.push_front(Item::Rows(rows));
+                            queues.sync.put_back(Item::Rows(rows));
                         }
                         match attempt {
                             Some(attempt) => return Some(Task::Attempt(attempt)),
@@ -121,7 +122,7 @@ impl EmbeddedSession {
                     rows.rows.start = mine.end;
                     let claimed = rows.part(mine);
                     if !rows.rows.is_empty() {
-                        queues.sync.push_front(Item::Rows(rows));
+                        queues.sync.put_back(Item::Rows(rows));
                     }
                     return Some(self.claim(queues, claimed));
                 }
@@ -199,35 +200,42 @@ impl EmbeddedSession {
             claim,
             stops: rows.job.stops(),
             current: &current,
+            urgency: &self.urgency,
+            priority: options.priority,
+            has_yielded: false,
             on_ended,
             last: None,
         };
         let ended = catch(|| {
             context.enter(|| {
                 rows.job.run_rows(&mut sink);
-                sink.finish();
-            });
+                sink.finish()
+            })
         });
-        if let Err(report) = ended {
+        let left = ended.unwrap_or_else(|report| {
             if let Some(block) = claim.rest() {
                 block.report(&rows.flow, rows.map);
             }
             for row in std::iter::once(current.row()).chain(claim.give_up()) {
                 rows.single(row).facts.lost(&report);
             }
-        }
+            0..0
+        });
         let mut queues = self.queues.lock();
         queues
             .claims
             .retain(|(other, _)| !Arc::ptr_eq(other, claim));
+        if !left.is_empty() {
+            queues.sync.put_back(Item::Rows(rows.part(left)));
+            self.note_urgency(&queues);
+        }
     }
 
     /// The current thread does not count while it waits.
     pub(super) fn lend(self: &Arc<Self>) {
         let mut queues = self.queues.lock();
         queues.lent += 1;
-        let many = queues.sync.iter().any(|item| matches!(item, Item::Rows(_)))
-            || !queues.claims.is_empty();
+        let many = queues.sync.has_rows() || !queues.claims.is_empty();
         self.add_threads(&mut queues, many);
     }
 

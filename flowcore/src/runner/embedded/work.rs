@@ -19,6 +19,15 @@ pub(super) enum Item {
     Rows(Rows),
 }
 
+impl Item {
+    pub(super) fn priority(&self) -> i32 {
+        match self {
+            Self::Attempt(attempt) => attempt.facts.options.priority,
+            Self::Rows(rows) => rows.job.options().priority,
+        }
+    }
+}
+
 /// One attempt. Whoever has it has the run's arguments: it goes before the
 /// run is told to have settled.
 pub(super) struct Attempt {

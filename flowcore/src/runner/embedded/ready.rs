@@ -1,0 +1,76 @@
+//! The queue of ready work: higher priorities first, equal ones in their
+//! order.
+//!
+//! As long as nothing has a priority it is a plain queue.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, VecDeque};
+
+use super::work::Item;
+
+#[derive(Default)]
+pub(super) struct Ready {
+    /// Of priority 0.
+    ordinary: VecDeque<Item>,
+    others: BTreeMap<Reverse<i32>, VecDeque<Item>>,
+    /// Whether anything ever had a priority.
+    has_priorities: bool,
+}
+
+impl Ready {
+    pub(super) fn push(&mut self, item: Item) {
+        let priority = item.priority();
+        self.has_priorities |= priority != 0;
+        self.queue(priority).push_back(item);
+    }
+
+    /// Back to where it was taken from.
+    pub(super) fn put_back(&mut self, item: Item) {
+        self.queue(item.priority()).push_front(item);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Item> {
+        match self.others.first_entry() {
+            Some(first) if first.key().0 > 0 || self.ordinary.is_empty() => {
+                let mut first = first;
+                let item = first.get_mut().pop_front();
+                if first.get().is_empty() {
+                    first.remove();
+                }
+                item
+            }
+            _ => self.ordinary.pop_front(),
+        }
+    }
+
+    fn queue(&mut self, priority: i32) -> &mut VecDeque<Item> {
+        match priority {
+            0 => &mut self.ordinary,
+            priority => self.others.entry(Reverse(priority)).or_default(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.ordinary.is_empty() && self.others.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ordinary.len() + self.others.values().map(VecDeque::len).sum::<usize>()
+    }
+
+    pub(super) fn has_rows(&self) -> bool {
+        let queues = self.others.values().chain([&self.ordinary]);
+        queues.flatten().any(|item| matches!(item, Item::Rows(_)))
+    }
+
+    /// The highest priority that waits, or the lowest of all if nothing does
+    /// or if priorities play no part.
+    pub(super) fn urgency(&self) -> i32 {
+        if !self.has_priorities {
+            return i32::MIN;
+        }
+        let ordinary = (!self.ordinary.is_empty()).then_some(0);
+        let others = self.others.keys().next().map(|priority| priority.0);
+        ordinary.max(others).unwrap_or(i32::MIN)
+    }
+}
