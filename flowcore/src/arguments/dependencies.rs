@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::AllowFailure;
 use crate::engine::{MapId, RunId};
 use crate::future::TaskFuture;
 use crate::handle::{Handle, MapCell, RunCell};
@@ -28,7 +29,13 @@ pub(crate) enum Upstream<'a> {
 
 /// Runs that another run waits for without taking their values.
 #[derive(Clone, Default)]
-pub struct Dependencies(Vec<Arc<dyn Waitable>>);
+pub struct Dependencies(Vec<Dependency>);
+
+#[derive(Clone)]
+struct Dependency {
+    upstream: Arc<dyn Waitable>,
+    allow_failure: bool,
+}
 
 impl fmt::Debug for Dependencies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,12 +45,19 @@ impl fmt::Debug for Dependencies {
 
 impl Dependencies {
     pub(crate) fn edges<'a>(&'a self, visit: &mut dyn FnMut(Edge<'a>)) {
-        for upstream in &self.0 {
+        for dependency in &self.0 {
             visit(Edge {
-                upstream: upstream.upstream(),
-                allow_failure: false,
+                upstream: dependency.upstream.upstream(),
+                allow_failure: dependency.allow_failure,
             });
         }
+    }
+
+    fn push(&mut self, upstream: Arc<dyn Waitable>) {
+        self.0.push(Dependency {
+            upstream,
+            allow_failure: false,
+        });
     }
 }
 
@@ -71,8 +85,8 @@ impl<T: Send + Sync> Waitable for SomeRows<T> {
     }
 }
 
-/// What `task.after(..)` takes: futures, maps, and tuples, slices or vectors
-/// of them.
+/// What `task.after(..)` takes: futures, maps, tuples, slices or vectors of them,
+/// and each of these in `allow_failure(..)`.
 #[diagnostic::on_unimplemented(
     message = "`after` wants futures or maps, but got `{Self}`",
     label = "not a future, a map or a list of them"
@@ -86,7 +100,7 @@ pub trait IntoDependencies {
 #[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> IntoDependencies for &TaskFuture<T> {
     fn add_to(self, dependencies: &mut Dependencies) {
-        dependencies.0.push(match self.place() {
+        dependencies.push(match self.place() {
             crate::future::Place::Run(cell) => Arc::clone(cell) as Arc<dyn Waitable>,
             crate::future::Place::Row(cell, row) => {
                 Arc::new(SomeRows(Arc::clone(cell), *row..*row + 1))
@@ -98,7 +112,7 @@ impl<T: Send + Sync + 'static> IntoDependencies for &TaskFuture<T> {
 #[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> IntoDependencies for &Mapped<T> {
     fn add_to(self, dependencies: &mut Dependencies) {
-        dependencies.0.push(match self.rows() {
+        dependencies.push(match self.rows() {
             None => Arc::clone(self.cell()) as Arc<dyn Waitable>,
             Some(rows) => Arc::new(SomeRows(Arc::clone(self.cell()), rows.clone())),
         });
@@ -132,6 +146,17 @@ impl<T: Send + Sync + 'static> IntoDependencies for &[TaskFuture<T>] {
 impl<T: Send + Sync + 'static> IntoDependencies for &Vec<TaskFuture<T>> {
     fn add_to(self, dependencies: &mut Dependencies) {
         self.as_slice().add_to(dependencies);
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<D: IntoDependencies> IntoDependencies for AllowFailure<D> {
+    fn add_to(self, dependencies: &mut Dependencies) {
+        let first = dependencies.0.len();
+        self.0.add_to(dependencies);
+        for dependency in &mut dependencies.0[first..] {
+            dependency.allow_failure = true;
+        }
     }
 }
 

@@ -208,6 +208,14 @@ impl TaskError {
                 }
                 Failure::new(StateName::Failed, Some(text), builder.finish())
             }
+            // As in Prefect, whose flows and tasks end so when a TimeoutError
+            // leaves their code.
+            TaskErrorKind::Run(error) if error.kind() == ErrorKind::TimedOut => {
+                let who = if is_flow { "Flow" } else { "Task" };
+                let what = brief(error.type_name(), &error.to_string());
+                let text = format!("{who} run failed due to timeout: {what}");
+                Failure::new(StateName::TimedOut, Some(text), error)
+            }
             TaskErrorKind::Run(error) => {
                 let text = encountered(error.type_name(), &error.to_string());
                 let error = if error.kind() == ErrorKind::Other {

@@ -213,6 +213,11 @@ async fn order_only() -> Result<()> {
 
     let stopped = inc.after(&bad).submit(1);
     assert_eq!(stopped.await.unwrap_err().root().to_string(), "the first");
+    // Unless its failure is allowed.
+    let lenient = inc.after((&good, allow_failure(&bad)));
+    assert_eq!(lenient.submit(1).await?, 2);
+    assert_eq!(lenient(1).await?, 2);
+    assert_eq!(inc.after(allow_failure(&bad)).map(0..3).await?, [1, 2, 3]);
     let stopped = inc.after((&good, &bad)).map(0..3);
     assert!(stopped.wait(None).await);
     assert_eq!(stopped.states(), [StateName::NotReady; 3]);

@@ -209,6 +209,21 @@ fn a_late_flow_is_timed_out_and_its_runs_cancelled() {
     assert_eq!(names(&kept), ["Cancelled", "Cancelled"]);
 }
 
+#[flow]
+async fn passes_it_on() -> Result<i64> {
+    waits(&Gate::default(), &Meter::default()).await
+}
+
+#[test]
+fn a_flow_that_passes_it_on_has_timed_out_too() {
+    let state = run(passes_it_on().state());
+    assert_eq!(
+        state.to_string(),
+        r#"TimedOut("Flow run failed due to timeout: Error(\"Task run exceeded timeout of 0.02 second(s)\")", type=FAILED)"#
+    );
+    assert_eq!(state.error().unwrap().kind(), ErrorKind::TimedOut);
+}
+
 #[flow(timeout = "20ms")]
 fn late_sync_flow(gate: Gate) -> i64 {
     gate.pass();
