@@ -37,6 +37,18 @@ impl Environment {
         Self::new(&Requirements::DASK)
     }
 
+    /// The environment with Prefect.
+    ///
+    /// One of its own: only few tests need it, and it takes about as long to
+    /// install as the one with Dask.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn prefect() -> Result<Self> {
+        Self::new(&Requirements::PREFECT)
+    }
+
     /// The environment for a list of packages, made now if it does not exist.
     ///
     /// # Errors

@@ -13,6 +13,9 @@ impl Requirements {
     /// Python Dask: the base release of the wire protocol.
     pub const DASK: Self = Self::new("dask", include_str!("../../python/dask.txt"));
 
+    /// Prefect, with its server.
+    pub const PREFECT: Self = Self::new("prefect", include_str!("../../python/prefect.txt"));
+
     /// A list in pip's requirements format. Every package in it should be
     /// pinned, those that others need included.
     #[must_use]
@@ -50,12 +53,11 @@ mod tests {
 
     #[test]
     fn every_package_is_pinned() {
-        let packages = Requirements::DASK
-            .text()
-            .lines()
-            .filter(|line| !line.starts_with('#'));
-        for package in packages {
-            assert!(package.contains("=="), "{package} is not pinned");
+        for list in [Requirements::DASK, Requirements::PREFECT] {
+            let packages = list.text().lines().filter(|line| !line.starts_with('#'));
+            for package in packages {
+                assert!(package.contains("=="), "{package} is not pinned");
+            }
         }
     }
 

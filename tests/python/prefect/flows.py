@@ -1,0 +1,869 @@
+"""The flows of the table, as Prefect has them.
+
+Each function below a `@row` is one row of the table. `tests/tests/prefect/` has
+the same flows in Rust, under the same names, in the same order and cut into
+chapters by the same lines. `observe.py` runs these and tells what became of
+them.
+
+Flows are named after their functions. What a flow shows of values and errors it
+returns; states, messages and histories are read from the server.
+"""
+
+import asyncio
+import time
+
+from prefect import allow_failure, flow, task, unmapped
+from prefect.futures import as_completed, wait
+from prefect.states import Cancelled, Completed, Failed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+TABLE = []
+
+
+def row(function):
+    """Adds a flow to the table."""
+    TABLE.append(function)
+    return function
+
+
+@task
+def inc(x):
+    return x + 1
+
+
+@task
+def double(x):
+    return x * 2
+
+
+@task
+def add(x, y):
+    return x + y
+
+
+@task
+def total(values):
+    return sum(values)
+
+
+@task
+def bad(x):
+    raise ValueError(f"bad {x}")
+
+
+@task
+def even(x):
+    if x % 2:
+        raise ValueError(f"{x} is odd")
+    return x
+
+
+@task
+def numbers(n):
+    return list(range(n))
+
+
+@task
+def text_of(x):
+    """What a task is given in place of a value."""
+    return f"{type(x).__name__}: {x}" if isinstance(x, Exception) else str(x)
+
+
+# --- What a flow returns decides its state -----------------------------------
+
+
+@row
+@flow
+def returned_value():
+    return 7
+
+
+@row
+@flow
+def returned_nothing():
+    pass
+
+
+@row
+@flow
+def returned_future_that_completes():
+    return inc.submit(1)
+
+
+@row
+@flow
+def returned_future_that_fails():
+    return bad.submit(1)
+
+
+@row
+@flow
+def returned_state_that_completed():
+    return inc(1, return_state=True)
+
+
+@row
+@flow
+def returned_state_that_failed():
+    return bad(1, return_state=True)
+
+
+@row
+@flow
+def returned_list_that_completes():
+    return [inc.submit(1), inc.submit(2)]
+
+
+@row
+@flow
+def returned_list_with_one_that_fails():
+    return [inc.submit(1), bad.submit(2)]
+
+
+@row
+@flow
+def returned_tuple_of_futures():
+    return inc.submit(1), double.submit(2)
+
+
+@row
+@flow
+def returned_list_of_states():
+    return [inc(1, return_state=True), bad(2, return_state=True)]
+
+
+@row
+@flow
+def returned_map():
+    return inc.map([1, 2, 3])
+
+
+@row
+@flow
+def returned_map_with_rows_that_fail():
+    return even.map([1, 2, 3])
+
+
+@row
+@flow
+def returned_empty_list():
+    return []
+
+
+@row
+@flow
+def returned_value_beside_future_that_fails():
+    return 1, bad.submit(1)
+
+
+@row
+@flow
+def returned_state_that_failed_beside_value():
+    return bad(1, return_state=True), 1
+
+
+@row
+@flow
+def returned_dictionary_of_futures():
+    return {"good": inc.submit(1), "bad": bad.submit(1)}
+
+
+@row
+@flow
+def returned_run_that_never_started():
+    first = bad.submit(1)
+    return [inc.submit(1), first, inc.submit(first)]
+
+
+@row
+@flow
+def returned_only_a_run_that_never_started():
+    return [inc.submit(1), inc.submit(bad.submit(1))]
+
+
+@row
+@flow
+def returned_completed_by_hand():
+    return Completed(message="done", data=3)
+
+
+@row
+@flow
+def returned_failed_by_hand():
+    return Failed(message="no rows")
+
+
+@row
+@flow
+def returned_cancelled_by_hand():
+    return Cancelled(message="not today")
+
+
+@row
+@flow
+def raised_exception():
+    raise ValueError("no rows")
+
+
+@row
+@flow
+def raised_exception_of_a_task():
+    return bad(1) + 1
+
+
+@row
+@flow
+def failed_task_that_nobody_asks():
+    bad.submit(1).wait()
+    return 1
+
+
+@row
+@flow
+def failed_state_that_nobody_returns():
+    state = bad(1, return_state=True)
+    return state.message
+
+
+# --- What a task returns decides its state -----------------------------------
+
+
+@task
+def completed_by_hand():
+    return Completed(message="early", data=5)
+
+
+@task
+def failed_by_hand():
+    return Failed(message="no rows")
+
+
+@task
+def cancelled_by_hand():
+    return Cancelled(message="not today")
+
+
+@row
+@flow
+def task_completed_by_hand():
+    state = completed_by_hand(return_state=True)
+    return inc.submit(state).result()
+
+
+@row
+@flow
+def task_failed_by_hand():
+    return [failed_by_hand.submit(), inc.submit(1)]
+
+
+@row
+@flow
+def task_cancelled_by_hand():
+    return [cancelled_by_hand.submit(), bad.submit(1), inc.submit(1)]
+
+
+@row
+@flow
+def task_cancelled_by_hand_and_its_dependent():
+    first = cancelled_by_hand.submit()
+    return [first, inc.submit(first)]
+
+
+@row
+@flow
+def task_failed_by_hand_and_asked():
+    return failed_by_hand.submit().result()
+
+
+@row
+@flow
+def task_cancelled_by_hand_and_asked():
+    return cancelled_by_hand.submit().result()
+
+
+@task
+def broken():
+    raise RuntimeError("boom")
+
+
+@row
+@flow
+def panicked_task():
+    return [broken.submit(), inc.submit(1)]
+
+
+@row
+@flow
+def panicked_flow():
+    raise RuntimeError("boom")
+
+
+# --- Runs and what they wait for ---------------------------------------------
+
+
+@row
+@flow
+def called_tasks():
+    return add(inc(1), double(2))
+
+
+@row
+@flow
+def chain():
+    a = inc.submit(1)
+    b = double.submit(a)
+    c = add.submit(a, b)
+    return c.result()
+
+
+@row
+@flow
+def list_of_futures_as_argument():
+    return total.submit([inc.submit(1), inc.submit(2)]).result()
+
+
+@row
+@flow
+def list_of_futures_of_which_one_fails():
+    return [total.submit([inc.submit(1), bad.submit(2)])]
+
+
+@row
+@flow
+def state_as_argument():
+    return inc.submit(double(2, return_state=True)).result()
+
+
+@row
+@flow
+def failed_state_as_argument():
+    return [inc.submit(bad(2, return_state=True))]
+
+
+@row
+@flow
+def dependents_of_a_failure():
+    a = bad.submit(1)
+    b = inc.submit(a)
+    c = add.submit(1, b)
+    return [a, b, c]
+
+
+@row
+@flow
+def value_of_a_run_that_never_started():
+    return inc.submit(bad.submit(1)).result()
+
+
+@row
+@flow
+def waits_for():
+    first = inc.submit(1)
+    return [first, double.submit(2, wait_for=[first])]
+
+
+@row
+@flow
+def waits_for_a_failure():
+    first = bad.submit(1)
+    return [first, double.submit(2, wait_for=[first])]
+
+
+@row
+@flow
+def allowed_failure():
+    return text_of.submit(allow_failure(bad.submit(1))).result()
+
+
+@row
+@flow
+def allowed_failure_of_a_success():
+    return text_of.submit(allow_failure(inc.submit(1))).result()
+
+
+@row
+@flow
+def allowed_failure_of_a_run_that_never_started():
+    return text_of.submit(allow_failure(inc.submit(bad.submit(1)))).result()
+
+
+@row
+@flow
+def allowed_failure_to_wait_for():
+    first = bad.submit(1)
+    return [double.submit(2, wait_for=[allow_failure(first)])]
+
+
+@row
+@flow
+def allowed_failure_of_a_cancelled_run():
+    return [text_of.submit(allow_failure(cancelled_by_hand.submit()))]
+
+
+@task
+def calls_a_task(x):
+    return inc(x) * 10
+
+
+@task
+def submits_a_task(x):
+    return inc.submit(x).result() * 10
+
+
+@task
+def calls_a_task_that_fails(x):
+    return bad(x)
+
+
+@row
+@flow
+def task_that_calls_a_task():
+    return calls_a_task.submit(1).result()
+
+
+@row
+@flow
+def task_that_submits_a_task():
+    return submits_a_task.submit(1).result()
+
+
+@row
+@flow
+def task_that_calls_a_task_that_fails():
+    return [calls_a_task_that_fails.submit(1)]
+
+
+# --- map ---------------------------------------------------------------------
+
+
+@row
+@flow
+def mapped_two_lists():
+    return add.map([1, 2], [10, 20]).result()
+
+
+@row
+@flow
+def mapped_lists_of_different_lengths():
+    return add.map([1, 2], [1, 2, 3]).result()
+
+
+@row
+@flow
+def mapped_nothing_to_iterate():
+    return add.map(unmapped(1), unmapped(2)).result()
+
+
+@row
+@flow
+def mapped_number_for_all_rows():
+    return add.map([1, 2], 9).result()
+
+
+@task
+def label(x, text):
+    return f"{text}{x}"
+
+
+@row
+@flow
+def mapped_text_for_all_rows():
+    return label.map([1, 2], "ab").result()
+
+
+@task
+def pick(x, values):
+    return values[x]
+
+
+@row
+@flow
+def mapped_list_for_all_rows():
+    return pick.map([0, 1], unmapped([7, 8])).result()
+
+
+@row
+@flow
+def mapped_keys_of_a_dictionary():
+    return label.map({"k": 1}, "key ").result()
+
+
+@row
+@flow
+def mapped_set():
+    return inc.map({3}).result()
+
+
+@row
+@flow
+def mapped_generator():
+    return inc.map(x * x for x in [1, 2, 3]).result()
+
+
+@row
+@flow
+def mapped_future_of_a_list():
+    return add.map(numbers.submit(3), 0).result()
+
+
+@row
+@flow
+def mapped_future_of_a_list_that_fails():
+    return inc.map(bad.submit(1)).result()
+
+
+@row
+@flow
+def mapped_futures():
+    return add.map([inc.submit(1), inc.submit(2)], 0).result()
+
+
+@row
+@flow
+def mapped_empty_list():
+    return inc.map([]).result()
+
+
+@row
+@flow
+def mapped_future_for_all_rows():
+    return add.map([1, 2], unmapped(inc.submit(9))).result()
+
+
+@row
+@flow
+def mapped_over_a_map():
+    a = inc.map([1, 2])
+    b = double.map([1, 2])
+    return total.submit(add.map(a, b)).result()
+
+
+@row
+@flow
+def mapped_rows_of_which_some_fail():
+    return inc.map(even.map([1, 2, 3]))
+
+
+@row
+@flow
+def mapped_allowed_failures():
+    return text_of.map(allow_failure(even.map([1, 2]))).result()
+
+
+@row
+@flow
+def mapped_after_a_failure():
+    return inc.map([1, 2], wait_for=[bad.submit(1)])
+
+
+@row
+@flow
+def mapped_map_of_which_one_fails_as_argument():
+    return [total.submit(even.map([1, 2]))]
+
+
+# --- Asking for values and waiting -------------------------------------------
+
+
+@task
+def nap(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+@task
+def blocking_nap(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+@row
+@flow
+def asked_for_a_failed_value():
+    return bad.submit(1).result()
+
+
+@row
+@flow
+def asked_for_a_failed_value_without_raising():
+    return bad.submit(1).result(raise_on_failure=False)
+
+
+@row
+@flow
+def asked_for_rows_of_which_one_fails():
+    return even.map([2, 3, 4]).result()
+
+
+@row
+@flow
+def waited_too_short():
+    future = nap.submit(0.3)
+    future.wait(timeout=0.01)
+    early = future.state.is_final()
+    future.wait()
+    return early, future.state.is_final()
+
+
+@row
+@flow
+def waited_for_some():
+    quick, slow = nap.submit(0.0), nap.submit(0.5)
+    quick.wait()
+    done, not_done = wait([quick, slow, quick], timeout=0.01)
+    return [future.result() for future in done], len(not_done)
+
+
+@row
+@flow
+def taken_as_completed():
+    slow, quick = nap.submit(0.3), nap.submit(0.0)
+    return [future.result() for future in as_completed([slow, quick, slow])]
+
+
+@row
+@flow
+def taken_as_completed_in_too_short_a_time():
+    runs = [nap.submit(0.5), nap.submit(0.0)]
+    runs[1].wait()
+    values = []
+    try:
+        for future in as_completed(runs, timeout=0.1):
+            values.append(future.result())
+    except TimeoutError as error:
+        return values, str(error)
+
+
+# --- What a flow leaves behind ------------------------------------------------
+
+
+@row
+@flow(task_runner=ThreadPoolTaskRunner(max_workers=1))
+def left_behind_in_the_queue():
+    blocking_nap.submit(0.2)
+    double.submit(2)
+
+
+@row
+@flow(task_runner=ThreadPoolTaskRunner(max_workers=1))
+def left_behind_by_an_exception():
+    running = blocking_nap.submit(0.4)
+    double.submit(2)
+    running.wait(timeout=0.1)
+    raise ValueError("enough")
+
+
+# --- Retries -----------------------------------------------------------------
+
+CALLS = {}
+
+
+def attempt(who):
+    """How often this was called in the row."""
+    CALLS[who] = CALLS.get(who, 0) + 1
+    return CALLS[who]
+
+
+@task(retries=2)
+def good_at(wanted):
+    this = attempt("good_at")
+    if this < wanted:
+        raise ValueError(f"attempt {this}")
+    return this
+
+
+@row
+@flow
+def retried_until_it_completes():
+    return [good_at.submit(3)]
+
+
+@row
+@flow
+def retried_in_vain():
+    return [good_at.submit(9)]
+
+
+@row
+@flow
+def retried_call():
+    return good_at(2)
+
+
+@row
+@flow
+def retried_after_a_delay():
+    return [good_at.with_options(retry_delay_seconds=0.05).submit(2)]
+
+
+@task(retries=1)
+def even_in_the_end(x):
+    if attempt(f"even_in_the_end {x}") == 1 and x % 2:
+        raise ValueError(f"{x} is odd")
+    return x
+
+
+@row
+@flow
+def retried_rows():
+    return even_in_the_end.map([1, 2])
+
+
+@task(retries=1)
+def failed_by_hand_at_first():
+    if attempt("failed_by_hand_at_first") == 1:
+        return Failed(message="no rows")
+    return 5
+
+
+@row
+@flow
+def retried_state_made_by_hand():
+    return [failed_by_hand_at_first.submit()]
+
+
+@task(retries=2)
+def cancelled_by_hand_at_first():
+    if attempt("cancelled_by_hand_at_first") == 1:
+        return Cancelled(message="not today")
+    return 5
+
+
+@row
+@flow
+def not_retried_when_cancelled():
+    return [cancelled_by_hand_at_first.submit()]
+
+
+@row
+@flow
+def not_retried_when_never_started():
+    return [good_at.submit(bad.submit(1))]
+
+
+# --- Timeouts ----------------------------------------------------------------
+
+
+@task(timeout_seconds=0.1)
+async def slow():
+    await asyncio.sleep(60)
+
+
+@row
+@flow
+async def timed_out_task():
+    first = slow.submit()
+    first.wait()
+    return [first, inc.submit(first)]
+
+
+@row
+@flow
+async def timed_out_call():
+    return await slow()
+
+
+@task(timeout_seconds=0.2, retries=1)
+async def slow_at_first():
+    if attempt("slow_at_first") == 1:
+        await asyncio.sleep(60)
+    return 5
+
+
+@row
+@flow
+async def timed_out_and_retried():
+    first = slow_at_first.submit()
+    first.wait()
+    return [first]
+
+
+@row
+@flow(timeout_seconds=0.2)
+async def timed_out_flow():
+    await asyncio.sleep(60)
+
+
+# --- Flows in flows ----------------------------------------------------------
+
+
+@flow
+def child(x):
+    return inc(x) * 10
+
+
+@flow
+def child_that_fails(x):
+    return bad(x)
+
+
+@flow
+def child_that_returns_a_future(x):
+    return inc.submit(x)
+
+
+@row
+@flow
+def subflow():
+    return child(1) + 1
+
+
+@row
+@flow
+def subflow_that_fails():
+    return child_that_fails(1)
+
+
+@row
+@flow
+def subflow_that_fails_and_is_forgiven():
+    return child_that_fails(1, return_state=True).name
+
+
+@row
+@flow
+def subflow_whose_state_is_returned():
+    return child_that_fails(1, return_state=True)
+
+
+@row
+@flow
+def subflow_whose_value_goes_on():
+    return double.submit(child(1)).result()
+
+
+@task
+def calls_a_flow(x):
+    return child(x) + 1
+
+
+@row
+@flow
+def subflow_in_a_task():
+    return calls_a_flow.submit(1).result()
+
+
+# --- Names -------------------------------------------------------------------
+
+
+@task(name="fetch page", task_run_name="fetch {url}, {depth}")
+def fetch(url, depth):
+    return f"{depth} below {url}"
+
+
+@flow(flow_run_name="visit {url}")
+def visit(url):
+    fetch.submit(url, 1).wait()
+    return fetch(url, 2)
+
+
+@row
+@flow(flow_run_name="crawl")
+def named_by_templates():
+    return visit("a.org")
+
+
+@row
+@flow
+def named_by_options():
+    return [inc.with_options(name="next", task_run_name="next of {x}").submit(1)]

@@ -1,0 +1,209 @@
+"""Runs the flows of the table with Prefect and tells what became of them.
+
+    observe.py DIRECTORY
+
+Starts a real Prefect server on a free port of the loopback, with its database and
+all other files in the directory. The last line on standard output is a JSON list
+with one object for each row: its name, and lines of a label and a text, which
+`tests/tests/prefect/record.rs` writes in the same words for ours.
+"""
+
+import asyncio
+import inspect
+import json
+import os
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+directory = os.path.abspath(sys.argv[1])
+# Before Prefect is imported: it reads its settings then. What the user has set for
+# a server of their own must not reach this one.
+for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+    del os.environ[name]
+os.environ.update(
+    PREFECT_HOME=directory,
+    PREFECT_PROFILES_PATH=str(Path(directory, "profiles.toml")),
+    PREFECT_SERVER_ANALYTICS_ENABLED="false",
+    DO_NOT_TRACK="1",
+    PREFECT_SERVER_UI_ENABLED="false",
+    PREFECT_LOGGING_TO_API_ENABLED="false",
+    PREFECT_LOGGING_LEVEL="CRITICAL",
+)
+# The server's database and what the server's process writes.
+tempfile.tempdir = os.environ["TMPDIR"] = directory
+# A `prefect.toml` where the tests run is not ours either.
+os.chdir(directory)
+
+from prefect import flow, task  # noqa: E402
+from prefect.client.orchestration import get_client  # noqa: E402
+from prefect.events.worker import EventsWorker  # noqa: E402
+from prefect.futures import PrefectFuture  # noqa: E402
+from prefect.settings import (  # noqa: E402
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    temporary_settings,
+)
+from prefect.states import State  # noqa: E402
+from prefect.testing.utilities import prefect_test_harness  # noqa: E402
+
+import flows  # noqa: E402
+
+PATIENCE = 60
+
+
+def gives(function):
+    """What the call of a flow gives, as text."""
+    try:
+        value = function()
+        if inspect.isawaitable(value):
+            value = asyncio.run(until(value))
+    except BaseException as error:
+        return f"raises {named(error)}"
+    return text_of(value)
+
+
+async def until(value):
+    return await value
+
+
+def named(error):
+    return f"{type(error).__name__}: {error}"
+
+
+def text_of(value):
+    """A value as the table shows it: JSON, and states as they print."""
+    if isinstance(value, PrefectFuture):
+        value = value.state
+    if isinstance(value, State):
+        return state_text(value.name, value.message, value.type.value)
+    if isinstance(value, BaseException):
+        return named(value)
+    if isinstance(value, dict):
+        items = (f"{json.dumps(key)}: {text_of(value[key])}" for key in sorted(value))
+        return "{" + ", ".join(items) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(text_of, value)) + "]"
+    return json.dumps(value)
+
+
+def state_text(name, message, kind):
+    parts = [json.dumps(message, ensure_ascii=False)] if message else []
+    if name.upper() != kind:
+        parts.append(f"type={kind}")
+    return f"{name}({', '.join(parts)})"
+
+
+class Server:
+    """What the server knows of all runs."""
+
+    def __init__(self, client):
+        self.client = client
+
+    def ask(self, path, **body):
+        answer = self.client.request("POST", path, json=body)
+        answer.raise_for_status()
+        return answer.json()
+
+    def all(self, kind):
+        """All runs of a kind, oldest first."""
+        runs = []
+        while True:
+            page = self.ask(
+                f"/{kind}s/filter", sort="ID_DESC", limit=200, offset=len(runs)
+            )
+            runs += page
+            if len(page) < 200:
+                return runs[::-1]
+
+    def history(self, kind, run):
+        kind = kind.lower().replace(" ", "_")
+        answer = self.client.request(
+            "GET", f"/{kind}_states/", params={f"{kind}_id": run["id"]}
+        )
+        answer.raise_for_status()
+        return [
+            state_text(state["name"], state["message"], state["type"])
+            for state in answer.json()
+        ]
+
+    def wait_until_recorded(self):
+        """Events of task runs are recorded in order, some time later."""
+
+        @task
+        def last():
+            pass
+
+        @flow
+        def end():
+            last()
+
+        end()
+        EventsWorker.drain_all()
+        name = re.compile("last-...")
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            runs = [run for run in self.all("task_run") if name.fullmatch(run["name"])]
+            if any(run["state_name"] == "Completed" for run in runs):
+                return
+            time.sleep(0.05)
+        raise TimeoutError("the server has not recorded all states")
+
+
+def observe():
+    """The rows with what was given."""
+    rows = []
+    for row in flows.TABLE:
+        flows.CALLS.clear()
+        rows.append({"name": row.fn.__name__, "lines": [["gives", gives(row)]]})
+    return rows
+
+
+def describe(server, rows):
+    """Adds to the rows what the server knows of their runs."""
+    lines = {row["name"].replace("_", "-"): row["lines"] for row in rows}
+    flow_names = {flow["id"]: flow["name"] for flow in server.ask("/flows/filter")}
+    flow_runs = {run["id"]: run for run in server.all("flow_run")}
+    task_runs = {run["id"]: run for run in server.all("task_run")}
+
+    def row_of(run):
+        parent = task_runs.get(run["parent_task_run_id"])
+        if parent is None:
+            return flow_names[run["flow_id"]]
+        return row_of(flow_runs[parent["flow_run_id"]])
+
+    def readable(text):
+        """Runs by their names, where Prefect has ids."""
+        for run in re.findall("[0-9a-f]{8}-[0-9a-f-]{27}", text):
+            if run in task_runs:
+                text = text.replace(run, task_runs[run]["name"])
+        return text
+
+    placeholders = {run["parent_task_run_id"] for run in flow_runs.values()}
+    for kind, runs in ("Flow run", flow_runs), ("Task run", task_runs):
+        for run in runs.values():
+            if run["id"] in placeholders:
+                continue
+            of = run if kind == "Flow run" else flow_runs[run["flow_run_id"]]
+            row = lines.get(row_of(of))
+            if row is None:
+                continue  # the one that was waited for
+            row.append([f"{kind} {run['name']}", server.history(kind, run)[-1]])
+    for row in lines.values():
+        row[:] = [[label, readable(text)] for label, text in row]
+
+
+def main():
+    with prefect_test_harness(server_startup_timeout=PATIENCE):
+        # Each run would wait up to a second for the end of its heartbeat.
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+            rows = observe()
+            with get_client(sync_client=True) as client:
+                server = Server(client)
+                server.wait_until_recorded()
+                describe(server, rows)
+    print(json.dumps(rows))
+
+
+main()

@@ -1,0 +1,60 @@
+//! Flows in flows.
+
+use flowcore::prelude::*;
+
+use super::{bad, double, inc};
+use crate::table::{Row, rows};
+
+pub(super) const ROWS: &[Row] = rows![
+    subflow,
+    subflow_that_fails,
+    subflow_that_fails_and_is_forgiven,
+    subflow_whose_state_is_returned,
+    subflow_whose_value_goes_on,
+    subflow_in_a_task,
+];
+
+#[flow]
+async fn child(x: i64) -> Result<i64> {
+    Ok(inc(x).await? * 10)
+}
+
+#[flow]
+async fn child_that_fails(x: i64) -> Result<i64> {
+    bad(x).await
+}
+
+#[flow]
+async fn subflow() -> Result<i64> {
+    Ok(child(1).await? + 1)
+}
+
+#[flow]
+async fn subflow_that_fails() -> Result<i64> {
+    child_that_fails(1).await
+}
+
+#[flow]
+async fn subflow_that_fails_and_is_forgiven() -> String {
+    child_that_fails(1).state().await.name().to_string()
+}
+
+#[flow]
+async fn subflow_whose_state_is_returned() -> State<i64> {
+    child_that_fails(1).state().await
+}
+
+#[flow]
+async fn subflow_whose_value_goes_on() -> Result<i64> {
+    double.submit(child(1).await?).await
+}
+
+#[task]
+async fn calls_a_flow(x: i64) -> Result<i64> {
+    Ok(child(x).await? + 1)
+}
+
+#[flow]
+async fn subflow_in_a_task() -> Result<i64> {
+    calls_a_flow.submit(1).await
+}

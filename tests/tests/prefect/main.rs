@@ -1,0 +1,92 @@
+//! The table: flows written twice, in Rust and in Python with Prefect, and run on
+//! both sides.
+//!
+//! Each row is a flow in `flows/` and a flow of the same name in
+//! `tests/python/prefect/flows.py`. The flows are what to read: together they are
+//! what tasks and flows promise. The test compares what the calls give and what
+//! became of every run. What is made alike before is listed in [`record`], what is
+//! meant to differ in [`differences`].
+
+mod console;
+mod differences;
+mod flows;
+mod record;
+mod table;
+mod text;
+
+use std::path::Path;
+
+use flow_tests::python::Environment;
+use serde::Deserialize;
+
+use crate::console::Console;
+use crate::record::{Line, Record, comparable};
+
+/// A row as `observe.py` tells it.
+#[derive(Deserialize)]
+struct Observed {
+    name: String,
+    lines: Vec<Line>,
+}
+
+/// What becomes of the flows with Prefect.
+fn with_prefect() -> Vec<(String, Record)> {
+    let environment = Environment::prefect().expect("Python and a package registry");
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/prefect/observe.py");
+    let rows: Vec<Observed> = environment
+        .program(program)
+        .argument(directory.path())
+        .run_json()
+        .unwrap_or_else(|error| panic!("{error}"));
+    rows.into_iter()
+        .map(|row| (row.name, comparable(row.lines)))
+        .collect()
+}
+
+/// What becomes of the flows here.
+fn with_ours() -> Vec<(String, Record)> {
+    let console = Console::listen();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    flows::table()
+        .map(|row| {
+            flows::forget_calls();
+            let given = runtime.block_on((row.run)());
+            let mut lines = console.take();
+            lines.push(Line::new("gives", given));
+            (row.name.to_owned(), comparable(lines))
+        })
+        .collect()
+}
+
+#[test]
+fn every_flow_ends_as_with_prefect() {
+    let ours = with_ours();
+    let prefect = with_prefect();
+    let names = |rows: &[(String, Record)]| -> Vec<String> {
+        rows.iter().map(|(name, _)| name.clone()).collect()
+    };
+    assert_eq!(
+        names(&ours),
+        names(&prefect),
+        "the same rows in the same order"
+    );
+    let wrong: Vec<String> = ours
+        .iter()
+        .zip(&prefect)
+        .filter_map(|((name, ours), (_, prefect))| {
+            let wrong = differences::unintended(name, prefect, ours);
+            (!wrong.is_empty()).then(|| format!("{name}\n{}", wrong.join("\n")))
+        })
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "{} of {} rows differ:\n\n{}",
+        wrong.len(),
+        ours.len(),
+        wrong.join("\n\n")
+    );
+}
