@@ -3,9 +3,11 @@
 
 use std::future::Future;
 
-/// Makes this process ready for runs: console lines, and panics of tasks that
-/// are told by their runs and not printed twice. `#[flowcore::main]` does it;
-/// a `main` of one's own calls it first. Calling it again does nothing.
+/// Makes this process ready for runs: console lines, panics of tasks that are
+/// told by their runs and not printed twice, and signals: Ctrl-C and SIGTERM
+/// end all flow runs as Crashed and then the process, with exit code 130 or
+/// 143; a second one ends it at once. `#[flowcore::main]` does it; a `main` of
+/// one's own calls it first. Calling it again does nothing.
 ///
 /// ```
 /// #[tokio::main(flavor = "current_thread")]
@@ -14,20 +16,65 @@ use std::future::Future;
 /// }
 /// ```
 ///
+/// A program that treats signals itself says so with a [`Setup`].
+///
 /// # Panics
 ///
 /// If the program is built with `panic = "abort"`: a panic in a task must
 /// fail its run and not end the process.
 pub fn init() {
-    #[cfg(panic = "abort")]
-    panic!("{ABORTS}");
-    #[cfg(not(panic = "abort"))]
-    prepare();
+    Setup::new().init();
 }
 
-fn prepare() {
-    crate::console::install();
-    crate::runner::install_hook();
+/// What [`init`] shall do.
+///
+/// ```
+/// // Ctrl-C and SIGTERM stay what the program makes of them.
+/// flowcore::Setup::new().signals(false).init();
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "nothing happens until `init()`"]
+pub struct Setup {
+    signals: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { signals: true }
+    }
+}
+
+impl Setup {
+    /// Everything.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether Ctrl-C and SIGTERM end flow runs and the process. Default: yes.
+    pub fn signals(mut self, signals: bool) -> Self {
+        self.signals = signals;
+        self
+    }
+
+    /// Does it.
+    ///
+    /// # Panics
+    ///
+    /// As [`init`].
+    pub fn init(self) {
+        #[cfg(panic = "abort")]
+        panic!("{ABORTS}");
+        #[cfg(not(panic = "abort"))]
+        self.prepare();
+    }
+
+    fn prepare(self) {
+        crate::console::install();
+        crate::runner::install_hook();
+        if self.signals {
+            crate::signals::install();
+        }
+    }
 }
 
 const ABORTS: &str = "this program is built with `panic = \"abort\"`, so a panic in a task would end \
@@ -36,11 +83,11 @@ const ABORTS: &str = "this program is built with `panic = \"abort\"`, so a panic
 
 /// What `#[flowcore::main]` calls.
 #[doc(hidden)]
-pub fn run_main<F: Future>(aborts: bool, main: F) -> F::Output {
+pub fn run_main<F: Future>(aborts: bool, signals: bool, main: F) -> F::Output {
     if aborts {
         eprintln!("error: {ABORTS}");
         std::process::exit(2);
     }
-    prepare();
-    crate::runtime::user().block_on(main)
+    Setup::new().signals(signals).prepare();
+    crate::runtime::user().block_on(crate::signals::main_until_ended(main))
 }

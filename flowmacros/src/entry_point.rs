@@ -19,7 +19,7 @@ struct Main {
 /// Expands `#[flowcore::main(arguments)] item`.
 pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let mut problems = Problems::default();
-    let krate = attribute::entry_point(arguments, &mut problems);
+    let attribute::EntryPoint { krate, signals } = attribute::entry_point(arguments, &mut problems);
     let parser = |input: ParseStream<'_>| {
         Ok(Main {
             attributes: input.call(Attribute::parse_outer)?,
@@ -73,7 +73,7 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
     quote! {
         #(#attributes)*
         #visibility fn #name() #output {
-            #private::run_main(::core::cfg!(panic = "abort"), #future)
+            #private::run_main(::core::cfg!(panic = "abort"), #signals, #future)
         }
         #problems
     }

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use super::running::Registration;
 use super::submit::{slots, submit_in};
 use super::{FlowRun, state_of};
 use crate::cancellation::block_on;
@@ -174,9 +175,34 @@ impl<T: Send + Sync + 'static> Future for StateCall<'_, T> {
     }
 }
 
-/// The flow run that a direct call belongs to.
-fn flow_here() -> Arc<FlowRun> {
-    RunContext::current().map_or_else(FlowRun::standalone, |context| Arc::clone(context.flow()))
+/// The flow run that a direct call belongs to: the caller's, or one of its own.
+struct FlowHere {
+    flow: Arc<FlowRun>,
+    registration: Option<Registration>,
+}
+
+impl FlowHere {
+    fn new() -> Self {
+        match RunContext::current() {
+            Some(context) => Self {
+                flow: Arc::clone(context.flow()),
+                registration: None,
+            },
+            None => {
+                let flow = FlowRun::standalone();
+                let registration = Some(Registration::new(&flow, None));
+                Self { flow, registration }
+            }
+        }
+    }
+
+    /// The call has ended.
+    async fn leave(self) {
+        if self.registration.is_some() {
+            drop(self.registration);
+            self.flow.life().return_to_caller().await;
+        }
+    }
 }
 
 /// Calls a task with owned values.
@@ -211,15 +237,17 @@ async fn on_the_pool<D: TaskDefinition>(
     configuration: &TaskConfiguration,
     arguments: <D::Parameters as Parameters>::Arguments,
 ) -> Ended<D::Output> {
-    let flow = flow_here();
-    let cell = match submit_in::<D>(&flow, configuration, arguments, true) {
+    let here = FlowHere::new();
+    let cell = match submit_in::<D>(&here.flow, configuration, arguments, true) {
         Ok(cell) => cell,
         Err(error) => return Ended::refused(error),
     };
     let run = TaskFuture::new(Place::Run(Arc::clone(&cell))).cancel_on_drop();
     run.wait(None).await;
     drop(run.keep());
-    Ended::of(&flow, cell)
+    let ended = Ended::of(&here.flow, cell);
+    here.leave().await;
+    ended
 }
 
 /// One attempt of a call with loans, as generated code sees it.
@@ -322,26 +350,29 @@ async fn run_in_place<'a, D: TaskDefinition>(
     output: Arc<ValueCell<D::Output>>,
     attempts: impl FnMut(&AttemptControl) -> AttemptBody<'a> + Send + 'a,
 ) -> Ended<D::Output> {
-    let flow = flow_here();
-    if let Err(error) = slots::<D>(&flow, configuration) {
+    let here = FlowHere::new();
+    let flow = &here.flow;
+    if let Err(error) = slots::<D>(flow, configuration) {
         return Ended::refused(error);
     }
     let id = flow.enter_inline(D::info().key, configuration);
     let cell = Arc::new(RunCell::live(
-        Arc::clone(&flow),
+        Arc::clone(flow),
         id,
         output,
         D::output_access,
         true,
     ));
     let place = InPlace {
-        flow: Arc::clone(&flow),
+        flow: Arc::clone(flow),
         run: id,
         info: D::info(),
         options: configuration.source(),
     };
     drive_in_place(place, attempts).await;
-    Ended::of(&flow, cell)
+    let ended = Ended::of(flow, cell);
+    here.leave().await;
+    ended
 }
 
 impl<T: Send + Sync + 'static> Ended<T> {

@@ -15,7 +15,9 @@ use super::running::Registration;
 use super::{FlowRun, Interrupt, end};
 use crate::context::RunContext;
 use crate::definition::{Failure, FlowBody, FlowConfiguration, FlowInfo, TaskError, render};
+use crate::engine::Stop;
 use crate::error::{Error, ErrorKind, TextChain};
+use crate::flag::Flag;
 use crate::runner::{Caught, Home, PanicReport, catch, drop_caught, install_hook};
 use crate::state::{State, StateName, StateOutcome};
 
@@ -69,10 +71,14 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
             }
             Err(error) => BodyEnd::NoRunner(error),
         };
+        if let Some(dropped) = &guard.0 {
+            dropped.registration.code_has_ended();
+        }
         let ended = settle(info, &flow, returned, outcome).await;
         let registration = guard.0.take();
         conclude(&flow, ended.message.as_deref(), ended.failure.as_ref()).await;
         drop(registration);
+        flow.life().return_to_caller().await;
         Ended {
             state: match &ended.failure {
                 Some(failure) => State::of_failure(failure, crate::runtime::now()),
@@ -127,7 +133,11 @@ async fn run_body<T: Send + 'static>(
     match body {
         FlowBody::Future(future) => {
             let code = context.scope(Caught(future));
-            limited(limit, stoppable(flow, async { code.await.into() })).await
+            limited(
+                limit,
+                ended_by(flow.stopping(), async { code.await.into() }),
+            )
+            .await
         }
         FlowBody::Blocking(function) => {
             let ended = context.enter(|| catch(function));
@@ -147,15 +157,16 @@ async fn run_body<T: Send + 'static>(
                     Err(error) => BodyEnd::NoRunner(error.into()),
                 }
             };
-            limited(limit, code).await
+            limited(limit, ended_by(flow.aborted(), code)).await
         }
     }
 }
 
-/// Async code ends where it waits when the flow run is stopped.
-async fn stoppable<T>(flow: &FlowRun, code: impl Future<Output = BodyEnd<T>>) -> BodyEnd<T> {
+/// Waits for code until the flag is set: async code is dropped where it waits,
+/// a thread is left behind.
+async fn ended_by<T>(flag: &Flag, code: impl Future<Output = BodyEnd<T>>) -> BodyEnd<T> {
     let mut code = Box::pin(code);
-    let stopped = std::pin::pin!(flow.stopping().wait());
+    let stopped = std::pin::pin!(flag.wait());
     if let Either::Left((ended, _)) = select(&mut code, stopped).await {
         return ended;
     }
@@ -216,7 +227,8 @@ async fn settle<T: Send + Sync + 'static>(
         }
         Err(failure) => {
             if flow.life().interrupt().is_none() {
-                flow.stop(&end::cancelled("Flow run ended before this task run did."));
+                let failure = end::cancelled("Flow run ended before this task run did.");
+                flow.stop(&failure, Stop::Ask);
             }
             flow.joined().await;
             FlowEnd::failed(failure)

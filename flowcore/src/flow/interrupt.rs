@@ -1,7 +1,9 @@
 //! Why a flow run is ended from outside, in states and words.
 
 use crate::definition::Failure;
-use crate::error::{Error, ErrorKind};
+use crate::engine::Stop;
+use crate::error::Error;
+use crate::signals::Signal;
 use crate::state::StateName;
 
 /// What ends a flow run that has not ended by itself. A later one counts only
@@ -12,6 +14,8 @@ pub(crate) enum Interrupt {
     Dropped,
     /// Somebody cancelled it.
     Cancelled,
+    /// The process ends.
+    Signal(Signal),
 }
 
 impl Interrupt {
@@ -20,6 +24,7 @@ impl Interrupt {
         let message = match self {
             Self::Dropped => "Flow run was dropped before it ended.",
             Self::Cancelled => "Flow run was cancelled successfully.",
+            Self::Signal(signal) => signal.message(),
         };
         self.failure(message, |error| error.task(key).run(run_name))
     }
@@ -29,8 +34,17 @@ impl Interrupt {
         let message = match self {
             Self::Dropped => "Flow run was dropped before it ended.",
             Self::Cancelled => "Flow run was cancelled.",
+            Self::Signal(signal) => signal.message(),
         };
         self.failure(message, |error| error)
+    }
+
+    /// What becomes of runs that have started.
+    pub(super) fn how(self) -> Stop {
+        match self {
+            Self::Dropped | Self::Cancelled => Stop::Ask,
+            Self::Signal(_) => Stop::Force,
+        }
     }
 
     fn failure(
@@ -38,7 +52,11 @@ impl Interrupt {
         message: &str,
         about: impl FnOnce(crate::error::ErrorBuilder) -> crate::error::ErrorBuilder,
     ) -> Failure {
-        let error = about(Error::build(ErrorKind::Cancelled, message)).finish();
-        Failure::new(StateName::Cancelled, Some(message.to_owned()), error)
+        let name = match self {
+            Self::Dropped | Self::Cancelled => StateName::Cancelled,
+            Self::Signal(_) => StateName::Crashed,
+        };
+        let error = about(Error::build(name.error_kind(), message)).finish();
+        Failure::new(name, Some(message.to_owned()), error)
     }
 }

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::Interrupt;
 use crate::definition::Failure;
+use crate::signals::ended_by_signal;
 use crate::state::{State, StateName, StateOutcome};
 use crate::value::StoredValue;
 
@@ -77,6 +78,14 @@ impl Life {
             std::mem::take(&mut life.wakers)
         };
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Code that called a run which a signal has ended is not gone on with: the
+    /// process is about to end, with the signal's exit code.
+    pub(super) async fn return_to_caller(&self) {
+        if let Some(Interrupt::Signal(_)) = self.interrupt() {
+            ended_by_signal().await;
+        }
     }
 
     /// Ready when the run has ended.

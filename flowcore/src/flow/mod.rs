@@ -17,5 +17,6 @@ pub use call::{BorrowedBody, Call, OwnedValue, StateCall, call, call_borrowed};
 pub use execute::call_flow;
 pub use handle::{FlowHandle, start};
 pub(crate) use interrupt::Interrupt;
+pub(crate) use running::end_all;
 pub(crate) use shell::{FlowRun, state_of};
 pub use submit::{map, submit};

@@ -1,19 +1,35 @@
-//! The flow runs of this process that have not ended, and which runs inside
-//! which.
+//! The flow runs of this process that have not ended, which runs inside which,
+//! and how all of them end when the process does.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::FlowRun;
+use super::shell::CodeAtWork;
+use super::{FlowRun, Interrupt, end};
+use crate::signals::{Signal, say_received};
 
-static RUNNING: LazyLock<Mutex<HashMap<Uuid, Entry>>> = LazyLock::new(Mutex::default);
+static RUNNING: LazyLock<Mutex<Running>> = LazyLock::new(Mutex::default);
+
+/// A flow run has ended, or its code has.
+static CHANGED: Notify = Notify::const_new();
+
+#[derive(Default)]
+struct Running {
+    flows: HashMap<Uuid, Entry>,
+    /// The process ends: so does whatever begins now.
+    ended_by: Option<Signal>,
+}
 
 struct Entry {
     flow: Arc<FlowRun>,
     children: BTreeSet<Uuid>,
+    /// What is left to do is ours: to wait, to call hooks, to report.
+    code_has_ended: bool,
 }
 
 /// A flow run is among the running ones as long as this lives.
@@ -25,18 +41,30 @@ pub(super) struct Registration {
 impl Registration {
     pub(super) fn new(flow: &Arc<FlowRun>, parent: Option<&Arc<FlowRun>>) -> Self {
         let (id, parent) = (flow.id(), parent.map(|parent| parent.id()));
-        let mut running = RUNNING.lock();
-        running.insert(
-            id,
-            Entry {
+        let ended_by = {
+            let mut running = RUNNING.lock();
+            let entry = Entry {
                 flow: Arc::clone(flow),
                 children: BTreeSet::new(),
-            },
-        );
-        if let Some(parent) = parent.and_then(|parent| running.get_mut(&parent)) {
-            parent.children.insert(id);
+                code_has_ended: false,
+            };
+            running.flows.insert(id, entry);
+            if let Some(parent) = parent.and_then(|parent| running.flows.get_mut(&parent)) {
+                parent.children.insert(id);
+            }
+            running.ended_by
+        };
+        if let Some(signal) = ended_by {
+            flow.interrupt(Interrupt::Signal(signal));
         }
         Self { id, parent }
+    }
+
+    pub(super) fn code_has_ended(&self) {
+        if let Some(entry) = RUNNING.lock().flows.get_mut(&self.id) {
+            entry.code_has_ended = true;
+        }
+        CHANGED.notify_waiters();
     }
 }
 
@@ -44,11 +72,12 @@ impl Drop for Registration {
     fn drop(&mut self) {
         let left = {
             let mut running = RUNNING.lock();
-            if let Some(parent) = self.parent.and_then(|parent| running.get_mut(&parent)) {
+            if let Some(parent) = self.parent.and_then(|id| running.flows.get_mut(&id)) {
                 parent.children.remove(&self.id);
             }
-            running.remove(&self.id)
+            running.flows.remove(&self.id)
         };
+        CHANGED.notify_waiters();
         // Outside of the lock: the last owner drops users' values.
         drop(left);
     }
@@ -60,15 +89,89 @@ pub(super) fn family(flow: &Arc<FlowRun>) -> Vec<Arc<FlowRun>> {
     let mut family = vec![Arc::clone(flow)];
     let mut at = 0;
     while let Some(member) = family.get(at) {
-        let children = running.get(&member.id()).map(|entry| &entry.children);
+        let children = running.flows.get(&member.id()).map(|entry| &entry.children);
         let children: Vec<_> = children
             .into_iter()
             .flatten()
-            .filter_map(|child| running.get(child))
+            .filter_map(|child| running.flows.get(child))
             .map(|entry| Arc::clone(&entry.flow))
             .collect();
         family.extend(children);
         at += 1;
     }
     family
+}
+
+/// How often code that was asked to stop is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// Code that has not stopped after this time keeps its thread, and the flow
+/// run ends without it.
+const CODE_LIMIT: Duration = Duration::from_secs(1);
+/// Hooks and reporting get so much time.
+const ENDING_LIMIT: Duration = Duration::from_secs(30);
+
+/// Ends all flow runs of the process, and what begins later. Ends when they
+/// have ended, or when their time is up.
+pub(crate) async fn end_all(signal: Signal) {
+    let flows: Vec<_> = {
+        let mut running = RUNNING.lock();
+        running.ended_by = Some(signal);
+        let flows = running.flows.values();
+        flows.map(|entry| Arc::clone(&entry.flow)).collect()
+    };
+    let named = flows.iter().filter(|flow| !flow.is_standalone()).count();
+    say_received(signal, named);
+    // Large maps take a while, and the next signal must be heard.
+    let interrupted = crate::runtime::on_a_thread(move || {
+        let code: Vec<_> = flows.iter().map(FlowRun::code_at_work).collect();
+        for flow in flows {
+            flow.interrupt(Interrupt::Signal(signal));
+        }
+        code
+    });
+    let code = match interrupted {
+        Ok(interrupted) => interrupted.await.unwrap_or_default(),
+        Err(_) => Vec::new(),
+    };
+    let stopped = async {
+        until(|running| running.flows.values().all(|entry| entry.code_has_ended)).await;
+        while !code.iter().all(CodeAtWork::has_ended) {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    let _ = crate::runtime::timeout(CODE_LIMIT, stopped).await;
+    for flow in give_up() {
+        if flow.is_standalone() {
+            continue;
+        }
+        let failure = Interrupt::Signal(signal).of_flow("", flow.name());
+        flow.life().end(None, Some(&failure));
+        end::say(
+            &flow,
+            &format!("Finished in state {}; its code still runs", flow.state()),
+        );
+    }
+    let ended = until(|running| running.flows.is_empty());
+    let _ = crate::runtime::timeout(ENDING_LIMIT, ended).await;
+}
+
+/// Flow runs whose code does not stop.
+fn give_up() -> Vec<Arc<FlowRun>> {
+    let mut running = RUNNING.lock();
+    let stuck = running.flows.extract_if(|_, entry| !entry.code_has_ended);
+    stuck.map(|(_, entry)| entry.flow).collect()
+}
+
+/// Waits until the running flow runs are so.
+async fn until(condition: impl Fn(&Running) -> bool) {
+    loop {
+        let changed = CHANGED.notified();
+        tokio::pin!(changed);
+        // Registered before the look, so that no change is missed.
+        changed.as_mut().enable();
+        if condition(&RUNNING.lock()) {
+            return;
+        }
+        changed.await;
+    }
 }

@@ -158,13 +158,28 @@ fn skip_to_comma(input: ParseStream<'_>) {
     }
 }
 
+/// The options of `#[main]`.
+pub(crate) struct EntryPoint {
+    pub(crate) krate: CratePath,
+    /// Whether Ctrl-C and SIGTERM are ours.
+    pub(crate) signals: bool,
+}
+
 /// Reads only the options that `#[main]` has.
-pub(crate) fn entry_point(arguments: TokenStream, problems: &mut Problems) -> CratePath {
-    let given = options(arguments, "flowcore::main", &["crate"], problems);
-    given
-        .iter()
-        .find_map(|option| value::crate_path(option, problems))
-        .unwrap_or_default()
+pub(crate) fn entry_point(arguments: TokenStream, problems: &mut Problems) -> EntryPoint {
+    let given = options(arguments, "flowcore::main", &["signals", "crate"], problems);
+    let mut read = EntryPoint {
+        krate: CratePath::default(),
+        signals: true,
+    };
+    for option in &given {
+        if option.name() == "signals" {
+            read.signals = value::switch(option, problems).unwrap_or(true);
+        } else if let Some(path) = value::crate_path(option, problems) {
+            read.krate = path;
+        }
+    }
+    read
 }
 
 #[cfg(test)]

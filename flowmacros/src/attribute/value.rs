@@ -84,6 +84,21 @@ pub(super) fn flag(given: &Given, problems: &mut Problems) -> bool {
     }
 }
 
+/// `= true` or `= false`.
+pub(super) fn switch(given: &Given, problems: &mut Problems) -> Option<bool> {
+    match bare(required(given, "false", problems)?) {
+        Expr::Lit(ExprLit {
+            lit: Lit::Bool(value),
+            ..
+        }) => Some(value.value),
+        other => {
+            let name = given.name();
+            problems.push(other, format!("`{name}` wants `true` or `false`"));
+            None
+        }
+    }
+}
+
 /// A count: an integer literal, or an expression of type `u32`.
 pub(super) fn count(given: &Given, problems: &mut Problems) -> Option<TokenStream> {
     let name = given.name();

@@ -19,7 +19,7 @@ impl FlowRun {
             let notified = self.idle.notified();
             tokio::pin!(notified);
             notified.as_mut().enable();
-            if self.shell.lock().is_idle() {
+            if self.is_idle() {
                 return;
             }
             notified.await;
@@ -34,16 +34,26 @@ impl FlowRun {
         }
     }
 
+    /// Whether nothing is left that the end waits for.
+    fn is_idle(&self) -> bool {
+        let shell = self.shell.lock();
+        shell.is_idle() || (self.aborted.is_set() && shell.engine.is_idle())
+    }
+
     /// Ends what is queued and whatever is submitted from now on, and asks what
     /// runs to stop.
-    pub(in crate::flow) fn stop(self: &Arc<Self>, failure: &Failure) {
+    pub(in crate::flow) fn stop(self: &Arc<Self>, failure: &Failure, how: Stop) {
         self.update(|shell, now| {
             for entry in shell.maps.values() {
                 entry.job.stops().stop_all();
             }
-            shell.engine.stop(failure, Stop::Ask, now);
+            shell.engine.stop(failure, how, now);
         });
         self.stopping.set();
+        if how == Stop::Force {
+            self.aborted.set();
+            self.idle.notify_waiters();
+        }
     }
 
     /// Ends this flow run and those inside it from outside.
@@ -53,7 +63,7 @@ impl FlowRun {
         // ended shall say why.
         family.retain(|flow| flow.life.note(interrupt));
         for flow in family {
-            flow.stop(&interrupt.of_runs());
+            flow.stop(&interrupt.of_runs(), interrupt.how());
         }
     }
 

@@ -25,6 +25,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 pub(crate) use handles::state_of;
+pub(in crate::flow) use held::CodeAtWork;
 
 use super::end;
 use super::life::Life;
@@ -51,6 +52,7 @@ pub(crate) struct FlowRun {
     local: Arc<EmbeddedSession>,
     life: Life,
     stopping: Arc<Flag>,
+    aborted: Flag,
     has_ended: AtomicBool,
     idle: Notify,
     outbox: outbox::Outbox,
@@ -158,6 +160,7 @@ impl FlowRun {
             local: EmbeddedSession::shared(),
             life: Life::new(),
             stopping: Arc::default(),
+            aborted: Flag::default(),
             has_ended: AtomicBool::new(false),
             idle: Notify::new(),
             outbox: outbox::Outbox::default(),
@@ -199,6 +202,11 @@ impl FlowRun {
     /// Set when the flow run is asked to stop.
     pub(crate) fn stopping(&self) -> &Arc<Flag> {
         &self.stopping
+    }
+
+    /// Set when nobody waits any longer for code that does not stop.
+    pub(in crate::flow) fn aborted(&self) -> &Flag {
+        &self.aborted
     }
 
     pub(super) fn life(&self) -> &Life {

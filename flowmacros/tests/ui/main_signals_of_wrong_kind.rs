@@ -1,0 +1,2 @@
+#[flowcore::main(signals = "none", signal = false)]
+async fn main() {}
