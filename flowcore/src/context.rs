@@ -113,18 +113,22 @@ impl RunContext {
         CURRENT.scope(self, code).await
     }
 
+    /// The task run; `None` for a flow's own code.
+    pub(crate) fn run(&self) -> Option<RunReference> {
+        Some(match &self.task.as_ref()?.place {
+            Place::Run(run, _) => *run,
+            Place::Rows(map, row, _) => RunReference::row(*map, row.row()),
+        })
+    }
+
     fn task_run_name(&self) -> Option<String> {
         let task = self.task.as_ref()?;
-        let run = match &task.place {
-            Place::Run(run, control) => {
-                if let Some(name) = control.name() {
-                    return Some(name.to_owned());
-                }
-                *run
-            }
-            Place::Rows(map, row, _) => RunReference::row(*map, row.row()),
-        };
-        Some(self.flow.task_run_name(&task.name, run))
+        if let Place::Run(_, control) = &task.place
+            && let Some(name) = control.name()
+        {
+            return Some(name.to_owned());
+        }
+        Some(self.flow.task_run_name(&task.name, self.run()?))
     }
 
     pub(crate) fn cancellation(&self) -> Cancellation {

@@ -44,6 +44,7 @@ mod handle;
 mod limits;
 mod mapped;
 mod progress;
+mod report;
 mod runner;
 mod runtime;
 mod signals;
@@ -70,6 +71,9 @@ pub use limits::{
 };
 pub use mapped::{Completions, Mapped};
 pub use progress::Progress;
+pub use report::{
+    FlowRunRecord, ReportCall, RunRecord, RunReport, StateChange, Summary, TaskSummary,
+};
 pub use runner::{SequentialTaskRunner, TaskRunner, ThreadPoolTaskRunner};
 pub use spawn::{Spawned, spawn};
 pub use state::{State, StateName, StateType};

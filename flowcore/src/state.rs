@@ -322,6 +322,25 @@ impl<T> State<T> {
         )
     }
 
+    pub(crate) fn at(&self) -> Timestamp {
+        self.timestamp
+    }
+
+    /// The state for those who do not know the value's type.
+    pub(crate) fn without_value(&self) -> State {
+        State {
+            name: self.name,
+            message: self.message.clone(),
+            timestamp: self.timestamp,
+            outcome: match &self.outcome {
+                StateOutcome::Open => StateOutcome::Open,
+                StateOutcome::Value(_) => StateOutcome::Value(StoredValue::shared(Arc::new(()))),
+                StateOutcome::Error(error) => StateOutcome::Error(error.clone()),
+            },
+            by_hand: self.by_hand,
+        }
+    }
+
     /// The same completed state with its value.
     pub(crate) fn with_value(mut self, value: Arc<T>) -> Self {
         self.outcome = StateOutcome::Value(StoredValue::shared(value));

@@ -101,7 +101,7 @@ pub trait Parameters: 'static {
     #[doc(hidden)]
     fn from_stored(stored: Self::Stored) -> Self::Arguments;
     #[doc(hidden)]
-    fn edges<'a>(arguments: &'a Self::Arguments, visit: &mut dyn FnMut(Edge<'a>));
+    fn edges<'a>(arguments: &'a Self::Arguments, visit: &mut dyn FnMut(usize, Edge<'a>));
     #[doc(hidden)]
     fn obtain(
         arguments: &Self::Arguments,
@@ -109,7 +109,7 @@ pub trait Parameters: 'static {
         access: &Self::Access,
     ) -> Result<Self::Values>;
     #[doc(hidden)]
-    fn inputs<'a>(columns: &'a Self::Columns, visit: &mut dyn FnMut(ColumnInput<'a>));
+    fn inputs<'a>(columns: &'a Self::Columns, visit: &mut dyn FnMut(usize, ColumnInput<'a>));
     #[doc(hidden)]
     fn lengths<'a>(columns: &'a Self::Columns, visit: &mut dyn FnMut(usize, ColumnLength<'a>));
     #[doc(hidden)]
@@ -167,8 +167,11 @@ macro_rules! tuples {
                 ($(Argument::value(stored.$index),)*)
             }
 
-            fn edges<'a>(arguments: &'a Self::Arguments, visit: &mut dyn FnMut(Edge<'a>)) {
-                $(arguments.$index.edges(visit);)*
+            fn edges<'a>(
+                arguments: &'a Self::Arguments,
+                visit: &mut dyn FnMut(usize, Edge<'a>),
+            ) {
+                $(arguments.$index.edges(&mut |edge| visit($index, edge));)*
             }
 
             #[inline]
@@ -180,8 +183,11 @@ macro_rules! tuples {
                 Ok(($($name::argument(&arguments.$index, last, &access.$index)?,)*))
             }
 
-            fn inputs<'a>(columns: &'a Self::Columns, visit: &mut dyn FnMut(ColumnInput<'a>)) {
-                $(columns.$index.inputs(visit);)*
+            fn inputs<'a>(
+                columns: &'a Self::Columns,
+                visit: &mut dyn FnMut(usize, ColumnInput<'a>),
+            ) {
+                $(columns.$index.inputs(&mut |input| visit($index, input));)*
             }
 
             fn lengths<'a>(

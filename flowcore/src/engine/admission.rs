@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::command::Command;
 use super::graph::Engine;
+use super::journal::Change;
 use super::map::Ranges;
 use super::{MapId, RunId};
 use crate::state::StateName;
@@ -21,6 +22,8 @@ impl Engine {
         let waits = run.life.name == StateName::Pending;
         if waits {
             run.life.name = StateName::AwaitingConcurrencySlot;
+            self.journal
+                .note(Change::Run(id, run.life.name, run.life.attempt));
         }
         waits
     }
@@ -34,6 +37,8 @@ impl Engine {
         let waited = run.life.name == StateName::AwaitingConcurrencySlot;
         if waited {
             run.life.name = StateName::Pending;
+            self.journal
+                .note(Change::Run(id, run.life.name, run.life.attempt));
             self.commands.push_back(Command::Dispatch(id));
         }
         waited
@@ -44,9 +49,11 @@ impl Engine {
         let Some(map) = self.maps.get_mut(id) else {
             return;
         };
-        for name in &mut map.states[rows.start as usize..rows.end as usize] {
+        for row in rows {
+            let name = &mut map.states[row as usize];
             if *name == StateName::Pending {
                 *name = StateName::AwaitingConcurrencySlot;
+                self.journal.note_row(id, row, *name, 0);
             }
         }
     }
@@ -69,6 +76,7 @@ impl Engine {
         let mut admitted = Ranges::default();
         for row in waiting.take(count).collect::<Vec<_>>() {
             map.states[row as usize] = StateName::Pending;
+            self.journal.note_row(id, row, StateName::Pending, 0);
             admitted.push(row);
         }
         let admitted = admitted.into_vec();

@@ -1,8 +1,9 @@
 //! What runners tell: attempts begin, wait for a retry, end.
 
 use super::graph::{Engine, Settled};
+use super::journal::Change;
 use super::map::Ranges;
-use super::run::End;
+use super::run::{End, Life};
 use super::{MapId, RunId};
 use crate::clock::Timestamp;
 use crate::state::StateName;
@@ -16,15 +17,26 @@ impl Engine {
         if attempt > run.life.attempt.max(1) {
             self.tally.retries += 1;
         }
-        run.life.start(attempt, at)
+        let starts = run.life.start(attempt, at);
+        if starts {
+            let Life { name, attempt, .. } = run.life;
+            self.journal.note(Change::Run(id, name, attempt));
+        }
+        starts
     }
 
     /// An attempt failed, the next waits for its time. `false`: the run has
     /// settled meanwhile.
     pub(crate) fn run_awaits_retry(&mut self, id: RunId) -> bool {
-        self.runs
-            .get_mut(id)
-            .is_some_and(|run| run.life.await_retry())
+        let Some(run) = self.runs.get_mut(id) else {
+            return false;
+        };
+        let waits = run.life.await_retry();
+        if waits {
+            let Life { name, attempt, .. } = run.life;
+            self.journal.note(Change::Run(id, name, attempt));
+        }
+        waits
     }
 
     pub(crate) fn run_settled(&mut self, id: RunId, end: End, at: Timestamp) {
@@ -50,21 +62,25 @@ impl Engine {
         } else {
             StateName::Running
         };
+        let name = *name;
         let started = &mut map.started[row as usize];
         if !started.is_some() {
             *started = at;
         }
+        self.journal.note_row(id, row, name, attempt);
         true
     }
 
     pub(crate) fn row_awaits_retry(&mut self, id: MapId, row: u32) -> bool {
-        let name = self
-            .maps
-            .get_mut(id)
-            .and_then(|map| map.states.get_mut(row as usize));
-        match name {
+        let Some(map) = self.maps.get_mut(id) else {
+            return false;
+        };
+        match map.states.get_mut(row as usize) {
             Some(name) if !name.is_settled() => {
                 *name = StateName::AwaitingRetry;
+                let attempt = map.attempt(row);
+                self.journal
+                    .note_row(id, row, StateName::AwaitingRetry, attempt);
                 true
             }
             _ => false,
@@ -105,6 +121,8 @@ impl Engine {
         self.unsettled -= u64::from(count);
         self.tally.count(StateName::Completed, u64::from(count));
         for rows in settled.into_vec() {
+            self.journal
+                .note(Change::Rows(id, rows.clone(), StateName::Completed, 1));
             self.worklist.push(Settled::Rows(id, rows));
         }
         self.work(last);

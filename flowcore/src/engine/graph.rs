@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::command::{Command, Tally};
+use super::journal::Journal;
 use super::map::Map;
 use super::run::{Run, RunView};
 use super::slab::Slab;
@@ -68,6 +69,7 @@ pub(crate) struct Engine {
     pub(super) unsettled: u64,
     /// Everything was stopped, and why: so is whatever comes in later.
     pub(super) stopped: Option<Failure>,
+    pub(crate) journal: Journal,
 }
 
 impl Engine {

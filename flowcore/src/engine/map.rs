@@ -105,6 +105,12 @@ impl Map {
                 .is_none_or(|&missing| missing == 0)
     }
 
+    /// The row's attempts so far.
+    pub(crate) fn attempt(&self, row: u32) -> u32 {
+        let has_started = || u32::from(self.started[row as usize].is_some());
+        self.attempts.get(&row).copied().unwrap_or_else(has_started)
+    }
+
     pub(crate) fn view(&self, row: u32) -> Option<RunView> {
         if let Some(end) = &self.ended_whole {
             return Some(RunView {
@@ -119,11 +125,7 @@ impl Map {
         let name = *self.states.get(index)?;
         Some(RunView {
             name,
-            attempt: self
-                .attempts
-                .get(&row)
-                .copied()
-                .unwrap_or(u32::from(self.started[index].is_some())),
+            attempt: self.attempt(row),
             started: self.started[index],
             ended: self.ended[index],
             failure: self.failures.get(&row).cloned(),

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::command::Command;
 use super::graph::{Engine, Settled, lets_pass};
+use super::journal::Change;
 use super::map::{AlignedDependent, Ranges};
 use super::run::{Dependent, End, Waits};
 use super::{MapId, RunId};
@@ -26,6 +27,7 @@ impl Engine {
             if is_taken_back {
                 self.commands.push_back(Command::Cancel(id));
             }
+            self.journal.note(Change::Run(id, name, run.life.attempt));
             self.unsettled -= 1;
             self.tally.count(name, 1);
             self.worklist.push(Settled::Run(id));
@@ -51,6 +53,9 @@ impl Engine {
         if let Some(failure) = end.failure() {
             map.failures.insert(row, failure);
         }
+        if self.journal.is_kept() {
+            self.journal.note_row(id, row, name, map.attempt(row));
+        }
         map.unsettled -= 1;
         self.unsettled -= 1;
         self.tally.count(name, 1);
@@ -71,6 +76,7 @@ impl Engine {
             }
             None if map.ended_whole.is_none() => {
                 map.ended_whole = Some(end.clone());
+                self.journal.note(Change::Map(id, end.name()));
                 self.unsettled -= 1;
                 self.worklist.push(Settled::Map(id));
             }

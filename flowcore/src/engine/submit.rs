@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::command::Command;
 use super::graph::{Engine, MapInput, RunInput, Settled, Source, lets_pass, map_mut};
+use super::journal::Change;
 use super::map::{AlignedDependent, AlignedInput, Map, RangeDependent, Ranges};
 use super::run::{Dependent, End, Life, Run, Waits};
 use super::{MapId, RunId};
@@ -175,6 +176,7 @@ impl Engine {
         match length {
             Ok(length) => {
                 map.allocate(length);
+                self.journal.note(Change::LengthKnown(id, length));
                 let waiting = std::mem::take(&mut map.length_dependents);
                 let cancelled = std::mem::take(&mut map.cancelled_early);
                 self.grow(id, length);

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use super::observer::Began;
 use super::running::Registration;
 use super::submit::{slots, submit_in};
 use super::{FlowRun, state_of};
@@ -22,6 +23,7 @@ use crate::engine::RunId;
 use crate::error::Result;
 use crate::future::{Place, TaskFuture};
 use crate::handle::RunCell;
+use crate::report::ReportCall;
 use crate::runner::{
     AttemptBody, AttemptControl, Execution, InPlace, SingleExecution, drive_in_place,
 };
@@ -52,8 +54,8 @@ pub(super) struct Startable {
 }
 
 /// How a call ended.
-pub(super) struct Ended<T> {
-    pub(super) state: State<T>,
+pub(crate) struct Ended<T> {
+    pub(crate) state: State<T>,
     /// The value beside a state that is not completed: a flow that returned a
     /// list of runs, some of which failed.
     pub(super) value: Option<T>,
@@ -108,6 +110,35 @@ impl<'a, T: Send + Sync + 'static> Call<'a, T> {
         StateCall(self.code)
     }
 
+    /// A report of all that ran beside the result: states, times, a summary.
+    /// Nothing is kept of calls that are awaited otherwise.
+    ///
+    /// The report is of a flow's run with its subflows, or of a task that is
+    /// called outside of flows. A task that is called inside a flow is part of
+    /// that flow's report, and its own has only the result.
+    ///
+    /// ```
+    /// use flowcore::prelude::*;
+    ///
+    /// #[task]
+    /// fn double(x: i64) -> i64 { x * 2 }
+    ///
+    /// #[flow]
+    /// async fn quadruple(x: i64) -> Result<i64> {
+    ///     double.submit(double.submit(x)).await
+    /// }
+    /// # #[flowcore::main]
+    /// # async fn main() -> Result<()> {
+    /// let report = quadruple(3).report().await;
+    /// println!("{}", report.summary());
+    /// assert_eq!(report.into_result()?, 12);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn report(self) -> ReportCall<'a, T> {
+        ReportCall::new(self.code)
+    }
+
     /// Waits in sync code; async code awaits instead. A thread of a task
     /// runner lends its slot to other runs meanwhile.
     ///
@@ -120,7 +151,7 @@ impl<'a, T: Send + Sync + 'static> Call<'a, T> {
 }
 
 impl<T: Send + Sync + 'static> Ended<T> {
-    pub(super) fn into_result(self) -> Result<T> {
+    pub(crate) fn into_result(self) -> Result<T> {
         let Self { state, value, cell } = self;
         if let Some(value) = value {
             return Ok(value);
@@ -190,6 +221,11 @@ impl FlowHere {
             },
             None => {
                 let flow = FlowRun::standalone();
+                flow.begin_observed(&Began {
+                    flow: None,
+                    parent: None,
+                    at: crate::runtime::now(),
+                });
                 let registration = Some(Registration::new(&flow, None));
                 Self { flow, registration }
             }
@@ -355,7 +391,7 @@ async fn run_in_place<'a, D: TaskDefinition>(
     if let Err(error) = slots::<D>(flow, configuration) {
         return Ended::refused(error);
     }
-    let id = flow.enter_inline(D::info().key, configuration);
+    let id = flow.enter_inline(D::info(), configuration);
     let cell = Arc::new(RunCell::live(
         Arc::clone(flow),
         id,

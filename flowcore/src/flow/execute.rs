@@ -11,6 +11,7 @@ use futures_util::future::{Either, select};
 
 use super::aggregate::{Aggregate, FlowOutcome};
 use super::call::{Call, Ended, Startable};
+use super::observer::Began;
 use super::running::Registration;
 use super::{FlowRun, Interrupt, end};
 use crate::context::RunContext;
@@ -62,7 +63,12 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
             parent,
             info,
         }));
-        flow.life().begin();
+        flow.begin_observed(&Began {
+            flow: Some((info, options)),
+            parent: RunContext::current().map(|context| (context.flow().id(), context.run())),
+            at: crate::runtime::now(),
+        });
+        flow.life().begin(|state| flow.tell_state(state));
         let started = options.runner().start(Home(Arc::downgrade(&flow))).await;
         let returned = match started {
             Ok(session) => {
@@ -98,7 +104,7 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
 /// The flow run has ended: its state is final.
 async fn conclude(flow: &Arc<FlowRun>, message: Option<&str>, failure: Option<&Failure>) {
     flow.end().await;
-    flow.life().end(message, failure);
+    flow.has_final_state(message, failure);
     end::say(flow, &format!("Finished in state {}", flow.state()));
 }
 

@@ -41,28 +41,36 @@ impl Life {
         self.0.lock().interrupt
     }
 
-    /// The flow's function begins.
-    pub(super) fn begin(&self) {
+    /// The flow's function begins. Observers are told by `tell`, here and
+    /// below, under this lock, and so in order.
+    pub(super) fn begin(&self, tell: impl FnOnce(&State)) {
         let mut life = self.0.lock();
         if life.interrupt.is_none() {
             life.state = open(StateName::Running);
+            tell(&life.state);
         }
     }
 
     /// Notes why the run shall end; `false` if it has ended, or if something as
     /// urgent was noted before.
-    pub(super) fn note(&self, interrupt: Interrupt) -> bool {
+    pub(super) fn note(&self, interrupt: Interrupt, tell: impl FnOnce(&State)) -> bool {
         let mut life = self.0.lock();
         if life.state.is_settled() || life.interrupt >= Some(interrupt) {
             return false;
         }
         life.interrupt = Some(interrupt);
         life.state = open(StateName::Cancelling);
+        tell(&life.state);
         true
     }
 
     /// The run ends: well, or as the failure says.
-    pub(super) fn end(&self, message: Option<&str>, failure: Option<&Failure>) {
+    pub(super) fn end(
+        &self,
+        message: Option<&str>,
+        failure: Option<&Failure>,
+        tell: impl FnOnce(&State),
+    ) {
         let wakers = {
             let mut life = self.0.lock();
             let now = crate::runtime::now();
@@ -75,6 +83,7 @@ impl Life {
                     StateOutcome::Value(StoredValue::shared(Arc::new(()))),
                 ),
             };
+            tell(&life.state);
             std::mem::take(&mut life.wakers)
         };
         wakers.into_iter().for_each(Waker::wake);

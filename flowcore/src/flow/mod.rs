@@ -8,15 +8,20 @@ mod handle;
 mod interrupt;
 mod life;
 mod names;
+mod observer;
 mod running;
 mod shell;
 mod submit;
 
 pub use aggregate::{FlowOutcome, ReturnedRuns};
+pub(crate) use call::Ended;
 pub use call::{BorrowedBody, Call, OwnedValue, StateCall, call, call_borrowed};
 pub use execute::call_flow;
 pub use handle::{FlowHandle, start};
 pub(crate) use interrupt::Interrupt;
+pub(crate) use observer::{
+    Began, Changes, Input, InputSource, Observer, Observers, Submission, Submitted,
+};
 pub(crate) use running::end_all;
 pub(crate) use shell::{FlowRun, state_of};
 pub use submit::{map, submit};

@@ -145,7 +145,7 @@ pub(crate) async fn end_all(signal: Signal) {
             continue;
         }
         let failure = Interrupt::Signal(signal).of_flow("", flow.name());
-        flow.life().end(None, Some(&failure));
+        flow.has_final_state(None, Some(&failure));
         end::say(
             &flow,
             &format!("Finished in state {}; its code still runs", flow.state()),

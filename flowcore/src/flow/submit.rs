@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::observer::{Input, InputSource, Submitted};
 use super::shell::{MapEntry, RunEntry};
 use super::{FlowRun, end};
 use crate::arguments::{ColumnInput, ColumnLength, Edge, Upstream};
@@ -142,9 +143,11 @@ pub(super) fn submit_in<D: TaskDefinition>(
     // What may have to wait for slots is held back.
     let slots = slots::<D>(flow, configuration)?;
     let mut inputs = Inputs::of(flow);
-    D::Parameters::edges(&arguments, &mut |edge| inputs.add(edge));
+    D::Parameters::edges(&arguments, &mut |parameter, edge| {
+        inputs.add(Some(parameter), edge);
+    });
     if let Some(dependencies) = configuration.dependencies() {
-        dependencies.edges(&mut |edge| inputs.add(edge));
+        dependencies.edges(&mut |edge| inputs.add(None, edge));
     }
     let is_local = is_direct || D::info().is_local;
     let output = Arc::new(ValueCell::default());
@@ -154,11 +157,24 @@ pub(super) fn submit_in<D: TaskDefinition>(
         output: Arc::clone(&output),
         is_direct,
     });
-    let Inputs { here, foreign, .. } = inputs;
+    let Inputs {
+        here,
+        foreign,
+        noted,
+        ..
+    } = inputs;
     let is_early = !is_local && slots.is_none() && flow.feeds_early();
     let id = flow.update(|shell, now| {
         let id = shell.engine.reserve_run();
         shell.jobs.insert(id, RunEntry::Job(job));
+        let what = Submitted::Run(id);
+        flow.tell_submitted(
+            what,
+            D::info(),
+            configuration.options(),
+            noted.as_deref(),
+            now,
+        );
         if is_early {
             shell.engine.submit_run(id, here.iter().cloned(), now);
             shell.engine.offer_run(id, &here);
@@ -194,13 +210,21 @@ fn map_in<D: TaskDefinition>(
     let mut whole = Inputs::of(flow);
     let mut inputs = Vec::new();
     let mut foreign_rows = false;
-    D::Parameters::inputs(&columns, &mut |input| match input {
+    D::Parameters::inputs(&columns, &mut |parameter, input| match input {
         ColumnInput::Aligned {
             handle: Handle::Live { flow: other, id },
             first,
             allow_failure,
         } => {
             foreign_rows |= !Arc::ptr_eq(other, flow);
+            if let Some(noted) = &mut whole.noted {
+                noted.push(Input {
+                    parameter: Some(parameter),
+                    row: None,
+                    flow: other.id(),
+                    upstream: InputSource::Aligned(*id, first),
+                });
+            }
             inputs.push(MapInput::Aligned {
                 map: *id,
                 first,
@@ -210,7 +234,8 @@ fn map_in<D: TaskDefinition>(
         ColumnInput::Aligned { .. } => {}
         ColumnInput::Row(row, edge) => {
             let mut row_inputs = Inputs::of(flow);
-            row_inputs.add(edge);
+            whole.note(Some(parameter), Some(row), &edge);
+            row_inputs.attach(edge);
             foreign_rows |= !row_inputs.foreign.is_empty();
             inputs.extend(
                 row_inputs
@@ -219,7 +244,7 @@ fn map_in<D: TaskDefinition>(
                     .map(|input| MapInput::Row(row, input)),
             );
         }
-        ColumnInput::Whole(edge) => whole.add(edge),
+        ColumnInput::Whole(edge) => whole.add(Some(parameter), edge),
     });
     D::Parameters::lengths(&columns, &mut |_, length| {
         if let ColumnLength::SameAs(Handle::Live { flow: other, id }) = length {
@@ -235,9 +260,14 @@ fn map_in<D: TaskDefinition>(
         )));
     }
     if let Some(dependencies) = configuration.dependencies() {
-        dependencies.edges(&mut |edge| whole.add(edge));
+        dependencies.edges(&mut |edge| whole.add(None, edge));
     }
-    let Inputs { here, foreign, .. } = whole;
+    let Inputs {
+        here,
+        foreign,
+        noted,
+        ..
+    } = whole;
     inputs.extend(here.into_iter().map(MapInput::Whole));
 
     let store = Arc::new(RowStore::new());
@@ -256,6 +286,14 @@ fn map_in<D: TaskDefinition>(
     let id = flow.update(|shell, now| {
         let id = shell.engine.reserve_map();
         shell.maps.insert(id, MapEntry::new(job, progress));
+        let what = Submitted::Map(id, length);
+        flow.tell_submitted(
+            what,
+            D::info(),
+            configuration.options(),
+            noted.as_deref(),
+            now,
+        );
         if is_early {
             shell
                 .engine
@@ -279,22 +317,24 @@ fn map_in<D: TaskDefinition>(
 }
 
 /// What `after(..)` makes a run in place wait for.
-pub(super) fn dependencies(
-    flow: &Arc<FlowRun>,
+pub(super) fn dependencies<'a>(
+    flow: &'a Arc<FlowRun>,
     configuration: &TaskConfiguration,
-) -> (Vec<RunInput>, Vec<ForeignInput>) {
+) -> Inputs<'a> {
     let mut inputs = Inputs::of(flow);
     if let Some(dependencies) = configuration.dependencies() {
-        dependencies.edges(&mut |edge| inputs.add(edge));
+        dependencies.edges(&mut |edge| inputs.add(None, edge));
     }
-    (inputs.here, inputs.foreign)
+    inputs
 }
 
 /// The inputs of one run, sorted by where they are.
-struct Inputs<'a> {
+pub(super) struct Inputs<'a> {
     flow: &'a Arc<FlowRun>,
-    here: Vec<RunInput>,
-    foreign: Vec<ForeignInput>,
+    pub(super) here: Vec<RunInput>,
+    pub(super) foreign: Vec<ForeignInput>,
+    /// For observers, if there are any.
+    pub(super) noted: Option<Vec<Input>>,
 }
 
 impl<'a> Inputs<'a> {
@@ -303,10 +343,23 @@ impl<'a> Inputs<'a> {
             flow,
             here: Vec::new(),
             foreign: Vec::new(),
+            noted: flow.is_observed().then(Vec::new),
         }
     }
 
-    fn add(&mut self, edge: Edge<'_>) {
+    /// `parameter`: what the value is for; `None` for order without data.
+    fn add(&mut self, parameter: Option<usize>, edge: Edge<'_>) {
+        self.note(parameter, None, &edge);
+        self.attach(edge);
+    }
+
+    fn note(&mut self, parameter: Option<usize>, row: Option<u32>, edge: &Edge<'_>) {
+        if let Some(noted) = &mut self.noted {
+            noted.extend(Input::of(parameter, row, edge));
+        }
+    }
+
+    fn attach(&mut self, edge: Edge<'_>) {
         let allow_failure = edge.allow_failure;
         let source = match edge.upstream {
             Upstream::Run(Handle::Live { flow, id }) if Arc::ptr_eq(flow, self.flow) => {

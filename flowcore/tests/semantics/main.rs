@@ -16,6 +16,7 @@ mod memory;
 mod names;
 mod panics;
 mod priorities;
+mod reports;
 mod retries;
 mod slots;
 mod spawning;

@@ -51,7 +51,11 @@ impl FlowRun {
     }
 
     fn collect(self: &Arc<Self>, shell: &mut Shell, todo: &mut Todo, now: Timestamp) {
-        while let Some(command) = shell.engine.next_command() {
+        loop {
+            self.tell_changes(shell, now);
+            let Some(command) = shell.engine.next_command() else {
+                break;
+            };
             match command {
                 Command::Dispatch(id) => {
                     if !self.admit_run(shell, id, now) {

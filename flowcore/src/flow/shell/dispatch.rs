@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use super::{FlowRun, RunEntry, end};
-use crate::definition::TaskConfiguration;
+use crate::definition::{TaskConfiguration, TaskInfo};
 use crate::engine::{End, MapId, RunId, Waits};
 use crate::error::{Error, Result};
-use crate::flow::submit::dependencies;
+use crate::flow::observer::Submitted;
+use crate::flow::submit::{Inputs, dependencies};
 use crate::progress::Progress;
 use crate::runner::{MapJob, Work, WorkKind, note_waiting};
 
@@ -110,14 +111,21 @@ impl FlowRun {
     /// A run that its caller executes in place, once its inputs are there.
     pub(in crate::flow) fn enter_inline(
         self: &Arc<Self>,
-        task_key: &'static str,
+        info: &'static TaskInfo,
         configuration: &TaskConfiguration,
     ) -> RunId {
-        let (here, foreign) = dependencies(self, configuration);
+        let Inputs {
+            here,
+            foreign,
+            noted,
+            ..
+        } = dependencies(self, configuration);
         let id = self.update(|shell, now| {
             let id = shell.engine.reserve_run();
-            let entry = RunEntry::InPlace(task_key, configuration.source());
+            let entry = RunEntry::InPlace(info, configuration.source());
             shell.jobs.insert(id, entry);
+            let what = Submitted::Run(id);
+            self.tell_submitted(what, info, configuration.options(), noted.as_deref(), now);
             shell.engine.submit_run(id, here, now);
             id
         });

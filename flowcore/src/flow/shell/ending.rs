@@ -61,10 +61,23 @@ impl FlowRun {
         let mut family = family(self);
         // All know it before any goes on: one that ends because another has
         // ended shall say why.
-        family.retain(|flow| flow.life.note(interrupt));
+        family.retain(|flow| {
+            let tell = |state: &State| flow.tell_state(state);
+            flow.life.note(interrupt, tell)
+        });
         for flow in family {
             flow.stop(&interrupt.of_runs(), interrupt.how());
         }
+    }
+
+    /// Its own state is final: well, or as the failure says.
+    pub(in crate::flow) fn has_final_state(
+        &self,
+        message: Option<&str>,
+        failure: Option<&Failure>,
+    ) {
+        let tell = |state: &State| self.tell_state(state);
+        self.life.end(message, failure, tell);
     }
 
     /// The state of the flow run itself.

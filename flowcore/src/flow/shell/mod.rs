@@ -11,6 +11,7 @@ mod ending;
 mod events;
 mod handles;
 mod held;
+mod observed;
 mod outbox;
 mod permits;
 
@@ -30,8 +31,9 @@ pub(in crate::flow) use held::CodeAtWork;
 use super::end;
 use super::life::Life;
 use super::names;
+use super::observer::Observers;
 use crate::clock::Timestamp;
-use crate::definition::{OptionsSource, TaskOptions};
+use crate::definition::{OptionsSource, TaskInfo, TaskOptions};
 use crate::engine::{End, Engine, Map, MapId, Run, RunId, RunView, Side};
 use crate::flag::Flag;
 use crate::progress::Progress;
@@ -56,6 +58,8 @@ pub(crate) struct FlowRun {
     has_ended: AtomicBool,
     idle: Notify,
     outbox: outbox::Outbox,
+    /// Set when the run begins, if anybody watches.
+    observers: OnceLock<Observers>,
 }
 
 /// What a flow run stands for.
@@ -91,7 +95,7 @@ pub(super) enum RunEntry {
     /// A runner has it, and its arguments.
     Dispatched(OptionsSource),
     /// Its caller executes it in place.
-    InPlace(&'static str, OptionsSource),
+    InPlace(&'static TaskInfo, OptionsSource),
 }
 
 impl RunEntry {
@@ -110,7 +114,7 @@ impl RunEntry {
     fn task_key(&self) -> String {
         match self {
             Self::Job(job) => job.info().key.to_owned(),
-            Self::InPlace(key, _) => (*key).to_owned(),
+            Self::InPlace(info, _) => info.key.to_owned(),
             Self::Dispatched(options) => options.labels.name.clone().into_owned(),
         }
     }
@@ -164,6 +168,7 @@ impl FlowRun {
             has_ended: AtomicBool::new(false),
             idle: Notify::new(),
             outbox: outbox::Outbox::default(),
+            observers: OnceLock::new(),
         })
     }
 

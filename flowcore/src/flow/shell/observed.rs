@@ -1,0 +1,102 @@
+//! A flow run tells its observers.
+
+use super::{FlowRun, Shell};
+use crate::clock::Timestamp;
+use crate::definition::{TaskInfo, TaskOptions};
+use crate::engine::{Map, MapId, RunView};
+use crate::flow::observer::{Began, Changes, Input, Look, Observers, Submission, Submitted};
+use crate::runner::RunReference;
+use crate::state::State;
+
+static NOBODY: Observers = Observers::NOBODY;
+
+impl FlowRun {
+    /// The flow run begins before these observers, the calling code's.
+    pub(in crate::flow) fn begin_observed(&self, began: &Began<'_>) {
+        let observers = Observers::here();
+        if observers.is_empty() {
+            return;
+        }
+        self.shell.lock().engine.journal.keep();
+        for observer in observers.iter() {
+            observer.flow_began(self, began);
+        }
+        if self.observers.set(observers).is_err() {
+            unreachable!("a flow run begins once");
+        }
+    }
+
+    pub(in crate::flow) fn observers(&self) -> &Observers {
+        self.observers.get().unwrap_or(&NOBODY)
+    }
+
+    pub(in crate::flow) fn is_observed(&self) -> bool {
+        self.observers.get().is_some()
+    }
+
+    /// The flow run itself is in this state now.
+    pub(in crate::flow) fn tell_state(&self, state: &State) {
+        for observer in self.observers().iter() {
+            observer.flow_changed(self, state);
+        }
+    }
+
+    /// Something comes in; call it before the engine does.
+    pub(in crate::flow) fn tell_submitted(
+        &self,
+        what: Submitted,
+        info: &'static TaskInfo,
+        options: &TaskOptions,
+        inputs: Option<&[Input]>,
+        at: Timestamp,
+    ) {
+        let Some(inputs) = inputs else {
+            return;
+        };
+        let submission = Submission {
+            what,
+            info,
+            options,
+            inputs,
+            at,
+        };
+        for observer in self.observers().iter() {
+            observer.submitted(self, &submission);
+        }
+    }
+
+    /// What the engine noted, before any of it is let go.
+    #[inline]
+    pub(super) fn tell_changes(&self, shell: &mut Shell, at: Timestamp) {
+        if !shell.engine.journal.is_empty() {
+            self.tell(shell, at);
+        }
+    }
+
+    fn tell(&self, shell: &mut Shell, at: Timestamp) {
+        let changes = shell.engine.journal.take();
+        let batch = Changes {
+            changes: &changes,
+            at,
+            look: shell,
+        };
+        for observer in self.observers().iter() {
+            observer.changed(self, &batch);
+        }
+        shell.engine.journal.reuse(changes);
+    }
+}
+
+impl Look for Shell {
+    fn run(&self, run: RunReference) -> Option<RunView> {
+        self.view(run)
+    }
+
+    fn map(&self, id: MapId) -> Option<&Map> {
+        self.engine.map(id)
+    }
+
+    fn given_name(&self, run: RunReference) -> Option<String> {
+        self.controls.get(&run)?.name().map(str::to_owned)
+    }
+}

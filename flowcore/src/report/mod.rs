@@ -1,0 +1,159 @@
+//! What a finished run tells of itself: its states, those of its task runs, a
+//! summary.
+//!
+//! A report is made only for a call that asks for it, by an observer of its
+//! flow runs.
+
+mod durations;
+mod profile;
+mod record;
+mod recorder;
+mod summary;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use crate::error::{Error, Result};
+use crate::flow::{Ended, Observers};
+use crate::state::State;
+
+use record::{FlowRecord, Kind};
+pub use record::{FlowRunRecord, RunRecord, StateChange};
+use recorder::Recorder;
+pub use summary::{Summary, TaskSummary};
+
+/// What a call did: its result, and all that ran in it.
+///
+/// Made by [`Call::report`](crate::Call::report).
+///
+/// ```
+/// use flowcore::prelude::*;
+///
+/// #[task(retries = 1)]
+/// fn parse(text: String) -> Result<i64, std::num::ParseIntError> { text.parse() }
+///
+/// #[flow]
+/// async fn read(text: String) -> Result<i64> {
+///     parse.submit(text).await
+/// }
+/// # #[flowcore::main]
+/// # async fn main() -> Result<()> {
+/// let report = read("five".into()).report().await;
+/// assert!(report.state().is_failed());
+/// println!("{}", report.summary());
+/// let run = report.runs().next().unwrap();
+/// let states: Vec<_> = run.states().iter().map(|state| state.name().as_str()).collect();
+/// assert_eq!(
+///     states,
+///     ["Pending", "Running", "AwaitingRetry", "Retrying", "Failed"],
+/// );
+/// # Ok(())
+/// # }
+/// ```
+pub struct RunReport<T> {
+    result: Result<T>,
+    state: State,
+    flows: Vec<FlowRecord>,
+}
+
+impl<T> fmt::Debug for RunReport<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RunReport({})", self.state)
+    }
+}
+
+impl<T> RunReport<T> {
+    /// The call's value.
+    ///
+    /// # Errors
+    ///
+    /// Those of awaiting the call.
+    pub fn result(&self) -> Result<&T, &Error> {
+        self.result.as_ref()
+    }
+
+    /// The call's value itself.
+    ///
+    /// # Errors
+    ///
+    /// Those of awaiting the call.
+    pub fn into_result(self) -> Result<T> {
+        self.result
+    }
+
+    /// The final state, without the value.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The table of tasks.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        Summary::of(&self.flows)
+    }
+
+    /// The flow runs, the called one first, then those inside it in the order
+    /// in which they began.
+    pub fn flow_runs(&self) -> impl Iterator<Item = FlowRunRecord<'_>> {
+        self.flows.iter().map(FlowRunRecord)
+    }
+
+    /// The task runs, in the order in which they were submitted, flow run by
+    /// flow run. Rows of maps of more than 2,000 rows, and single runs of a
+    /// flow run beyond 10,000, are not kept one by one: they are in the
+    /// [summary](RunReport::summary) only.
+    pub fn runs(&self) -> impl Iterator<Item = RunRecord<'_>> {
+        self.flows.iter().flat_map(|flow| {
+            flow.nodes.iter().flat_map(move |node| {
+                let (runs, is_map) = match &node.kind {
+                    Kind::Run(run) => (std::slice::from_ref(run), false),
+                    Kind::Map { rows, .. } => (rows.as_slice(), true),
+                    Kind::Many => (&[][..], false),
+                };
+                (0..).zip(runs).map(move |(row, run)| RunRecord {
+                    flow,
+                    node,
+                    row: is_map.then_some(row),
+                    run,
+                })
+            })
+        })
+    }
+}
+
+/// A call that gives its report; made by [`Call::report`](crate::Call::report).
+#[must_use = "a call does nothing until it is awaited"]
+pub struct ReportCall<'a, T>(Pin<Box<dyn Future<Output = RunReport<T>> + Send + 'a>>);
+
+impl<T> fmt::Debug for ReportCall<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReportCall")
+    }
+}
+
+impl<'a, T: Send + Sync + 'static> ReportCall<'a, T> {
+    pub(crate) fn new(code: impl Future<Output = Ended<T>> + Send + 'a) -> Self {
+        Self(Box::pin(async move {
+            let recorder = Arc::new(Recorder::default());
+            let observers = Observers::and(Arc::clone(&recorder) as _);
+            let ended = observers.scope(code).await;
+            RunReport {
+                state: ended.state.without_value(),
+                result: ended.into_result(),
+                flows: recorder.take(),
+            }
+        }))
+    }
+}
+
+impl<T> Future for ReportCall<'_, T> {
+    type Output = RunReport<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<RunReport<T>> {
+        self.0.as_mut().poll(context)
+    }
+}
