@@ -1,4 +1,5 @@
-//! The mapped flow of the README, beside the same flow written by hand.
+//! The mapped flow of the README, beside the same flow written by hand, and
+//! beside the same flow in Prefect.
 //!
 //! Three tasks per row, and one that adds the rows up.
 
@@ -6,13 +7,15 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser;
-use flow_benches::child;
+use flow_benches::statistics::median;
 use flow_benches::table::Table;
 use flow_benches::versus::{Comparison, Measurement, Side};
 use flow_benches::yardsticks::{self, mapped_flow as yardstick};
+use flow_benches::{child, prefect};
 use serde::{Deserialize, Serialize};
 
-/// Measures the mapped flow beside the same flow written by hand with tokio.
+/// Measures the mapped flow beside the same flow written by hand with tokio, and
+/// beside the same flow in Prefect.
 #[derive(Debug, Parser)]
 struct Options {
     /// The numbers of rows to measure
@@ -22,6 +25,15 @@ struct Options {
     /// How often each number of rows is measured; the median counts
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     times: u32,
+
+    /// The number of rows to measure Prefect with, in Python and with a server
+    /// of its own; 0 leaves it out
+    #[arg(long, default_value_t = 100)]
+    prefect_rows: usize,
+
+    /// How often Prefect is measured; the median counts
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    prefect_times: u32,
 
     /// Passed by `cargo bench`; without effect
     #[arg(long, hide = true)]
@@ -65,6 +77,33 @@ fn compare(options: &Options) -> Result<(), Box<dyn Error>> {
         "Mapped flow: time and peak memory per task run, medians of {}, two workers.\n\n{table}",
         options.times
     );
+    if options.prefect_rows > 0 {
+        compare_with_prefect(options)?;
+    }
+    Ok(())
+}
+
+fn compare_with_prefect(options: &Options) -> Result<(), Box<dyn Error>> {
+    let rows = options.prefect_rows;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..options.prefect_times {
+        let side = Side::Ours;
+        let measurement: Measurement = child::measure(&Case { side, rows })?;
+        ours.push(measurement.seconds);
+        let answer = prefect::mapped_flow(rows)?;
+        check_sum(answer.sum, &input(rows))?;
+        theirs.push(answer.seconds);
+    }
+    let (ours, theirs) = (median(&ours), median(&theirs));
+    let per_run =
+        |seconds: f64| format!("{:.4}", seconds * 1e3 / yardstick::task_runs(rows) as f64);
+    let mut table = Table::new("rows", ["ours, ms/run", "Prefect, ms/run", "ratio"]);
+    let ratio = format!("{:.6}", ours / theirs);
+    table.row(rows, [per_run(ours), per_run(theirs), ratio]);
+    println!(
+        "Beside Prefect, with its server: time per task run, medians of {}.\n\n{table}",
+        options.prefect_times
+    );
     Ok(())
 }
 
@@ -92,13 +131,18 @@ fn time(
     flow: impl Fn(Vec<i64>) -> Result<i64, Box<dyn Error>>,
 ) -> Result<Measurement, Box<dyn Error>> {
     flow(input(WARM_UP_ROWS))?;
-    let input = input(rows);
+    let given = input(rows);
+    let (sum, measurement) = Measurement::take(|| flow(given))?;
+    check_sum(sum, &input(rows))?;
+    Ok(measurement)
+}
+
+fn check_sum(sum: i64, input: &[i64]) -> Result<(), Box<dyn Error>> {
     let expected: i64 = input.iter().map(|x| 3 * x + 1).sum();
-    let (sum, measurement) = Measurement::take(|| flow(input))?;
     if sum != expected {
         return Err(format!("the sum is {sum} and should be {expected}").into());
     }
-    Ok(measurement)
+    Ok(())
 }
 
 fn input(rows: usize) -> Vec<i64> {

@@ -7,6 +7,7 @@
 
 pub mod child;
 pub mod memory;
+pub mod prefect;
 pub mod processor;
 pub mod statistics;
 pub mod table;

@@ -1,54 +1,25 @@
 """Runs the flows of the table with Prefect and tells what became of them.
 
-    observe.py DIRECTORY
-
-Starts a real Prefect server on a free port of the loopback, with its database and
-all other files in the directory. The last line on standard output is a JSON list
-with one object for each row: its name, and lines of a label and a text, which
-`tests/tests/prefect/record.rs` writes in the same words for ours.
+Starts a real Prefect server on a free port of the loopback. The last line on
+standard output is a JSON list with one object for each row: its name, and lines
+of a label and a text, which `tests/tests/prefect/` writes in the same words for
+ours.
 """
 
 import asyncio
 import inspect
 import json
-import os
 import re
-import sys
-import tempfile
 import time
-from pathlib import Path
 
-directory = os.path.abspath(sys.argv[1])
-# Before Prefect is imported: it reads its settings then. What the user has set for
-# a server of their own must not reach this one.
-for name in [name for name in os.environ if name.startswith("PREFECT_")]:
-    del os.environ[name]
-os.environ.update(
-    PREFECT_HOME=directory,
-    PREFECT_PROFILES_PATH=str(Path(directory, "profiles.toml")),
-    PREFECT_SERVER_ANALYTICS_ENABLED="false",
-    DO_NOT_TRACK="1",
-    PREFECT_SERVER_UI_ENABLED="false",
-    PREFECT_LOGGING_TO_API_ENABLED="false",
-    PREFECT_LOGGING_LEVEL="CRITICAL",
-)
-# The server's database and what the server's process writes.
-tempfile.tempdir = os.environ["TMPDIR"] = directory
-# A `prefect.toml` where the tests run is not ours either.
-os.chdir(directory)
-
-from prefect import flow, task  # noqa: E402
-from prefect.client.orchestration import get_client  # noqa: E402
-from prefect.events.worker import EventsWorker  # noqa: E402
-from prefect.futures import PrefectFuture  # noqa: E402
-from prefect.settings import (  # noqa: E402
-    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
-    temporary_settings,
-)
-from prefect.states import State  # noqa: E402
-from prefect.testing.utilities import prefect_test_harness  # noqa: E402
-
-import flows  # noqa: E402
+import flows
+from prefect import flow, task
+from prefect.client.orchestration import get_client
+from prefect.events.worker import EventsWorker
+from prefect.futures import PrefectFuture
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.states import State
+from prefect.testing.utilities import prefect_test_harness
 
 PATIENCE = 60
 

@@ -11,6 +11,7 @@
 mod environment;
 mod error;
 mod interpreter;
+mod prefect;
 mod process;
 mod requirements;
 

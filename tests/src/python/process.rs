@@ -33,6 +33,9 @@ pub struct Program {
     python: PathBuf,
     name: String,
     arguments: Vec<OsString>,
+    /// Changes of this process's environment variables; `None` removes one.
+    variables: Vec<(OsString, Option<OsString>)>,
+    directory: Option<PathBuf>,
     limit: Duration,
 }
 
@@ -44,6 +47,8 @@ impl Program {
             python: python.into(),
             name: name.to_string_lossy().into_owned(),
             arguments: vec![file.into()],
+            variables: Vec::new(),
+            directory: None,
             limit: LIMIT,
         }
     }
@@ -54,6 +59,8 @@ impl Program {
             python: python.into(),
             name: module.to_owned(),
             arguments: vec!["-m".into(), module.into()],
+            variables: Vec::new(),
+            directory: None,
             limit: LIMIT,
         }
     }
@@ -61,6 +68,22 @@ impl Program {
     /// Adds an argument.
     pub fn argument(mut self, argument: impl Into<OsString>) -> Self {
         self.arguments.push(argument.into());
+        self
+    }
+
+    /// Sets an environment variable, or removes it.
+    pub(super) fn variable(
+        mut self,
+        name: impl Into<OsString>,
+        value: Option<impl Into<OsString>>,
+    ) -> Self {
+        self.variables.push((name.into(), value.map(Into::into)));
+        self
+    }
+
+    /// Runs the program in this directory.
+    pub(super) fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
         self
     }
 
@@ -153,7 +176,17 @@ struct Running {
 
 impl Running {
     fn start(program: &Program) -> Result<Self> {
-        let mut child = Command::new(&program.python)
+        let mut command = Command::new(&program.python);
+        for (name, value) in &program.variables {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        if let Some(directory) = &program.directory {
+            command.current_dir(directory);
+        }
+        let mut child = command
             .args(["-c", LAUNCHER])
             .args(&program.arguments)
             .stdin(Stdio::piped())

@@ -36,7 +36,7 @@ fn with_prefect() -> Vec<(String, Record)> {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/prefect/observe.py");
     let rows: Vec<Observed> = environment
         .program(program)
-        .argument(directory.path())
+        .with_prefect(directory.path())
         .run_json()
         .unwrap_or_else(|error| panic!("{error}"));
     rows.into_iter()

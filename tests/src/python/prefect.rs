@@ -1,0 +1,35 @@
+//! Programs that use Prefect, and a server that they start.
+
+use std::env;
+use std::path::Path;
+
+use super::process::Program;
+
+/// Nothing is told to anybody, and nothing is started that is not looked at.
+const SETTINGS: [(&str, &str); 5] = [
+    ("PREFECT_SERVER_ANALYTICS_ENABLED", "false"),
+    ("DO_NOT_TRACK", "1"),
+    ("PREFECT_SERVER_UI_ENABLED", "false"),
+    ("PREFECT_LOGGING_TO_API_ENABLED", "false"),
+    ("PREFECT_LOGGING_LEVEL", "CRITICAL"),
+];
+
+impl Program {
+    /// Runs the program with all of Prefect's files in this directory: its
+    /// settings, its database, and whatever it or its server writes.
+    ///
+    /// What the user has set for a server of their own, by variables, by a
+    /// profile or by a file where the tests run, does not reach it.
+    pub fn with_prefect(mut self, directory: &Path) -> Self {
+        let users = env::vars_os().map(|(name, _)| name);
+        for name in users.filter(|name| name.to_string_lossy().starts_with("PREFECT_")) {
+            self = self.variable(name, None::<&str>);
+        }
+        for (name, value) in SETTINGS {
+            self = self.variable(name, Some(value));
+        }
+        self.variable("PREFECT_HOME", Some(directory))
+            .variable("TMPDIR", Some(directory))
+            .directory(directory)
+    }
+}
