@@ -160,7 +160,8 @@ def describe(server, rows):
             row = lines.get(row_of(of))
             if row is None:
                 continue  # the one that was waited for
-            row.append([f"{kind} {run['name']}", server.history(kind, run)[-1]])
+            label = f"{kind} {run['name']} of {flow_names[of['flow_id']]}"
+            row.append([label, " → ".join(server.history(kind, run))])
     for row in lines.values():
         row[:] = [[label, readable(text)] for label, text in row]
 

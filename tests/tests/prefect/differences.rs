@@ -27,16 +27,20 @@ const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         row: "task_completed_by_hand",
-        label: "Task run completed_by_hand-…",
-        prefect: &[r#"Completed("early")"#],
-        ours: &["Completed()"],
+        label: "Task run completed_by_hand-… of task-completed-by-hand",
+        prefect: &[r#"Pending() → Running() → Completed("early")"#],
+        ours: &["Pending() → Running() → Completed()"],
         because: "a task that returns a completed state made by hand",
     },
     Difference {
         row: "panicked_task",
-        label: "Task run broken-…",
-        prefect: &[r#"Failed("Task run encountered an exception RuntimeError: boom")"#],
-        ours: &[r#"Failed("Task run encountered an exception panic at …: boom")"#],
+        label: "Task run broken-… of panicked-task",
+        prefect: &[
+            r#"Pending() → Running() → Failed("Task run encountered an exception RuntimeError: boom")"#,
+        ],
+        ours: &[
+            r#"Pending() → Running() → Failed("Task run encountered an exception panic at …: boom")"#,
+        ],
         because: "panics and exceptions of the interpreter",
     },
     Difference {
@@ -50,9 +54,13 @@ const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         row: "panicked_flow",
-        label: "Flow run …",
-        prefect: &[r#"Failed("Flow run encountered an exception: RuntimeError: boom")"#],
-        ours: &[r#"Failed("Flow run encountered an exception: panic at …: boom")"#],
+        label: "Flow run … of panicked-flow",
+        prefect: &[
+            r#"Pending() → Running() → Failed("Flow run encountered an exception: RuntimeError: boom")"#,
+        ],
+        ours: &[
+            r#"Pending() → Running() → Failed("Flow run encountered an exception: panic at …: boom")"#,
+        ],
         because: "panics and exceptions of the interpreter",
     },
     Difference {
@@ -64,12 +72,12 @@ const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         row: "dependents_of_a_failure",
-        label: "Task run add-…",
+        label: "Task run add-… of dependents-of-a-failure",
         prefect: &[
-            r#"NotReady("Upstream task run 'inc-…' did not reach a 'COMPLETED' state.", type=PENDING)"#,
+            r#"Pending() → NotReady("Upstream task run 'inc-…' did not reach a 'COMPLETED' state.", type=PENDING)"#,
         ],
         ours: &[
-            r#"NotReady("Upstream task run 'bad-…' did not reach a 'COMPLETED' state.", type=PENDING)"#,
+            r#"Pending() → NotReady("Upstream task run 'bad-…' did not reach a 'COMPLETED' state.", type=PENDING)"#,
         ],
         because: "the message of NotReady",
     },
@@ -95,12 +103,12 @@ const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         row: "value_of_a_run_that_never_started",
-        label: "Flow run …",
+        label: "Flow run … of value-of-a-run-that-never-started",
         prefect: &[
-            r#"Failed("Flow run encountered an exception: Error: Run is in PENDING state, its result is not available.")"#,
+            r#"Pending() → Running() → Failed("Flow run encountered an exception: Error: Run is in PENDING state, its result is not available.")"#,
         ],
         ours: &[
-            r#"Failed("Flow run encountered an exception: Error: upstream task run 'bad-…' did not reach a 'COMPLETED' state")"#,
+            r#"Pending() → Running() → Failed("Flow run encountered an exception: Error: upstream task run 'bad-…' did not reach a 'COMPLETED' state")"#,
         ],
         because: "the value of a run that never started",
     },
@@ -124,12 +132,12 @@ const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         row: "mapped_lists_of_different_lengths",
-        label: "Flow run …",
+        label: "Flow run … of mapped-lists-of-different-lengths",
         prefect: &[
-            r#"Failed("Flow run encountered an exception: MappingLengthMismatch: Received iterable parameters with different lengths. Parameters for map must all be the same length. Got lengths: {'x': 2, 'y': 3}")"#,
+            r#"Pending() → Running() → Failed("Flow run encountered an exception: MappingLengthMismatch: Received iterable parameters with different lengths. Parameters for map must all be the same length. Got lengths: {'x': 2, 'y': 3}")"#,
         ],
         ours: &[
-            r#"Failed("Flow run encountered an exception: Error: `add.map` received sequences of different lengths (`x`: 2, `y`: 3); all must be the same length, or wrap a single value for all rows: `unmapped(..)`")"#,
+            r#"Pending() → Running() → Failed("Flow run encountered an exception: Error: `add.map` received sequences of different lengths (`x`: 2, `y`: 3); all must be the same length, or wrap a single value for all rows: `unmapped(..)`")"#,
         ],
         because: "mistakes in a call of `map`",
     },
@@ -146,12 +154,12 @@ const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         row: "mapped_nothing_to_iterate",
-        label: "Flow run …",
+        label: "Flow run … of mapped-nothing-to-iterate",
         prefect: &[
-            r#"Failed("Flow run encountered an exception: MappingMissingIterable: No iterable parameters were received. Parameters for map must include at least one iterable. Parameters: {'x': unmapped(1), 'y': unmapped(2)}")"#,
+            r#"Pending() → Running() → Failed("Flow run encountered an exception: MappingMissingIterable: No iterable parameters were received. Parameters for map must include at least one iterable. Parameters: {'x': unmapped(1), 'y': unmapped(2)}")"#,
         ],
         ours: &[
-            r#"Failed("Flow run encountered an exception: Error: `add.map` received no sequence: at least one argument must be one, all others may be `unmapped(..)`")"#,
+            r#"Pending() → Running() → Failed("Flow run encountered an exception: Error: `add.map` received no sequence: at least one argument must be one, all others may be `unmapped(..)`")"#,
         ],
         because: "mistakes in a call of `map`",
     },
@@ -168,12 +176,12 @@ const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         row: "mapped_future_of_a_list_that_fails",
-        label: "Flow run …",
+        label: "Flow run … of mapped-future-of-a-list-that-fails",
         prefect: &[
-            r#"Failed("Flow run encountered an exception: UpstreamTaskError: Upstream task run 'bad-…' did not reach a 'COMPLETED' state.")"#,
+            r#"Pending() → Running() → Failed("Flow run encountered an exception: UpstreamTaskError: Upstream task run 'bad-…' did not reach a 'COMPLETED' state.")"#,
         ],
         ours: &[
-            r#"Failed("Flow run encountered an exception: Error: upstream task run 'bad-…' did not reach a 'COMPLETED' state")"#,
+            r#"Pending() → Running() → Failed("Flow run encountered an exception: Error: upstream task run 'bad-…' did not reach a 'COMPLETED' state")"#,
         ],
         because: "`map` over a future of a list",
     },
@@ -186,9 +194,13 @@ const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         row: "asked_for_rows_of_which_one_fails",
-        label: "Flow run …",
-        prefect: &[r#"Failed("Flow run encountered an exception: ValueError: 3 is odd")"#],
-        ours: &[r#"Failed("Flow run encountered an exception: ValueError: row 1: 3 is odd")"#],
+        label: "Flow run … of asked-for-rows-of-which-one-fails",
+        prefect: &[
+            r#"Pending() → Running() → Failed("Flow run encountered an exception: ValueError: 3 is odd")"#,
+        ],
+        ours: &[
+            r#"Pending() → Running() → Failed("Flow run encountered an exception: ValueError: row 1: 3 is odd")"#,
+        ],
         because: "the value of a map of which rows failed",
     },
     Difference {
@@ -200,12 +212,12 @@ const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         row: "timed_out_call",
-        label: "Flow run …",
+        label: "Flow run … of timed-out-call",
         prefect: &[
-            r#"TimedOut("Flow run failed due to timeout: TaskRunTimeoutError('Scope timed out after 0.1 second(s).')", type=FAILED)"#,
+            r#"Pending() → Running() → TimedOut("Flow run failed due to timeout: TaskRunTimeoutError('Scope timed out after 0.1 second(s).')", type=FAILED)"#,
         ],
         ours: &[
-            r#"TimedOut("Flow run failed due to timeout: Error(\"Task run exceeded timeout of 0.1 second(s)\")", type=FAILED)"#,
+            r#"Pending() → Running() → TimedOut("Flow run failed due to timeout: Error(\"Task run exceeded timeout of 0.1 second(s)\")", type=FAILED)"#,
         ],
         because: "the error of a run that took too long",
     },
@@ -218,17 +230,79 @@ const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         row: "left_behind_in_the_queue",
-        label: "Task run double-…",
+        label: "Task run double-… of left-behind-in-the-queue",
         prefect: &[],
-        ours: &["Completed()"],
+        ours: &["Pending() → Running() → Completed()"],
         because: "end of a flow",
     },
     Difference {
         row: "left_behind_by_an_exception",
-        label: "Task run double-…",
+        label: "Task run double-… of left-behind-by-an-exception",
         prefect: &[],
-        ours: &[r#"Cancelled("Flow run ended before this task run did.")"#],
+        ours: &[r#"Pending() → Cancelled("Flow run ended before this task run did.")"#],
         because: "end of a flow",
+    },
+    Difference {
+        row: "retried_until_it_completes",
+        label: "Task run good_at-… of retried-until-it-completes",
+        prefect: &[
+            "Pending() → Running() → Retrying(type=RUNNING) → Retrying(type=RUNNING) → Completed()",
+        ],
+        ours: &[
+            "Pending() → Running() → AwaitingRetry(type=SCHEDULED) → Retrying(type=RUNNING) → AwaitingRetry(type=SCHEDULED) → Retrying(type=RUNNING) → Completed()",
+        ],
+        because: "a retry without a delay",
+    },
+    Difference {
+        row: "retried_in_vain",
+        label: "Task run good_at-… of retried-in-vain",
+        prefect: &[
+            r#"Pending() → Running() → Retrying(type=RUNNING) → Retrying(type=RUNNING) → Failed("Task run encountered an exception ValueError: attempt 3")"#,
+        ],
+        ours: &[
+            r#"Pending() → Running() → AwaitingRetry(type=SCHEDULED) → Retrying(type=RUNNING) → AwaitingRetry(type=SCHEDULED) → Retrying(type=RUNNING) → Failed("Task run encountered an exception ValueError: attempt 3")"#,
+        ],
+        because: "a retry without a delay",
+    },
+    Difference {
+        row: "retried_call",
+        label: "Task run good_at-… of retried-call",
+        prefect: &["Pending() → Running() → Retrying(type=RUNNING) → Completed()"],
+        ours: &[
+            "Pending() → Running() → AwaitingRetry(type=SCHEDULED) → Retrying(type=RUNNING) → Completed()",
+        ],
+        because: "a retry without a delay",
+    },
+    Difference {
+        row: "retried_rows",
+        label: "Task run even_in_the_end-… of retried-rows",
+        prefect: &[
+            "Pending() → Running() → Completed()",
+            "Pending() → Running() → Retrying(type=RUNNING) → Completed()",
+        ],
+        ours: &[
+            "Pending() → Running() → AwaitingRetry(type=SCHEDULED) → Retrying(type=RUNNING) → Completed()",
+            "Pending() → Running() → Completed()",
+        ],
+        because: "a retry without a delay",
+    },
+    Difference {
+        row: "retried_state_made_by_hand",
+        label: "Task run failed_by_hand_at_first-… of retried-state-made-by-hand",
+        prefect: &["Pending() → Running() → Retrying(type=RUNNING) → Completed()"],
+        ours: &[
+            "Pending() → Running() → AwaitingRetry(type=SCHEDULED) → Retrying(type=RUNNING) → Completed()",
+        ],
+        because: "a retry without a delay",
+    },
+    Difference {
+        row: "timed_out_and_retried",
+        label: "Task run slow_at_first-… of timed-out-and-retried",
+        prefect: &["Pending() → Running() → Retrying(type=RUNNING) → Completed()"],
+        ours: &[
+            "Pending() → Running() → AwaitingRetry(type=SCHEDULED) → Retrying(type=RUNNING) → Completed()",
+        ],
+        because: "a retry without a delay",
     },
 ];
 

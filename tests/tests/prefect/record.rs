@@ -2,18 +2,37 @@
 //! before the sides are compared. Whatever else differs is in
 //! [`differences`](crate::differences).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use flowcore::{RunReport, StateChange};
 use serde::Deserialize;
+
+use crate::text::{Show, given};
 
 /// What a run is called, and its states.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Line(String, String);
 
-impl Line {
-    pub(crate) fn new(label: impl Into<String>, text: impl Into<String>) -> Self {
-        Self(label.into(), text.into())
+/// What the call of a flow gave and what became of all runs in it.
+pub(crate) fn lines<T: Show>(report: &RunReport<T>) -> Vec<Line> {
+    let mut lines = vec![Line("gives".to_owned(), given(report.result()))];
+    let mut flows = HashMap::new();
+    for run in report.flow_runs() {
+        let flow = run.flow_name().unwrap_or("no flow");
+        flows.insert(run.name(), flow);
+        let label = format!("Flow run {} of {flow}", run.name());
+        lines.push(Line(label, history(run.states())));
     }
+    for run in report.runs() {
+        let label = format!("Task run {} of {}", run.name(), flows[run.flow_run_name()]);
+        lines.push(Line(label, history(run.states())));
+    }
+    lines
+}
+
+fn history(states: &[StateChange]) -> String {
+    let states: Vec<_> = states.iter().map(ToString::to_string).collect();
+    states.join(" → ")
 }
 
 /// The lines of a row: for each label its texts, in order.
@@ -43,24 +62,26 @@ pub(crate) fn comparable(lines: Vec<Line>) -> Record {
 
 /// `inc-3f2` becomes `inc-…`, and `Flow run brave-otter` becomes `Flow run …`.
 fn without_random_parts(text: &str) -> String {
-    if let Some(name) = text.strip_prefix("Flow run ")
-        && let Some((adjective, animal)) = name.split_once('-')
-        && [adjective, animal].iter().all(|word| is_word(word))
-    {
-        return "Flow run …".to_owned();
-    }
-    let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
-    for word in &mut words {
+    let mut is_flow_run = false;
+    let words = text.split(' ').map(|word| {
         let name = word.trim_end_matches('\'');
         let quotes = &word[name.len()..];
-        if let Some((task, digits)) = name.rsplit_once('-')
-            && digits.len() == 3
-            && digits.chars().all(|digit| digit.is_ascii_hexdigit())
-        {
-            *word = format!("{task}-…{quotes}");
-        }
-    }
-    words.join(" ")
+        let parts = name.rsplit_once('-');
+        let comparable = match parts {
+            Some((adjective, animal)) if is_flow_run && is_word(adjective) && is_word(animal) => {
+                "…".to_owned()
+            }
+            Some((task, digits)) if is_random(digits) => format!("{task}-…{quotes}"),
+            _ => word.to_owned(),
+        };
+        is_flow_run = word == "run" && text.starts_with("Flow run ");
+        comparable
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn is_random(digits: &str) -> bool {
+    digits.len() == 3 && digits.chars().all(|digit| digit.is_ascii_hexdigit())
 }
 
 /// `exception: FailedRun: no rows` becomes `exception: Error: no rows`.
@@ -90,10 +111,16 @@ fn is_word(word: &str) -> bool {
 #[test]
 fn only_random_parts_are_taken_away() {
     for (name, comparable) in [
-        ("Flow run brave-otter", "Flow run …"),
-        ("Flow run visit a.org", "Flow run visit a.org"),
-        ("Task run inc-3f2", "Task run inc-…"),
-        ("Task run next of 1", "Task run next of 1"),
+        (
+            "Flow run brave-bee of subflow-that-fails",
+            "Flow run … of subflow-that-fails",
+        ),
+        (
+            "Flow run visit a.org of visit",
+            "Flow run visit a.org of visit",
+        ),
+        ("Task run inc-3f2 of child", "Task run inc-… of child"),
+        ("Task run next of 1 of chain", "Task run next of 1 of chain"),
         (
             "Upstream task run 'bad-00a' did not reach a 'COMPLETED' state.",
             "Upstream task run 'bad-…' did not reach a 'COMPLETED' state.",

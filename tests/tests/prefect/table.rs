@@ -3,19 +3,23 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use crate::record::Line;
+
 /// One flow of the table.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
-    /// Runs the flow; what the call gave, as text.
-    pub(crate) run: fn() -> Pin<Box<dyn Future<Output = String> + Send>>,
+    /// Runs the flow; what the call gave and what became of all runs.
+    pub(crate) run: fn() -> Running,
 }
+
+type Running = Pin<Box<dyn Future<Output = Vec<Line>>>>;
 
 /// The rows of a chapter, from the names of its flows.
 macro_rules! rows {
     ($($flow:ident),+ $(,)?) => {
         &[$(crate::table::Row {
             name: stringify!($flow),
-            run: || Box::pin(async { crate::text::given(&$flow().await) }),
+            run: || Box::pin(async { crate::record::lines(&$flow().report().await) }),
         }),+]
     };
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use flowcore::{Error, ErrorKind, Mapped, Result, State, TaskFuture};
 
 /// What the call of a flow gives.
-pub(crate) fn given<T: Show>(result: &Result<T>) -> String {
+pub(crate) fn given<T: Show>(result: Result<&T, &Error>) -> String {
     match result {
         Ok(value) => value.show(),
         Err(error) => format!("raises {}", named(error)),
