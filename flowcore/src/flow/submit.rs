@@ -163,7 +163,7 @@ pub(super) fn submit_in<D: TaskDefinition>(
         noted,
         ..
     } = inputs;
-    let is_early = !is_local && slots.is_none() && flow.feeds_early();
+    let is_early = !is_local && may_be_early(flow, configuration, slots.as_ref());
     let id = flow.update(|shell, now| {
         let id = shell.engine.reserve_run();
         shell.jobs.insert(id, RunEntry::Job(job));
@@ -279,7 +279,7 @@ fn map_in<D: TaskDefinition>(
         configuration.source(),
         Arc::clone(&store),
     ));
-    let is_early = !D::info().is_local && slots.is_none() && flow.feeds_early();
+    let is_early = !D::info().is_local && may_be_early(flow, configuration, slots.as_ref());
     let progress = length.and_then(|length| {
         Progress::of_map(&configuration.options().labels.name, u64::from(length))
     });
@@ -314,6 +314,13 @@ fn map_in<D: TaskDefinition>(
         D::output_access,
         D::info().is_local,
     ))
+}
+
+/// Whether a session that orders its work itself may have this before it is
+/// ready: work that waits only for its arguments, which alone are described to
+/// the session.
+fn may_be_early(flow: &FlowRun, configuration: &TaskConfiguration, slots: Option<&Slots>) -> bool {
+    flow.feeds_early() && slots.is_none() && configuration.dependencies().is_none()
 }
 
 /// What `after(..)` makes a run in place wait for.

@@ -109,6 +109,12 @@ pub fn nap(milliseconds: u64) -> u64 {
 }
 
 #[task]
+pub fn nap_and_fail(milliseconds: u64) -> Result<u64, String> {
+    std::thread::sleep(Duration::from_millis(milliseconds));
+    Err(format!("failed after {milliseconds} milliseconds"))
+}
+
+#[task]
 pub fn end_process() -> i64 {
     std::process::abort()
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use flow_tests::seam::tasks::{
     ReadError, add, boom, count_failed, double, end_process, even, inc, join, list, local_process,
-    local_sum, name, nap, or_zero, process, read, sum_all, third_time, too_slow,
+    local_sum, name, nap, nap_and_fail, or_zero, process, read, sum_all, third_time, too_slow,
 };
 use flowcore::bridge::Feed;
 use flowcore::prelude::*;
@@ -159,6 +159,31 @@ async fn allowed_failures_travel_as_values() {
         let (one, failed, zeros) = in_time(flow()).await.unwrap();
         assert_eq!((one, failed), (0, 2));
         assert_eq!(zeros, [0, 0, 2, 0, 4]);
+    }
+}
+
+#[flow]
+async fn in_order() -> Result<()> {
+    // The child has two threads: nothing but the order keeps the second run.
+    let slow = nap.submit(50);
+    let next = inc.after(&slow).submit(1);
+    assert_eq!(next.await?, 2);
+    assert!(slow.state().is_completed());
+    let bad = nap_and_fail.submit(50);
+    let never = inc.after(&bad).submit(1);
+    let row = inc.after(&bad).map([1, 2]);
+    let later = double.submit(&never);
+    assert_eq!(never.await.unwrap_err().kind(), ErrorKind::NotReady);
+    assert_eq!(row.await.unwrap_err().kind(), ErrorKind::NotReady);
+    assert_eq!(later.await.unwrap_err().kind(), ErrorKind::NotReady);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_comes_after_a_run_waits_for_it() {
+    for feed in FEEDS {
+        let flow = in_order.with_options(|o| o.task_runner(ChildProcessRunner::new(feed)));
+        in_time(flow()).await.unwrap();
     }
 }
 
