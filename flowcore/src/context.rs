@@ -3,16 +3,16 @@
 //! A task-local that follows async code and is set around sync code. Log
 //! lines, `submit` and nested calls find their run here; spans play no part.
 
-use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::cancellation::{Cancellation, RunSource};
-use crate::definition::TaskInfo;
+use crate::definition::{OptionsSource, TaskInfo};
 use crate::engine::MapId;
 use crate::flow::FlowRun;
 use crate::runner::{AttemptControl, MapJob, RunReference};
+use crate::scope::Scope;
 
 tokio::task_local! {
     static CURRENT: RunContext;
@@ -23,11 +23,12 @@ tokio::task_local! {
 pub(crate) struct RunContext {
     flow: Arc<FlowRun>,
     task: Option<Arc<TaskContext>>,
+    scope: Option<Arc<Scope>>,
 }
 
 struct TaskContext {
     info: &'static TaskInfo,
-    name: Cow<'static, str>,
+    options: OptionsSource,
     place: Place,
 }
 
@@ -57,21 +58,23 @@ impl RunContext {
         Self {
             flow: Arc::clone(flow),
             task: None,
+            scope: Scope::current(),
         }
     }
 
     pub(crate) fn of_run(
         flow: &Arc<FlowRun>,
         info: &'static TaskInfo,
-        name: Cow<'static, str>,
+        options: &OptionsSource,
         run: RunReference,
         control: &Arc<AttemptControl>,
     ) -> Self {
         Self {
             flow: Arc::clone(flow),
+            scope: options.scope(),
             task: Some(Arc::new(TaskContext {
                 info,
-                name,
+                options: options.clone(),
                 place: Place::Run(run, Arc::clone(control)),
             })),
         }
@@ -80,16 +83,17 @@ impl RunContext {
     pub(crate) fn of_rows(
         flow: &Arc<FlowRun>,
         info: &'static TaskInfo,
-        name: Cow<'static, str>,
+        options: &OptionsSource,
         map: MapId,
         current: &CurrentRow,
         job: &Arc<dyn MapJob>,
     ) -> Self {
         Self {
             flow: Arc::clone(flow),
+            scope: options.scope(),
             task: Some(Arc::new(TaskContext {
                 info,
-                name,
+                options: options.clone(),
                 place: Place::Rows(map, current.clone(), Arc::clone(job)),
             })),
         }
@@ -105,12 +109,14 @@ impl RunContext {
 
     /// Runs sync code as this run's.
     pub(crate) fn enter<R>(self, code: impl FnOnce() -> R) -> R {
-        CURRENT.sync_scope(self, code)
+        let scope = self.scope.clone();
+        Scope::enter_shared(scope, || CURRENT.sync_scope(self, code))
     }
 
     /// Runs async code as this run's.
     pub(crate) async fn scope<F: Future>(self, code: F) -> F::Output {
-        CURRENT.scope(self, code).await
+        let scope = self.scope.clone();
+        Scope::around_shared(scope, CURRENT.scope(self, code)).await
     }
 
     /// The task run; `None` for a flow's own code.
@@ -128,7 +134,10 @@ impl RunContext {
         {
             return Some(name.to_owned());
         }
-        Some(self.flow.task_run_name(&task.name, self.run()?))
+        Some(
+            self.flow
+                .task_run_name(&task.options.labels.name, self.run()?),
+        )
     }
 
     pub(crate) fn cancellation(&self) -> Cancellation {
@@ -168,11 +177,30 @@ impl RunContext {
 /// # }
 /// ```
 pub fn in_current_run<F: Future>(future: F) -> impl Future<Output = F::Output> {
-    let context = RunContext::current();
-    async move {
-        match context {
-            Some(context) => context.scope(future).await,
-            None => future.await,
+    Surroundings::current().around(future)
+}
+
+/// The run that code belongs to, if any, and the scope that it stands in.
+pub(crate) struct Surroundings {
+    pub(crate) context: Option<RunContext>,
+    scope: Option<Arc<Scope>>,
+}
+
+impl Surroundings {
+    pub(crate) fn current() -> Self {
+        Self {
+            context: RunContext::current(),
+            scope: Scope::current(),
+        }
+    }
+
+    pub(crate) async fn around<F: Future>(self, code: F) -> F::Output {
+        match self.context {
+            None => Scope::around_shared(self.scope, code).await,
+            Some(mut context) => {
+                context.scope = self.scope;
+                context.scope(code).await
+            }
         }
     }
 }
@@ -190,6 +218,9 @@ pub struct RunInfo {
     pub task_key: Option<&'static str>,
     /// The name of the task run, such as `inc-9c2`, in a task.
     pub task_run_name: Option<String>,
+    /// The tags of the task run, or of the flow run in a flow's own code; those
+    /// of a [`Scope`] among them.
+    pub tags: Vec<String>,
     /// The attempt, from 1.
     pub attempt: u32,
     /// Whether the run was asked to stop: it was cancelled, or its time is up.
@@ -225,6 +256,10 @@ pub fn run_info() -> Option<RunInfo> {
         flow_run_id: context.flow.id(),
         task_key: context.task.as_ref().map(|task| task.info.key),
         task_run_name: context.task_run_name(),
+        tags: match &context.task {
+            Some(task) => task.options.all_tags().map(str::to_owned).collect(),
+            None => context.flow.tags().to_vec(),
+        },
         attempt: control.map_or(1, |control| control.attempt()),
         is_cancelled: context.cancellation().is_cancelled(),
     })

@@ -47,6 +47,7 @@ mod progress;
 mod report;
 mod runner;
 mod runtime;
+mod scope;
 mod signals;
 mod spawn;
 mod state;
@@ -75,6 +76,7 @@ pub use report::{
     FlowRunRecord, ReportCall, RunRecord, RunReport, StateChange, Summary, TaskSummary,
 };
 pub use runner::{SequentialTaskRunner, TaskRunner, ThreadPoolTaskRunner};
+pub use scope::{Scope, with_tags, with_task_options};
 pub use spawn::{Spawned, spawn};
 pub use state::{State, StateName, StateType};
 pub use wait::{AsCompleted, Settles, as_completed, wait};

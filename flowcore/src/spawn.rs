@@ -9,9 +9,10 @@ use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
 
 use crate::cancel_on_drop::CancelOnDrop;
-use crate::context::RunContext;
+use crate::context::{RunContext, Surroundings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flag::Flag;
+use crate::flow::FlowRun;
 use crate::runner::{Caught, PanicReport, drop_caught, note_waiting};
 
 /// Starts async code that runs by itself, as [`tokio::spawn`] does, and that
@@ -53,8 +54,10 @@ where
     let (sender, ended) = oneshot::channel();
     let cancelled = Arc::new(Flag::default());
     let asked = Arc::clone(&cancelled);
-    let context = RunContext::current();
-    let held = context.as_ref().map(|context| context.flow().hold());
+    let surroundings = Surroundings::current();
+    let flow = surroundings.context.as_ref().map(RunContext::flow);
+    let held = flow.map(FlowRun::hold);
+    let stopping = flow.map(|flow| Arc::clone(flow.stopping()));
     let code = async move {
         let asked = std::pin::pin!(asked.wait());
         if let Either::Left((result, _)) = select(Caught(Box::pin(future)), asked).await {
@@ -66,11 +69,11 @@ where
         }
     };
     crate::runtime::user().spawn(async move {
-        match context {
+        let code = surroundings.around(code);
+        match stopping {
             None => code.await,
-            Some(context) => {
-                let stopping = Arc::clone(context.flow().stopping());
-                let code = Box::pin(context.scope(code));
+            Some(stopping) => {
+                let code = Box::pin(code);
                 if let Either::Right(((), code)) =
                     select(code, std::pin::pin!(stopping.wait())).await
                 {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::labels::{Labels, label_methods};
 use super::resources::Resources;
 use crate::arguments::{Dependencies, IntoDependencies};
+use crate::scope::Scope;
 
 /// The options of a task: those of its `#[task(..)]`, changed by
 /// `with_options`.
@@ -171,6 +172,24 @@ pub struct TaskConfiguration {
 pub(crate) enum OptionsSource {
     Attribute(&'static TaskOptions),
     Changed(Arc<TaskOptions>),
+    /// Changed by what surrounds the call.
+    Scoped(Arc<ScopedOptions>),
+}
+
+#[derive(Debug)]
+pub(crate) struct ScopedOptions {
+    options: TaskOptions,
+    scope: Arc<Scope>,
+}
+
+impl OptionsSource {
+    /// What surrounds the runs, and what they submit.
+    pub(crate) fn scope(&self) -> Option<Arc<Scope>> {
+        match self {
+            Self::Attribute(_) | Self::Changed(_) => None,
+            Self::Scoped(scoped) => Some(Arc::clone(&scoped.scope)),
+        }
+    }
 }
 
 impl std::ops::Deref for OptionsSource {
@@ -180,6 +199,7 @@ impl std::ops::Deref for OptionsSource {
         match self {
             Self::Attribute(options) => options,
             Self::Changed(options) => options,
+            Self::Scoped(scoped) => &scoped.options,
         }
     }
 }
@@ -198,6 +218,20 @@ impl TaskConfiguration {
     #[must_use]
     pub fn options(&self) -> &TaskOptions {
         &self.options
+    }
+
+    /// The configuration in the scope of the calling code.
+    pub(crate) fn in_scope(&self) -> Cow<'_, Self> {
+        match Scope::current() {
+            None => Cow::Borrowed(self),
+            Some(scope) => Cow::Owned(Self {
+                options: OptionsSource::Scoped(Arc::new(ScopedOptions {
+                    options: scope.applied_to(self.options()),
+                    scope,
+                })),
+                after: self.after.clone(),
+            }),
+        }
     }
 
     pub(crate) fn source(&self) -> OptionsSource {

@@ -249,6 +249,7 @@ pub fn call<D: TaskDefinition>(
 ) -> Call<'static, D::Output> {
     let configuration = configuration.clone();
     Call::new(async move {
+        let configuration = configuration.in_scope();
         let arguments = D::Parameters::from_stored(stored);
         if D::info().is_async {
             let execution = SingleExecution::<D> {
@@ -354,6 +355,7 @@ pub fn call_borrowed<'a, D: TaskDefinition>(
 ) -> Call<'a, D::Output> {
     let configuration = configuration.clone();
     Call::new(async move {
+        let configuration = configuration.in_scope();
         let output = Arc::new(ValueCell::default());
         let filled = Arc::clone(&output);
         let template = configuration.options().task_run_name.clone();

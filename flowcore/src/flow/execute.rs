@@ -15,11 +15,14 @@ use super::observer::Began;
 use super::running::Registration;
 use super::{FlowRun, Interrupt, end};
 use crate::context::RunContext;
-use crate::definition::{Failure, FlowBody, FlowConfiguration, FlowInfo, TaskError, render};
+use crate::definition::{
+    Failure, FlowBody, FlowConfiguration, FlowInfo, FlowOptions, TaskError, render,
+};
 use crate::engine::Stop;
 use crate::error::{Error, ErrorKind, TextChain};
 use crate::flag::Flag;
 use crate::runner::{Caught, Home, PanicReport, catch, drop_caught, install_hook};
+use crate::scope::Scope;
 use crate::state::{State, StateName, StateOutcome};
 
 /// Calls a flow: a run of it, from beginning to end.
@@ -63,6 +66,7 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
             parent,
             info,
         }));
+        flow.set_tags(tags_of(options));
         flow.begin_observed(&Began {
             flow: Some((info, options)),
             parent: RunContext::current().map(|context| (context.flow().id(), context.run())),
@@ -99,6 +103,16 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
             cell: None,
         }
     })
+}
+
+/// The flow's tags, and those of the scope around the call.
+fn tags_of(options: &FlowOptions) -> Vec<String> {
+    let mut tags: Vec<_> = options.all_tags().map(str::to_owned).collect();
+    if let Some(scope) = Scope::current() {
+        let new: Vec<_> = scope.all_tags().filter(|tag| !tags.contains(tag)).collect();
+        tags.extend(new.into_iter().cloned());
+    }
+    tags
 }
 
 /// The flow run has ended: its state is final.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::call::{Call, Ended};
 use super::{FlowRun, Interrupt};
 use crate::cancel_on_drop::CancelOnDrop;
-use crate::context::RunContext;
+use crate::context::{RunContext, Surroundings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::runner::note_waiting;
 use crate::state::State;
@@ -25,15 +25,17 @@ pub fn start<T: Send + Sync + 'static>(call: Call<'static, T>) -> FlowHandle<T> 
     let started = started.expect("only flows have the method");
     let flow = started.flow;
     let (sender, ended) = oneshot::channel();
-    let parent = RunContext::current();
-    let held = parent.as_ref().map(|parent| parent.flow().hold());
+    let surroundings = Surroundings::current();
+    let parent = surroundings.context.as_ref().map(RunContext::flow);
+    let held = parent.map(FlowRun::hold);
+    let stopping = parent.map(|parent| Arc::clone(parent.stopping()));
     let run = Arc::clone(&flow);
     let code = async move {
-        let ended = match parent {
+        let code = surroundings.around(code);
+        let ended = match stopping {
             None => code.await,
-            Some(parent) => {
-                let stopping = Arc::clone(parent.flow().stopping());
-                let code = std::pin::pin!(parent.scope(code));
+            Some(stopping) => {
+                let code = std::pin::pin!(code);
                 match select(code, std::pin::pin!(stopping.wait())).await {
                     Either::Left((ended, _)) => ended,
                     Either::Right(((), code)) => {

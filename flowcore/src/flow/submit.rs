@@ -24,9 +24,10 @@ pub fn submit<D: TaskDefinition>(
     configuration: &TaskConfiguration,
     arguments: <D::Parameters as Parameters>::Arguments,
 ) -> TaskFuture<D::Output> {
+    let configuration = configuration.in_scope();
     match flow_of::<D>("submit").and_then(|flow| {
-        check_retries::<D>(configuration)?;
-        submit_in::<D>(&flow, configuration, arguments, false)
+        check_retries::<D>(&configuration)?;
+        submit_in::<D>(&flow, &configuration, arguments, false)
     }) {
         Ok(cell) => TaskFuture::new(Place::Run(cell)),
         Err(error) => {
@@ -42,9 +43,10 @@ pub fn map<D: TaskDefinition>(
     configuration: &TaskConfiguration,
     columns: <D::Parameters as Parameters>::Columns,
 ) -> Mapped<D::Output> {
+    let configuration = configuration.in_scope();
     match flow_of::<D>("map").and_then(|flow| {
-        check_retries::<D>(configuration)?;
-        map_in::<D>(&flow, configuration, columns)
+        check_retries::<D>(&configuration)?;
+        map_in::<D>(&flow, &configuration, columns)
     }) {
         Ok(cell) => Mapped::new(cell),
         Err(error) => {

@@ -83,7 +83,7 @@ pub(crate) async fn drive_in_place<'a>(
         if !flow.begin(run, &control) {
             break;
         }
-        let context = RunContext::of_run(&flow, info, options.labels.name.clone(), run, &control);
+        let context = RunContext::of_run(&flow, info, &options, run, &control);
         let started = std::time::Instant::now();
         let ending = context
             .scope(async {

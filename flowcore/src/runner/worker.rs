@@ -57,7 +57,7 @@ pub fn execute(
     let mut attempt = work.attempt;
     loop {
         let control = Arc::new(AttemptControl::new(attempt, work.retries));
-        let context = RunContext::of_run(&flow, info, work.name.clone().into(), run, &control);
+        let context = RunContext::of_run(&flow, info, execution.options(), run, &control);
         report(RunEvent::Started { run, attempt });
         let started = std::time::Instant::now();
         let ending = match context

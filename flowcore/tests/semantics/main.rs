@@ -18,6 +18,7 @@ mod panics;
 mod priorities;
 mod reports;
 mod retries;
+mod scopes;
 mod slots;
 mod spawning;
 mod states;

@@ -55,6 +55,7 @@ pub(crate) struct FlowRun {
     life: Life,
     stopping: Arc<Flag>,
     aborted: Flag,
+    tags: OnceLock<Vec<String>>,
     has_ended: AtomicBool,
     idle: Notify,
     outbox: outbox::Outbox,
@@ -165,6 +166,7 @@ impl FlowRun {
             life: Life::new(),
             stopping: Arc::default(),
             aborted: Flag::default(),
+            tags: OnceLock::new(),
             has_ended: AtomicBool::new(false),
             idle: Notify::new(),
             outbox: outbox::Outbox::default(),
@@ -207,6 +209,15 @@ impl FlowRun {
     /// Set when the flow run is asked to stop.
     pub(crate) fn stopping(&self) -> &Arc<Flag> {
         &self.stopping
+    }
+
+    /// The run's tags: the flow's, and those of the scope that it begins in.
+    pub(crate) fn tags(&self) -> &[String] {
+        self.tags.get().map_or(&[], Vec::as_slice)
+    }
+
+    pub(in crate::flow) fn set_tags(&self, tags: Vec<String>) {
+        let _ = self.tags.set(tags);
     }
 
     /// Set when nobody waits any longer for code that does not stop.

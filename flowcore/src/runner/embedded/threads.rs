@@ -175,14 +175,7 @@ impl EmbeddedSession {
         let current = CurrentRow::default();
         let info = rows.job.info();
         let options = rows.job.options();
-        let context = RunContext::of_rows(
-            &rows.flow,
-            info,
-            options.labels.name.clone(),
-            rows.map,
-            &current,
-            &rows.job,
-        );
+        let context = RunContext::of_rows(&rows.flow, info, options, rows.map, &current, &rows.job);
         let on_ended = |row: u32, ending: Ending| {
             let attempt = rows.single(row);
             let control = attempt.facts.control();

@@ -81,8 +81,7 @@ impl Facts {
     }
 
     pub(super) fn context(&self, control: &Arc<AttemptControl>) -> RunContext {
-        let name = self.options.labels.name.clone();
-        RunContext::of_run(&self.flow, self.info, name, self.run, control)
+        RunContext::of_run(&self.flow, self.info, &self.options, self.run, control)
     }
 }
 
