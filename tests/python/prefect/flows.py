@@ -10,11 +10,16 @@ returns; states, messages and histories are read from the server.
 """
 
 import asyncio
+import threading
 import time
+from collections import defaultdict
 
 from prefect import allow_failure, flow, task, unmapped
+from prefect.client.orchestration import get_client
+from prefect.concurrency.sync import concurrency
 from prefect.futures import as_completed, wait
-from prefect.states import Cancelled, Completed, Failed
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Cancelling, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 TABLE = []
@@ -328,6 +333,17 @@ def list_of_futures_of_which_one_fails():
     return [total.submit([inc.submit(1), bad.submit(2)])]
 
 
+@task
+def joined(both):
+    return f"{both[0]} and {both[1]}"
+
+
+@row
+@flow
+def tuple_of_futures_as_argument():
+    return joined.submit((inc.submit(1), text_of.submit(7))).result()
+
+
 @row
 @flow
 def state_as_argument():
@@ -520,6 +536,12 @@ def mapped_futures():
 
 @row
 @flow
+def mapped_lists_of_futures():
+    return total.map([[inc.submit(1), inc.submit(2)], [inc.submit(3)]]).result()
+
+
+@row
+@flow
 def mapped_empty_list():
     return inc.map([]).result()
 
@@ -565,16 +587,23 @@ def mapped_map_of_which_one_fails_as_argument():
 # --- Asking for values and waiting -------------------------------------------
 
 
+EVENTS = defaultdict(threading.Event)
+
+
+def tell(event):
+    EVENTS[event].set()
+
+
 @task
-def nap(seconds):
-    time.sleep(seconds)
-    return seconds
+def held(event, value):
+    """Gives the value when it is told to."""
+    EVENTS[event].wait()
+    return value
 
 
 @task
 def blocking_nap(seconds):
     time.sleep(seconds)
-    return seconds
 
 
 @row
@@ -597,10 +626,22 @@ def asked_for_rows_of_which_one_fails():
 
 @row
 @flow
+def asked_in_too_short_a_time():
+    future = held.submit("go", 1)
+    try:
+        return future.result(timeout=0.01)
+    except TimeoutError as error:
+        tell("go")
+        return str(error).replace(str(future.task_run_id), "ID")
+
+
+@row
+@flow
 def waited_too_short():
-    future = nap.submit(0.3)
+    future = held.submit("go", 1)
     future.wait(timeout=0.01)
     early = future.state.is_final()
+    tell("go")
     future.wait()
     return early, future.state.is_final()
 
@@ -608,29 +649,34 @@ def waited_too_short():
 @row
 @flow
 def waited_for_some():
-    quick, slow = nap.submit(0.0), nap.submit(0.5)
+    quick, slow = inc.submit(1), held.submit("go", 1)
     quick.wait()
     done, not_done = wait([quick, slow, quick], timeout=0.01)
+    tell("go")
     return [future.result() for future in done], len(not_done)
 
 
 @row
 @flow
 def taken_as_completed():
-    slow, quick = nap.submit(0.3), nap.submit(0.0)
-    return [future.result() for future in as_completed([slow, quick, slow])]
+    values = []
+    for future in as_completed([slow := held.submit("go", 1), inc.submit(1), slow]):
+        values.append(future.result())
+        tell("go")
+    return values
 
 
 @row
 @flow
 def taken_as_completed_in_too_short_a_time():
-    runs = [nap.submit(0.5), nap.submit(0.0)]
+    runs = [held.submit("go", 1), inc.submit(1)]
     runs[1].wait()
     values = []
     try:
         for future in as_completed(runs, timeout=0.1):
             values.append(future.result())
     except TimeoutError as error:
+        tell("go")
         return values, str(error)
 
 
@@ -640,17 +686,125 @@ def taken_as_completed_in_too_short_a_time():
 @row
 @flow(task_runner=ThreadPoolTaskRunner(max_workers=1))
 def left_behind_in_the_queue():
-    blocking_nap.submit(0.2)
+    blocking_nap.submit(1.0)
     double.submit(2)
 
 
 @row
 @flow(task_runner=ThreadPoolTaskRunner(max_workers=1))
 def left_behind_by_an_exception():
-    running = blocking_nap.submit(0.4)
+    running = blocking_nap.submit(1.0)
     double.submit(2)
     running.wait(timeout=0.1)
     raise ValueError("enough")
+
+
+# --- Cancellation -------------------------------------------------------------
+
+
+@task
+async def forever():
+    tell("begun")
+    await asyncio.sleep(60)
+
+
+async def cancel_when_it_has_begun(call):
+    call = asyncio.ensure_future(call)
+    while not EVENTS["begun"].is_set():
+        await asyncio.sleep(0.01)
+    call.cancel()
+    await asyncio.wait([call])
+
+
+@row
+@flow
+async def call_dropped_halfway():
+    await cancel_when_it_has_begun(forever())
+
+
+@flow
+async def waits_forever():
+    await forever()
+
+
+@row
+@flow
+async def subflow_dropped_halfway():
+    await cancel_when_it_has_begun(waits_forever())
+
+
+@flow
+def cancelled_from_outside():
+    first = held.submit("go", 1)
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(flow_run.id, Cancelling())
+    tell("go")
+    return double.submit(first).result()
+
+
+@row
+@flow
+def subflow_cancelled_from_outside():
+    return cancelled_from_outside(return_state=True).name
+
+
+# --- Limits -------------------------------------------------------------------
+
+
+def limit(name, slots):
+    with get_client(sync_client=True) as client:
+        client.upsert_global_concurrency_limit_by_name(name, slots)
+
+
+inside = most_inside = 0
+
+
+def stay_inside():
+    """What the tasks below do at most one at a time."""
+    global inside, most_inside
+    inside += 1
+    most_inside = max(inside, most_inside)
+    time.sleep(0.05)
+    inside -= 1
+
+
+@task(tags=["narrow"])
+def tagged():
+    stay_inside()
+
+
+@row
+@flow
+def limited_by_tag():
+    limit("tag:narrow", 1)
+    wait([tagged.submit(), tagged.submit()])
+    return most_inside
+
+
+@task(tags=["closed"])
+def locked_out():
+    stay_inside()
+
+
+@row
+@flow
+def limited_to_nothing():
+    limit("tag:closed", 0)
+    return [locked_out.submit()]
+
+
+@task
+def one_at_a_time():
+    with concurrency("door", occupy=1):
+        stay_inside()
+
+
+@row
+@flow
+def limited_by_name():
+    limit("door", 1)
+    wait([one_at_a_time.submit(), one_at_a_time.submit()])
+    return most_inside
 
 
 # --- Retries -----------------------------------------------------------------

@@ -21,7 +21,7 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 from prefect.states import State
 from prefect.testing.utilities import prefect_test_harness
 
-PATIENCE = 60
+PATIENCE = 300
 
 
 def gives(function):
@@ -127,6 +127,7 @@ def observe():
     rows = []
     for row in flows.TABLE:
         flows.CALLS.clear()
+        flows.EVENTS.clear()
         rows.append({"name": row.fn.__name__, "lines": [["gives", gives(row)]]})
     return rows
 

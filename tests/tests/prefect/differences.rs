@@ -304,6 +304,107 @@ const DIFFERENCES: &[Difference] = &[
         ],
         because: "a retry without a delay",
     },
+    Difference {
+        row: "call_dropped_halfway",
+        label: "Task run forever-… of call-dropped-halfway",
+        prefect: &[
+            r#"Pending() → Running() → Crashed("Execution was cancelled by the runtime environment.")"#,
+        ],
+        ours: &[r#"Pending() → Running() → Cancelled("Task run was dropped before it ended.")"#],
+        because: "a call that is dropped half-way",
+    },
+    Difference {
+        row: "subflow_dropped_halfway",
+        label: "Flow run … of waits-forever",
+        prefect: &[
+            r#"Pending() → Running() → Crashed("Execution was cancelled by the runtime environment.")"#,
+        ],
+        ours: &[
+            r#"Pending() → Running() → Cancelling() → Cancelled("Flow run was dropped before it ended.")"#,
+        ],
+        because: "a call that is dropped half-way",
+    },
+    Difference {
+        row: "subflow_dropped_halfway",
+        label: "Task run forever-… of waits-forever",
+        prefect: &[
+            r#"Pending() → Running() → Crashed("Execution was cancelled by the runtime environment.")"#,
+        ],
+        ours: &[r#"Pending() → Running() → Cancelled("Task run was dropped before it ended.")"#],
+        because: "a call that is dropped half-way",
+    },
+    Difference {
+        row: "subflow_cancelled_from_outside",
+        label: "Flow run … of cancelled-from-outside",
+        prefect: &["Pending() → Running() → Cancelling()"],
+        ours: &[
+            r#"Pending() → Running() → Cancelling() → Cancelled("Flow run was cancelled successfully.")"#,
+        ],
+        because: "cancelling a flow run that was started by hand",
+    },
+    Difference {
+        row: "subflow_cancelled_from_outside",
+        label: "Task run double-… of cancelled-from-outside",
+        prefect: &["Pending() → Running() → Completed()"],
+        ours: &[r#"Pending() → Cancelled("Flow run was cancelled.")"#],
+        because: "cancelling a flow run that was started by hand",
+    },
+    Difference {
+        row: "subflow_cancelled_from_outside",
+        label: "Task run held-… of cancelled-from-outside",
+        prefect: &["Pending() → Running() → Completed()"],
+        ours: &[r#"Pending() → Running() → Cancelled("Task run was cancelled.")"#],
+        because: "cancelling a flow run that was started by hand",
+    },
+    Difference {
+        row: "subflow_cancelled_from_outside",
+        label: "gives",
+        prefect: &[r#""Cancelling""#],
+        ours: &[r#""Cancelled""#],
+        because: "cancelling a flow run that was started by hand",
+    },
+    Difference {
+        row: "limited_by_tag",
+        label: "Task run tagged-… of limited-by-tag",
+        prefect: &[
+            "Pending() → Running() → Completed()",
+            "Pending() → Running() → Completed()",
+        ],
+        ours: &[
+            "Pending() → AwaitingConcurrencySlot(type=SCHEDULED) → Pending() → Running() → Completed()",
+            "Pending() → Running() → Completed()",
+        ],
+        because: "a run that waits for a slot of its tag",
+    },
+    Difference {
+        row: "limited_to_nothing",
+        label: "Flow run … of limited-to-nothing",
+        prefect: &[
+            r#"Pending() → Running() → Failed("Flow run encountered an exception: ConcurrencySlotAcquisitionError: Unable to acquire concurrency slots on ['tag:closed']: 422 Unprocessable Entity: Slots requested is greater than the limit")"#,
+        ],
+        ours: &[r#"Pending() → Running() → Failed("1/1 states failed.")"#],
+        because: "a limit of 0 for a tag",
+    },
+    Difference {
+        row: "limited_to_nothing",
+        label: "Task run locked_out-… of limited-to-nothing",
+        prefect: &["Pending()"],
+        ours: &[
+            r#"Pending() → Failed("`prefect::flows::limits::locked_out`: concurrency limit 'tag:closed' has 0 slots, so nothing can ever take one: raise it with `flowcore::limits().set(\"tag:closed\", ..)`, or remove it")"#,
+        ],
+        because: "a limit of 0 for a tag",
+    },
+    Difference {
+        row: "limited_to_nothing",
+        label: "gives",
+        prefect: &[
+            "raises ConcurrencySlotAcquisitionError: Unable to acquire concurrency slots on ['tag:closed']: 422 Unprocessable Entity: Slots requested is greater than the limit",
+        ],
+        ours: &[
+            r#"[Failed("`prefect::flows::limits::locked_out`: concurrency limit 'tag:closed' has 0 slots, so nothing can ever take one: raise it with `flowcore::limits().set(\"tag:closed\", ..)`, or remove it")]"#,
+        ],
+        because: "a limit of 0 for a tag",
+    },
 ];
 
 /// Everything in which two records of a row differ although it is not meant to,

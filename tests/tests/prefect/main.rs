@@ -14,11 +14,15 @@ mod table;
 mod text;
 
 use std::path::Path;
+use std::time::Duration;
 
 use flow_tests::python::Environment;
 use serde::Deserialize;
 
 use crate::record::{Line, Record, comparable};
+
+/// Half a minute where nothing else runs; much more beside several compilers.
+const PATIENCE: Duration = Duration::from_mins(20);
 
 /// A row as `observe.py` tells it.
 #[derive(Deserialize)]
@@ -35,6 +39,7 @@ fn with_prefect() -> Vec<(String, Record)> {
     let rows: Vec<Observed> = environment
         .program(program)
         .with_prefect(directory.path())
+        .limit(PATIENCE)
         .run_json()
         .unwrap_or_else(|error| panic!("{error}"));
     rows.into_iter()
@@ -50,7 +55,7 @@ fn with_ours() -> Vec<(String, Record)> {
         .expect("a runtime");
     flows::table()
         .map(|row| {
-            flows::forget_calls();
+            flows::forget();
             let lines = runtime.block_on((row.run)());
             (row.name.to_owned(), comparable(lines))
         })

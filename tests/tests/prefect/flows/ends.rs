@@ -12,13 +12,13 @@ pub(super) const ROWS: &[Row] = rows![left_behind_in_the_queue, left_behind_by_a
 
 #[flow(task_runner = ThreadPoolTaskRunner::new().max_workers(1))]
 async fn left_behind_in_the_queue() {
-    drop(blocking_nap.submit(0.2));
+    drop(blocking_nap.submit(1.0));
     drop(double.submit(2));
 }
 
 #[flow(task_runner = ThreadPoolTaskRunner::new().max_workers(1))]
 async fn left_behind_by_an_exception() -> Result<()> {
-    let running = blocking_nap.submit(0.4);
+    let running = blocking_nap.submit(1.0);
     drop(double.submit(2));
     running.wait(Duration::from_millis(100)).await;
     Err(ValueError("enough".into()).into())

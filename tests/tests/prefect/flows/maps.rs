@@ -20,6 +20,7 @@ pub(super) const ROWS: &[Row] = rows![
     mapped_future_of_a_list,
     mapped_future_of_a_list_that_fails,
     mapped_futures,
+    mapped_lists_of_futures,
     mapped_empty_list,
     mapped_future_for_all_rows,
     mapped_over_a_map,
@@ -106,6 +107,12 @@ async fn mapped_future_of_a_list_that_fails() -> Result<Vec<i64>> {
 #[flow]
 async fn mapped_futures() -> Result<Vec<i64>> {
     add.map([inc.submit(1), inc.submit(2)], unmapped(0)).await
+}
+
+#[flow]
+async fn mapped_lists_of_futures() -> Result<Vec<i64>> {
+    let lists = [vec![inc.submit(1), inc.submit(2)], vec![inc.submit(3)]];
+    total.map(lists).await
 }
 
 #[flow]

@@ -3,15 +3,18 @@
 //! Each chapter has the flows of the same chapter in `tests/python/prefect/flows.py`,
 //! under the same names and in the same order. What all of them use stands here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{LazyLock, Mutex};
 
 use flowcore::prelude::*;
+use tokio::sync::watch;
 
 use crate::table::Row;
 use crate::text::named;
 
+mod cancellation;
 mod ends;
+mod limits;
 mod maps;
 mod names;
 mod retries;
@@ -31,6 +34,8 @@ pub(crate) fn table() -> impl Iterator<Item = &'static Row> {
         maps::ROWS,
         waiting::ROWS,
         ends::ROWS,
+        cancellation::ROWS,
+        limits::ROWS,
         retries::ROWS,
         timeouts::ROWS,
         subflows::ROWS,
@@ -101,7 +106,22 @@ fn attempt(who: &str) -> u32 {
     *count
 }
 
+static EVENTS: LazyLock<watch::Sender<HashSet<&str>>> = LazyLock::new(watch::Sender::default);
+
+fn tell(event: &'static str) {
+    EVENTS.send_modify(|events| {
+        events.insert(event);
+    });
+}
+
+async fn told(event: &str) {
+    let mut events = EVENTS.subscribe();
+    let heard = events.wait_for(|events| events.contains(event)).await;
+    drop(heard.expect("the sender stays"));
+}
+
 /// Before each row.
-pub(crate) fn forget_calls() {
+pub(crate) fn forget() {
     CALLS.lock().expect("nobody panics here").clear();
+    EVENTS.send_modify(HashSet::clear);
 }

@@ -11,6 +11,7 @@ pub(super) const ROWS: &[Row] = rows![
     chain,
     list_of_futures_as_argument,
     list_of_futures_of_which_one_fails,
+    tuple_of_futures_as_argument,
     state_as_argument,
     failed_state_as_argument,
     dependents_of_a_failure,
@@ -48,6 +49,16 @@ async fn list_of_futures_as_argument() -> Result<i64> {
 #[flow]
 async fn list_of_futures_of_which_one_fails() -> Vec<TaskFuture<i64>> {
     vec![total.submit([inc.submit(1), bad.submit(2)])]
+}
+
+#[task]
+fn joined(both: (i64, String)) -> String {
+    format!("{} and {}", both.0, both.1)
+}
+
+#[flow]
+async fn tuple_of_futures_as_argument() -> Result<String> {
+    joined.submit((inc.submit(1), text_of.submit(Ok(7)))).await
 }
 
 #[flow]
