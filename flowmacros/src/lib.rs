@@ -43,4 +43,5 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[doc = include_str!("../../docs/guide/tasks.md")]
 #[doc = include_str!("../../docs/guide/control.md")]
 #[doc = include_str!("../../docs/guide/limits.md")]
+#[doc = include_str!("../../docs/guide/seeing.md")]
 struct Guide;

@@ -4,14 +4,22 @@
 //! A report is made only for a call that asks for it, by an observer of its
 //! flow runs.
 
+mod dot;
 mod durations;
+mod graph;
+mod html;
+mod layout;
 mod profile;
 mod record;
 mod recorder;
 mod summary;
+mod svg;
+mod text;
+mod timeline;
 
 use std::fmt;
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -94,6 +102,52 @@ impl<T> RunReport<T> {
     #[must_use]
     pub fn summary(&self) -> Summary {
         Summary::of(&self.flows)
+    }
+
+    /// The report as one HTML page: summary, failures, a timeline, the graph.
+    /// It needs no network and no other file, and stays small: maps are drawn
+    /// as bands, however many rows they have.
+    #[must_use]
+    pub fn to_html(&self) -> String {
+        html::page(&self.state, &self.flows)
+    }
+
+    /// Writes [`RunReport::to_html`] to a file.
+    ///
+    /// ```
+    /// use flowcore::prelude::*;
+    ///
+    /// #[flow]
+    /// async fn nightly() {}
+    ///
+    /// # #[flowcore::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("nightly.html");
+    /// nightly().report().await.write_html(&path)?;
+    /// # assert!(std::fs::read_to_string(path)?.ends_with("</html>"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
+    pub fn write_html(&self, path: impl AsRef<Path>) -> std::io::Result<()> {
+        std::fs::write(path, self.to_html())
+    }
+
+    /// The graph of runs as an SVG document: a node per run or map, a cluster
+    /// per flow run, an edge per value or order.
+    #[must_use]
+    pub fn to_svg(&self) -> String {
+        svg::document(&self.flows)
+    }
+
+    /// The graph of runs in the DOT language, for Graphviz.
+    #[must_use]
+    pub fn to_dot(&self) -> String {
+        dot::document(&self.flows)
     }
 
     /// The flow runs, the called one first, then those inside it in the order

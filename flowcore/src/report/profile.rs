@@ -50,18 +50,16 @@ impl Profile {
         self.busy = self.busy.chunks(2).map(|pair| pair.iter().sum()).collect();
     }
 
-    #[expect(dead_code, reason = "for the drawing that follows")]
     pub(super) fn start(&self) -> Timestamp {
         self.start
     }
 
-    #[expect(dead_code, reason = "for the drawing that follows")]
-    pub(super) fn width(&self) -> Duration {
-        Duration::from_nanos(self.width)
+    /// The end of the last bin.
+    pub(super) fn end(&self) -> Timestamp {
+        self.start + Duration::from_nanos(self.width * self.busy.len() as u64)
     }
 
     /// The mean number of runs that ran, bin by bin.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the drawing that follows"))]
     pub(super) fn levels(&self) -> impl Iterator<Item = f64> {
         self.busy
             .iter()

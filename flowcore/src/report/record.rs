@@ -71,7 +71,6 @@ pub(super) struct FlowRecord {
     /// The flow's name; `None` outside of flows.
     pub(super) flow: Option<String>,
     /// The flow run that called it, and which of its nodes did.
-    #[expect(dead_code, reason = "for the drawing that follows")]
     pub(super) parent: Option<Parent>,
     pub(super) states: Vec<StateChange>,
     pub(super) nodes: Vec<Node>,
@@ -79,9 +78,7 @@ pub(super) struct FlowRecord {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parent {
-    #[expect(dead_code, reason = "for the drawing that follows")]
     pub(super) flow: usize,
-    #[expect(dead_code, reason = "for the drawing that follows")]
     pub(super) node: Option<usize>,
 }
 
@@ -92,7 +89,6 @@ pub(super) struct Node {
     /// The task's name in force.
     pub(super) name: Arc<str>,
     pub(super) kind: Kind,
-    #[expect(dead_code, reason = "for the drawing that follows")]
     pub(super) edges: Vec<Edge>,
     pub(super) submitted: Timestamp,
     pub(super) tally: Tally,

@@ -128,6 +128,14 @@ impl TaskSummary {
         self.tally.durations.total()
     }
 
+    /// How much of 100 each state has.
+    pub(super) fn shares(&self) -> impl Iterator<Item = (StateName, f64)> {
+        let runs = self.runs().max(1) as f64;
+        self.tally
+            .ends()
+            .map(move |(name, count)| (name, count as f64 / runs * 100.0))
+    }
+
     /// `97 Completed, 3 Failed`.
     pub(super) fn states(&self) -> String {
         let ends = self.tally.ends();

@@ -283,3 +283,128 @@ fn a_value_that_cannot_be_copied_is_still_given() {
         assert_eq!(report.into_result().unwrap().0, 7);
     });
 }
+
+/// Tags that are opened and closed in pairs, and no raw text of a user.
+fn assert_well_formed(document: &str) {
+    const ALONE: [&str; 3] = ["meta", "!doctype", "br"];
+    let mut open: Vec<&str> = Vec::new();
+    for tag in document.split('<').skip(1) {
+        let (tag, _) = tag.split_once('>').expect("a tag that ends");
+        let name = tag.split([' ', '/']).find(|part| !part.is_empty()).unwrap();
+        if let Some(closed) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(closed), "{tag}");
+        } else if !tag.ends_with('/') && !ALONE.contains(&name) {
+            open.push(name);
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+}
+
+#[test]
+fn drawings_are_whole_whatever_things_are_called() {
+    #[task(name = "</script><b onload='x'>\"&\u{7}")]
+    fn hostile(x: i64) -> Result<i64, Bad> {
+        Err(Bad::new(format!(
+            "</title></style><script>alert({x})</script>"
+        )))
+    }
+
+    #[flow(name = "</h1><script>", flow_run_name = "--><svg/onload=alert(1)>")]
+    async fn attack() -> Result<i64> {
+        let rows = hostile.map(0..3);
+        let one = hostile.submit(1);
+        let sum = sum_all.after(&one).submit(&rows);
+        sum.await
+    }
+
+    run(async {
+        let report = attack().report().await;
+        let page = report.to_html();
+        assert_well_formed(&page);
+        assert_well_formed(&report.to_svg());
+        for bad in ["<script", "onload='", "alert(1)</", "\u{7}"] {
+            assert!(!page.contains(bad), "{bad}");
+        }
+        assert!(page.contains("&lt;/title&gt;&lt;/style&gt;&lt;script&gt;alert(0)"));
+        // Nothing is loaded from anywhere.
+        for outside in ["src=", "href=", "@import", "url(http"] {
+            assert!(!page.contains(outside), "{outside}");
+        }
+        let dot = report.to_dot();
+        assert!(
+            dot.contains(r#"label="</h1><script> · --><svg/onload=alert(1)>""#),
+            "{dot}"
+        );
+        assert!(dot.contains(r#"\"&"#), "{dot}");
+        assert_eq!(dot.matches('{').count(), dot.matches('}').count(), "{dot}");
+    });
+}
+
+#[test]
+fn drawings_stay_small() {
+    #[flow]
+    async fn inner(x: i64) -> Result<i64> {
+        inc.submit(x).await
+    }
+
+    #[flow]
+    async fn large() -> Result<()> {
+        let kept: Vec<_> = (0..3_000).map(|x| inc.submit(x)).collect();
+        let odds: Vec<_> = (0..300).map(|x| odd.map([x, x + 1])).collect();
+        for x in 0..300 {
+            inner(x).await?;
+        }
+        let rows = inc.map(0..200_000);
+        sum_all.submit(kept).wait(None).await;
+        drop((odds, rows));
+        Ok(())
+    }
+
+    run(async {
+        let report = large().report().await;
+        assert_eq!(report.flow_runs().count(), 301);
+        let page = report.to_html();
+        assert_well_formed(&page);
+        assert!(page.len() < 1_000_000, "{}", page.len());
+        assert!(page.contains("more lanes are not drawn"));
+        assert!(page.contains("200,000 rows"));
+        assert!(page.contains("+ 288 flow runs"));
+        // Those of the flow runs that are drawn.
+        assert_eq!(report.to_svg().matches("<title>inc inc-").count(), 12);
+    });
+}
+
+#[test]
+fn the_graph_has_the_edges_of_the_flow() {
+    #[flow]
+    async fn inner(x: i64) -> Result<i64> {
+        inc.submit(x).await
+    }
+
+    #[task]
+    async fn calls(x: i64) -> Result<i64> {
+        inner(x).await
+    }
+
+    #[flow]
+    async fn graph() -> Result<i64> {
+        let first = inc.map(0..4);
+        let second = inc.map(&first);
+        let called = calls.after(&second).submit(1);
+        drop(sum_all.submit(second));
+        called.await
+    }
+
+    run(async {
+        let dot = graph().report().await.to_dot();
+        let count = |style: &str| dot.matches(&format!("[style={style}")).count();
+        assert_eq!(
+            (count("solid"), count("dashed"), count("dotted")),
+            (2, 1, 1),
+            "{dot}"
+        );
+        assert_eq!(dot.matches("subgraph").count(), 2);
+        assert!(dot.contains("lhead=cluster_"), "{dot}");
+        assert_eq!(dot.matches(r"inc\n4 rows").count(), 2, "{dot}");
+    });
+}
