@@ -17,6 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
 use crate::context::RunContext;
+use crate::runner::LogRecord;
 
 /// Starts printing, unless the program has a subscriber of its own.
 pub(crate) fn install() {
@@ -51,10 +52,17 @@ impl<S: Subscriber> Layer<S> for Console {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
         let mut text = EventText::default();
         event.record(&mut text);
+        let context = RunContext::current();
         let who = text
             .who
-            .or_else(|| RunContext::current().map(|context| context.who()))
+            .or_else(|| context.as_ref().map(RunContext::who))
             .unwrap_or_else(|| event.metadata().target().to_owned());
+        if let Some(line) = context.as_ref().and_then(|context| context.flow().line()) {
+            // The flow's process shows it.
+            let level = (*event.metadata().level()).into();
+            let target = event.metadata().target().to_owned();
+            return line.log(LogRecord::new(level, target, who, text.message));
+        }
         let line = line(
             &ZonedDateTime::now(),
             *event.metadata().level(),
@@ -115,6 +123,8 @@ impl EventText {
                 self.who = Some(value.to_string());
                 Ok(())
             }
+            // Of a line from another process: where it was written there.
+            "log.target" => Ok(()),
             "message" => {
                 self.message.insert_str(0, &value.to_string());
                 Ok(())

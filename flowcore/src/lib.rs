@@ -86,8 +86,9 @@ pub use wait::{AsCompleted, Settles, as_completed, wait};
 pub mod bridge {
     pub use crate::limits::OfferedResources;
     pub use crate::runner::{
-        ArgumentDescriptor, Feed, Home, RunEvent, RunReference, RunnerFuture, RunnerSession,
-        TaskRunner, ValueSource, Work, WorkDescriptor, execute, list_length,
+        Answer, ArgumentDescriptor, Feed, Home, LogLevel, LogRecord, Request, RequestId, RunEvent,
+        RunReference, RunnerFuture, RunnerSession, TaskRunner, ToHome, ToWorker, ValueSource, Work,
+        WorkDescriptor, Worker, WorkerLink, list_length,
     };
     pub use crate::value::{CodecError, CodecTag, EncodedValue};
 }

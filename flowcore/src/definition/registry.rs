@@ -2,7 +2,7 @@
 //! same program finds them.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::task::{TaskDefinition, TaskInfo};
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ pub struct TaskEntry {
     execution: ExecutionOf,
 }
 
-type ExecutionOf = fn(&WorkDescriptor, &dyn ValueSource) -> Result<Box<dyn Execution>>;
+type ExecutionOf = fn(&WorkDescriptor, &dyn ValueSource, bool) -> Result<Arc<dyn Execution>>;
 
 inventory::collect!(TaskEntry);
 
@@ -30,12 +30,22 @@ impl TaskEntry {
         }
     }
 
+    /// A run to be executed in this process.
     pub(crate) fn execution(
         &self,
         work: &WorkDescriptor,
         values: &dyn ValueSource,
-    ) -> Result<Box<dyn Execution>> {
-        (self.execution)(work, values)
+    ) -> Result<Arc<dyn Execution>> {
+        (self.execution)(work, values, true)
+    }
+
+    /// A run to be submitted to a flow run of this process.
+    pub(crate) fn submission(
+        &self,
+        work: &WorkDescriptor,
+        values: &dyn ValueSource,
+    ) -> Result<Arc<dyn Execution>> {
+        (self.execution)(work, values, false)
     }
 }
 

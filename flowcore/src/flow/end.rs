@@ -8,7 +8,7 @@ use crate::console::printable;
 use crate::definition::Failure;
 use crate::engine::{Map, RunView};
 use crate::error::{Error, ErrorKind};
-use crate::runner::MapJob;
+use crate::runner::{LogLevel, LogRecord, MapJob};
 use crate::state::{StateName, describe_state};
 
 /// Lines of a map's rows that are written one by one; of a larger map only
@@ -50,7 +50,16 @@ impl Line {
             Some(name) => format!("Task run '{name}'"),
             None => format!("Flow run '{}'", flow.name()),
         };
-        if self.is_error {
+        if let Some(line) = flow.line() {
+            // The thread that tells of an end is not always the run's own.
+            let level = if self.is_error {
+                LogLevel::Error
+            } else {
+                LogLevel::Info
+            };
+            let target = "flowcore::runs".to_owned();
+            line.log(LogRecord::new(level, target, who, self.text));
+        } else if self.is_error {
             tracing::error!(target: "flowcore::runs", who, "{}", self.text);
         } else {
             tracing::info!(target: "flowcore::runs", who, "{}", self.text);

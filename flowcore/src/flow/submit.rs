@@ -9,13 +9,13 @@ use super::{FlowRun, end};
 use crate::arguments::{ColumnInput, ColumnLength, Edge, Upstream};
 use crate::context::RunContext;
 use crate::definition::{Parameters, TaskConfiguration, TaskDefinition};
-use crate::engine::{Dependent, MapInput, RunInput, Slots, Source, Waits};
+use crate::engine::{Dependent, MapInput, RunId, RunInput, Slots, Source, Waits};
 use crate::error::{Error, Result};
 use crate::future::{Place, TaskFuture};
 use crate::handle::{Handle, MapCell, RowStore, RunCell};
 use crate::mapped::Mapped;
 use crate::progress::Progress;
-use crate::runner::{MapExecution, RunReference, SingleExecution};
+use crate::runner::{Execution, MapExecution, RunReference, SingleExecution};
 use crate::value::ValueCell;
 
 /// Starts a run in the current flow's task runner.
@@ -72,13 +72,13 @@ fn flow_of<D: TaskDefinition>(method: &str) -> Result<Arc<FlowRun>> {
         .finish()
     })?;
     let flow = context.flow();
-    if flow.is_elsewhere() {
+    if flow.is_elsewhere() && info.is_local {
         return Err(Error::build(
             crate::ErrorKind::Invalid,
             format!(
                 "`{function}.{method}(..)` was called in a task that runs in another process than \
-                 its flow: call the task itself, `{function}(..)`, or mark the caller \
-                 `#[task(local)]`"
+                 its flow, and `{function}` is local to that one: call the task itself, \
+                 `{function}(..)`, or mark the caller `#[task(local)]`"
             ),
         )
         .task(info.key)
@@ -195,6 +195,41 @@ pub(super) fn submit_in<D: TaskDefinition>(
         D::output_access,
         is_local,
     )))
+}
+
+impl FlowRun {
+    /// A run whose arguments are all values, for a task in another process.
+    pub(crate) fn submit_job(self: &Arc<Self>, job: &Arc<dyn Execution>) -> Result<RunId> {
+        let info = job.info();
+        let invalid = |text: String| {
+            Error::build(
+                crate::ErrorKind::Invalid,
+                format!("`{}`: {text}", info.function),
+            )
+            .task(info.key)
+            .finish()
+        };
+        if self.has_ended() {
+            return Err(invalid(format!("its flow run '{}' has ended", self.name())));
+        }
+        let slots = self
+            .slots_for(job.options())
+            .map_err(|error| invalid(error.to_string()))?;
+        let is_early = !job.is_local() && slots.is_none() && self.feeds_early();
+        Ok(self.update(|shell, now| {
+            let id = shell.engine.reserve_run();
+            shell.jobs.insert(id, RunEntry::Job(Arc::clone(job)));
+            let what = Submitted::Run(id);
+            // What it was made from is known where it was submitted.
+            let inputs = self.is_observed().then_some(&[][..]);
+            self.tell_submitted(what, info, job.options(), inputs, now);
+            shell.engine.submit_run(id, [], now);
+            if is_early {
+                shell.engine.offer_run(id, &[]);
+            }
+            id
+        }))
+    }
 }
 
 fn map_in<D: TaskDefinition>(

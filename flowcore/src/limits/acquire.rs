@@ -11,9 +11,10 @@ use parking_lot::Mutex;
 
 use super::permits::{self, Permit, Reply};
 use crate::cancellation::block_on;
+use crate::context::RunContext;
 use crate::engine::{Slots, Ticket};
 use crate::error::{Error, ErrorKind, Result};
-use crate::runner::note_waiting;
+use crate::runner::{Line, Request, note_waiting};
 
 /// The name of a limit, or several: `"database"`, `["database", "disk"]`.
 pub trait LimitNames {
@@ -114,7 +115,7 @@ pub fn concurrency(names: impl LimitNames, occupy: u32) -> SlotRequest<Concurren
 /// As [`concurrency`]; and a limit whose slots do not come back by themselves.
 pub fn rate_limit(names: impl LimitNames, occupy: u32) -> SlotRequest<()> {
     SlotRequest::new(names, occupy, true, |slots| {
-        slots.0.into_iter().for_each(Permit::leave);
+        slots.leave();
     })
 }
 
@@ -122,6 +123,36 @@ pub fn rate_limit(names: impl LimitNames, occupy: u32) -> SlotRequest<()> {
 #[derive(Debug)]
 #[must_use = "the slots are given back when this is dropped"]
 pub struct ConcurrencySlots(Vec<Permit>);
+
+impl ConcurrencySlots {
+    /// They come back by themselves.
+    fn leave(self) {
+        self.0.into_iter().for_each(Permit::leave);
+    }
+}
+
+impl SlotRequest<ConcurrencySlots> {
+    /// What a task in another process asks for.
+    pub(crate) async fn for_task(
+        names: Vec<String>,
+        occupy: u32,
+        is_rate: bool,
+        is_strict: bool,
+        is_quiet: bool,
+    ) -> Result<ConcurrencySlots> {
+        let request = Self {
+            is_strict,
+            is_quiet,
+            ..Self::new(names, occupy, is_rate, |slots| slots)
+        };
+        let slots = request.acquire().await?;
+        if is_rate {
+            slots.leave();
+            return Ok(ConcurrencySlots(Vec::new()));
+        }
+        Ok(slots)
+    }
+}
 
 /// A request for slots: await it, or [`block`](SlotRequest::block) in sync
 /// code.
@@ -131,6 +162,8 @@ pub struct SlotRequest<T> {
     occupy: u32,
     is_rate: bool,
     is_strict: bool,
+    /// Nobody wants to hear of limits that do not exist.
+    is_quiet: bool,
     timeout: Option<Duration>,
     finish: fn(ConcurrencySlots) -> T,
 }
@@ -156,6 +189,7 @@ impl<T> SlotRequest<T> {
             occupy,
             is_rate,
             is_strict: false,
+            is_quiet: false,
             timeout: None,
             finish,
         }
@@ -185,10 +219,13 @@ impl<T> SlotRequest<T> {
     }
 
     async fn acquire(self) -> Result<T> {
-        let Some(slots) = self.slots()? else {
-            return Ok((self.finish)(ConcurrencySlots(Vec::new())));
+        let line = RunContext::current().and_then(|context| context.flow().line().cloned());
+        let acquire = async {
+            match line {
+                Some(line) => self.acquire_elsewhere(&line).await,
+                None => self.acquire_here().await,
+            }
         };
-        let acquire = Acquire::start(&slots)?;
         let permits = match self.timeout {
             None => acquire.await?,
             Some(limit) => match crate::runtime::timeout(limit, acquire).await {
@@ -197,6 +234,25 @@ impl<T> SlotRequest<T> {
             },
         };
         Ok((self.finish)(ConcurrencySlots(permits)))
+    }
+
+    async fn acquire_here(&self) -> Result<Vec<Permit>> {
+        match self.slots()? {
+            Some(slots) => Acquire::start(&slots)?.await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The code runs in another process than its flow, which decides.
+    async fn acquire_elsewhere(&self, line: &Arc<Line>) -> Result<Vec<Permit>> {
+        let asked = line.ask(Request::Slots {
+            names: self.names.clone(),
+            occupy: self.occupy,
+            is_rate: self.is_rate,
+            is_strict: self.is_strict,
+            is_quiet: self.is_quiet,
+        });
+        Ok(vec![Permit::elsewhere(asked.slots().await?)])
     }
 
     /// The slots of those limits that exist.
@@ -238,7 +294,9 @@ impl<T> SlotRequest<T> {
                      slots are asked for"
                 )));
             }
-            tracing::warn!("{unknown} does not exist - skipping acquisition.");
+            if !self.is_quiet {
+                tracing::warn!("{unknown} does not exist - skipping acquisition.");
+            }
         }
         slots.sort_unstable();
         slots.dedup();

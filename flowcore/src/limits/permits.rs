@@ -16,35 +16,54 @@ use parking_lot::Mutex;
 use crate::clock::Timestamp;
 use crate::engine::{Answer, LimitId, Limits, Refusal, Slots, Ticket};
 use crate::error::Error;
+use crate::runner::SlotsElsewhere;
 use crate::runtime::now;
 
 /// Slots for one run, until this is dropped.
-pub(crate) struct Permit(Slots);
+pub(crate) struct Permit {
+    slots: Slots,
+    /// Those that the flow's process holds for a run of this one.
+    _elsewhere: Option<SlotsElsewhere>,
+}
 
 impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Permit").field(&self.0).finish()
+        f.debug_tuple("Permit").field(&self.slots).finish()
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if !self.0.is_empty() {
-            change(|limits, now| limits.release(&self.0, now));
+        if !self.slots.is_empty() {
+            change(|limits, now| limits.release(&self.slots, now));
         }
     }
 }
 
 impl Permit {
+    fn new(slots: &Slots) -> Self {
+        Self {
+            slots: Arc::clone(slots),
+            _elsewhere: None,
+        }
+    }
+
+    pub(crate) fn elsewhere(slots: SlotsElsewhere) -> Self {
+        Self {
+            slots: Slots::default(),
+            _elsewhere: Some(slots),
+        }
+    }
+
     /// The slots come back by themselves.
     pub(crate) fn leave(mut self) {
-        self.0 = Slots::default();
+        self.slots = Slots::default();
     }
 
     /// Gives the slots back under a lock that those may need who wait for
     /// them: [`tell`] follows without it.
     pub(crate) fn give_back(mut self) {
-        let slots = std::mem::take(&mut self.0);
+        let slots = std::mem::take(&mut self.slots);
         quietly(|limits, now| limits.release(&slots, now));
     }
 }
@@ -153,7 +172,7 @@ pub(crate) fn forget(ticket: Ticket) {
 }
 
 fn permits(slots: &Slots, count: u32) -> Vec<Permit> {
-    (0..count).map(|_| Permit(Arc::clone(slots))).collect()
+    (0..count).map(|_| Permit::new(slots)).collect()
 }
 
 fn refused(refusal: &Refusal) -> Error {

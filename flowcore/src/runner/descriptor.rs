@@ -165,6 +165,15 @@ pub trait ValueSource {
     fn outcome(&self, run: RunReference) -> Result<Result<EncodedValue, Error>>;
 }
 
+/// Where nothing is: descriptors whose arguments are all values.
+pub(crate) struct NoValues;
+
+impl ValueSource for NoValues {
+    fn outcome(&self, run: RunReference) -> Result<Result<EncodedValue, Error>> {
+        Err(Error::invalid(format!("the result of {run:?} is not here")))
+    }
+}
+
 /// The argument in the process that executes: its value, decoded.
 pub(crate) fn decode_argument<T>(
     descriptor: Option<&ArgumentDescriptor>,
@@ -184,7 +193,10 @@ pub(crate) fn decode_argument<T>(
 /// The value as bytes. Lists are put together as MessagePack arrays of bytes
 /// that are MessagePack already, so that nobody needs to know the elements'
 /// type.
-fn encoded(descriptor: &ArgumentDescriptor, values: &dyn ValueSource) -> Result<EncodedValue> {
+pub(super) fn encoded(
+    descriptor: &ArgumentDescriptor,
+    values: &dyn ValueSource,
+) -> Result<EncodedValue> {
     match descriptor {
         ArgumentDescriptor::Inline(value) => Ok(value.clone()),
         ArgumentDescriptor::Result(run) => values.outcome(*run)?,

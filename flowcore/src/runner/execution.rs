@@ -343,7 +343,8 @@ impl<D: TaskDefinition> MapJob for MapExecution<D> {
 pub(crate) fn execution_of<D: TaskDefinition>(
     work: &WorkDescriptor,
     values: &dyn ValueSource,
-) -> Result<Box<dyn Execution>> {
+    is_direct: bool,
+) -> Result<Arc<dyn Execution>> {
     let info = D::info();
     if work.fingerprint != info.fingerprint {
         return Err(Error::invalid(format!(
@@ -358,11 +359,14 @@ pub(crate) fn execution_of<D: TaskDefinition>(
     options.timeout = work.timeout;
     options.priority = work.priority;
     options.task_run_name = work.run_name_template.clone().map(Into::into);
-    let options = options.name(work.name.clone()).tags(work.tags.clone());
-    Ok(Box::new(SingleExecution::<D> {
+    let options = options
+        .name(work.name.clone())
+        .tags(work.tags.clone())
+        .resources(work.resources.clone());
+    Ok(Arc::new(SingleExecution::<D> {
         arguments: D::Parameters::decode(work.arguments.clone(), values, &D::access())?,
         options: OptionsSource::Changed(Arc::new(options)),
         output: Arc::new(ValueCell::default()),
-        is_direct: true,
+        is_direct,
     }))
 }

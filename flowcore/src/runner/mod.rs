@@ -2,6 +2,7 @@
 //! embedded runners, and what another process needs to execute a descriptor.
 
 mod attempt;
+mod channel;
 mod control;
 mod descriptor;
 mod drive;
@@ -16,9 +17,11 @@ mod waiting;
 mod worker;
 
 pub(crate) use attempt::Ending;
+pub use channel::{Answer, LogLevel, LogRecord, Request, RequestId, ToHome, ToWorker};
+pub(crate) use channel::{Line, Served, SlotsElsewhere, close_calls};
 pub(crate) use control::AttemptControl;
 pub use descriptor::{ArgumentDescriptor, RunReference, ValueSource, WorkDescriptor, list_length};
-pub(crate) use descriptor::{decode_argument, outcome};
+pub(crate) use descriptor::{NoValues, decode_argument, outcome};
 pub(crate) use drive::{InPlace, drive_in_place};
 pub(crate) use embedded::EmbeddedSession;
 pub(crate) use embedded::lend_while;
@@ -31,4 +34,4 @@ pub use seam::{Feed, Home, RunEvent, RunnerFuture, RunnerSession, TaskRunner, Wo
 pub use sequential::SequentialTaskRunner;
 pub use thread_pool::ThreadPoolTaskRunner;
 pub(crate) use waiting::note as note_waiting;
-pub use worker::execute;
+pub use worker::{Worker, WorkerLink};

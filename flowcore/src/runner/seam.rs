@@ -12,6 +12,7 @@ use std::sync::{Arc, Weak};
 
 use serde::{Deserialize, Serialize};
 
+use super::channel::lose_calls;
 use super::descriptor::{RunReference, WorkDescriptor};
 use super::execution::{Execution, MapJob};
 use crate::definition::{Failure, TaskInfo, TaskOptions};
@@ -268,6 +269,9 @@ impl Home {
                 message,
                 error,
             } => {
+                if state == StateName::Crashed {
+                    lose_calls(&flow, run);
+                }
                 let failure = Failure::new(state, message, error.into_end(state));
                 flow.settled(run, crate::engine::End::Ended(failure));
             }

@@ -5,13 +5,29 @@
 //! keeps it. Handles note here that they are pending; whoever polls a run
 //! looks.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 thread_local! {
     static WAITS: Cell<bool> = const { Cell::new(false) };
+
+    /// The slot that this thread fills.
+    static SLOT: RefCell<Option<Arc<dyn Slot>>> = const { RefCell::new(None) };
+}
+
+/// This thread runs code in a slot: code that blocks lends it out.
+pub(super) fn in_slot<R>(slot: Arc<dyn Slot>, code: impl FnOnce() -> R) -> R {
+    let outer = SLOT.replace(Some(slot));
+    let result = code();
+    SLOT.set(outer);
+    result
+}
+
+pub(super) fn slot_here() -> Option<Arc<dyn Slot>> {
+    SLOT.with_borrow(Clone::clone)
 }
 
 /// A handle is pending: the code around it waits for a run.

@@ -1,16 +1,21 @@
-//! Executing a descriptor in a process that did not submit it.
+//! Executing descriptors in a process that did not submit them.
 
+use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::attempt::{Ending, Next, next};
+use super::channel::{Line, Lines, Submitting, ToHome, ToWorker};
 use super::control::AttemptControl;
-use super::descriptor::{ValueSource, WorkDescriptor};
+use super::descriptor::{RunReference, ValueSource, WorkDescriptor};
 use super::drive::run_attempt;
-use super::execution::AttemptBody;
-use super::seam::RunEvent;
-use super::{catch, install_hook};
+use super::execution::{AttemptBody, Execution};
+use super::seam::{Home, RunEvent};
+use super::waiting::{Lending, Slot, in_slot};
+use super::{catch, install_hook, lend_while};
 use crate::context::RunContext;
 use crate::definition::{Failure, TaskError, find_task};
 use crate::engine::End;
@@ -19,51 +24,223 @@ use crate::flow::FlowRun;
 use crate::state::StateName;
 use crate::value::EncodedValue;
 
-/// Runs a descriptor to its end on this thread, retries and timeouts
-/// included, and gives the value. `report` gets every event, the last one
-/// included; an error is told to it as well.
+/// A worker's way to the flows' processes, and its slots.
 ///
-/// A sync task that runs into its timeout keeps this thread until it returns;
-/// the event is reported then.
+/// All methods return quickly; they are called from any thread.
+pub trait WorkerLink: Send + Sync + 'static {
+    /// Sends a message to the process of this flow run; there
+    /// [`Home::receive`] takes it. Messages of one run keep their order.
+    fn send(&self, flow_run: u128, message: ToHome);
+
+    /// Whether a run was cancelled before it was executed. Whoever brings
+    /// [`ToWorker::Cancel`] to [`Worker::receive`] notes it for this first, so
+    /// that a run which is just beginning misses none.
+    fn is_cancelled(&self, _flow_run: u128, _run: RunReference) -> bool {
+        false
+    }
+
+    /// The run that the calling thread executes waits for another: something
+    /// else may be executed in its slot.
+    fn lend(&self) {}
+
+    /// That run goes on.
+    fn take_back(&self) {}
+}
+
+/// Executes runs of flows of other processes.
 ///
-/// # Errors
+/// One for the process; the bridge brings descriptors and messages, and calls
+/// [`Worker::execute`] on threads of its own.
 ///
-/// The run did not complete.
-pub fn execute(
-    work: &WorkDescriptor,
-    values: &dyn ValueSource,
-    mut report: impl FnMut(RunEvent),
-) -> Result<EncodedValue> {
-    install_hook();
-    let run = work.run;
-    let mut ended = |failure: Failure| {
-        report_end(&mut report, run, &failure);
-        failure.0.error.clone()
-    };
-    let execution = find_task(&work.task_key).and_then(|entry| entry.execution(work, values));
-    let execution = match execution {
-        Ok(execution) => execution,
-        Err(error) => {
-            let failure =
-                TaskError::from_flow(error).into_failure(&work.task_key, &work.run_name, false);
-            return Err(ended(failure));
+/// ```
+/// use std::sync::mpsc;
+/// use flowcore::bridge::{ToHome, Worker, WorkerLink};
+///
+/// /// Whatever brings messages to the flows' processes.
+/// struct Outgoing(mpsc::Sender<(u128, ToHome)>);
+///
+/// impl WorkerLink for Outgoing {
+///     fn send(&self, flow_run: u128, message: ToHome) {
+///         // Without a receiver the process is about to end.
+///         let _ = self.0.send((flow_run, message));
+///     }
+/// }
+///
+/// let (sender, outgoing) = mpsc::channel();
+/// let worker = Worker::new(Outgoing(sender));
+/// // For each descriptor that comes: `worker.execute(&work, &values, |event| ..)`,
+/// // for each message: `worker.receive(flow_run, message)`.
+/// # drop((worker, outgoing));
+/// ```
+pub struct Worker {
+    lines: Arc<Lines>,
+    running: Mutex<Running>,
+}
+
+/// The attempts of each run of each flow run; a run may be executed twice.
+type Running = HashMap<(u128, RunReference), Vec<Arc<AttemptControl>>>;
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Worker({} runs)", self.running.lock().len())
+    }
+}
+
+impl Worker {
+    /// A worker with this way home. Log lines of its runs go home too, unless
+    /// the program has a `tracing` subscriber of its own.
+    #[must_use]
+    pub fn new(link: impl WorkerLink) -> Self {
+        install_hook();
+        crate::console::install();
+        Self {
+            lines: Arc::new(Lines::new(Box::new(link))),
+            running: Mutex::default(),
         }
-    };
-    let flow = FlowRun::elsewhere(
-        Uuid::from_u128(work.flow_run_id),
-        work.flow_run_name.clone(),
-    );
-    let info = execution.info();
-    let mut attempt = work.attempt;
-    loop {
-        let control = Arc::new(AttemptControl::new(attempt, work.retries));
-        let context = RunContext::of_run(&flow, info, execution.options(), run, &control);
-        report(RunEvent::Started { run, attempt });
+    }
+
+    /// Takes a message of the process of a flow run; a message that comes
+    /// twice does nothing more.
+    pub fn receive(&self, flow_run: u128, message: ToWorker) {
+        match message {
+            ToWorker::Answer(id, answer) => self.lines.answered(id, answer),
+            ToWorker::Cancel(run) => {
+                let controls = self.running.lock().get(&(flow_run, run)).cloned();
+                for control in controls.unwrap_or_default() {
+                    control.cancel();
+                }
+            }
+        }
+    }
+
+    /// No message comes any more: whoever waits for an answer gets an error.
+    pub fn hang_up(&self) {
+        self.lines.hang_up();
+    }
+
+    /// Runs a descriptor to its end on this thread, retries and timeouts
+    /// included, and gives the value. `report` gets every event, the last one
+    /// included; an error is told to it as well.
+    ///
+    /// A sync task that runs into its timeout keeps this thread until it
+    /// returns; the event is reported then. What the run submitted has settled
+    /// when this returns.
+    ///
+    /// # Errors
+    ///
+    /// The run did not complete.
+    pub fn execute(
+        &self,
+        work: &WorkDescriptor,
+        values: &dyn ValueSource,
+        mut report: impl FnMut(RunEvent),
+    ) -> Result<EncodedValue> {
+        let run = work.run;
+        let execution = find_task(&work.task_key).and_then(|entry| entry.execution(work, values));
+        let ended = match execution {
+            Ok(execution) => self.run(work, &*execution, &mut report),
+            Err(error) => {
+                Err(TaskError::from_flow(error).into_failure(&work.task_key, &work.run_name, false))
+            }
+        };
+        match ended {
+            Ok(value) => {
+                report(RunEvent::Completed { run });
+                Ok(value)
+            }
+            Err(failure) => {
+                report(end_of(run, &failure));
+                Err(failure.0.error.clone())
+            }
+        }
+    }
+
+    fn run(
+        &self,
+        work: &WorkDescriptor,
+        execution: &dyn Execution,
+        report: &mut impl FnMut(RunEvent),
+    ) -> Result<EncodedValue, Failure> {
+        let line = Line::new(&self.lines, work.flow_run_id, work.run);
+        let id = Uuid::from_u128(work.flow_run_id);
+        let flow = FlowRun::elsewhere(id, work.flow_run_name.clone(), &line);
+        flow.set_session(Arc::new(Submitting::new(
+            &line,
+            Home(Arc::downgrade(&flow)),
+        )));
+        let slot: Arc<dyn Slot> = Arc::new(WorkerSlot(Arc::clone(&self.lines)));
+        let ended = in_slot(slot, || {
+            let ended = self.attempts(work, execution, &flow, report);
+            // Home hears of all that was submitted before it hears of the end.
+            flow.finish(ended.as_ref().err());
+            ended
+        });
+        line.end();
+        ended
+    }
+
+    fn attempts(
+        &self,
+        work: &WorkDescriptor,
+        execution: &dyn Execution,
+        flow: &Arc<FlowRun>,
+        report: &mut impl FnMut(RunEvent),
+    ) -> Result<EncodedValue, Failure> {
+        let run = work.run;
+        let mut attempt = work.attempt;
+        loop {
+            let control = Arc::new(AttemptControl::new(attempt, work.retries));
+            if work.run_name_template.is_none() {
+                control.rename(work.run_name.clone());
+            }
+            let registered = Registered::new(self, (work.flow_run_id, run), &control);
+            let ending = if control.is_cancelled() {
+                Ending::Cancelled
+            } else {
+                report(RunEvent::Started { run, attempt });
+                self.one_attempt(work, execution, flow, &control)
+            };
+            let ending = ending.of_stopped(control.was_asked_to_stop());
+            let name = control.name().unwrap_or(&work.run_name);
+            let info = execution.info();
+            match next(ending, attempt, info, execution.options(), name) {
+                Next::Settle(End::Completed) => {
+                    return execution.output().map_err(|error| {
+                        TaskError::from_flow(error).into_failure(&work.task_key, name, false)
+                    });
+                }
+                Next::Settle(End::Ended(failure) | End::NotReady(failure)) => return Err(failure),
+                Next::Retry { delay, log } => {
+                    report(RunEvent::AwaitingRetry { run, message: log });
+                    let cancelled = crate::runtime::timeout(delay, control.cancelled());
+                    if lend_while(|| pollster::block_on(cancelled)).is_some() {
+                        let cancelled =
+                            next(Ending::Cancelled, attempt, info, execution.options(), name);
+                        if let Next::Settle(End::Ended(failure)) = cancelled {
+                            return Err(failure);
+                        }
+                    }
+                    drop(registered);
+                    attempt += 1;
+                }
+            }
+        }
+    }
+
+    fn one_attempt(
+        &self,
+        work: &WorkDescriptor,
+        execution: &dyn Execution,
+        flow: &Arc<FlowRun>,
+        control: &Arc<AttemptControl>,
+    ) -> Ending {
+        let info = execution.info();
+        let context = RunContext::of_run(flow, info, execution.options(), work.run, control);
         let started = std::time::Instant::now();
-        let ending = match context
+        let body = context
             .clone()
-            .enter(|| catch(|| execution.attempt(&control)))
-        {
+            .enter(|| catch(|| execution.attempt(control)));
+        match body {
             Err(panic) => Ending::Panicked(panic),
             Ok(AttemptBody::Done(result)) => match (work.timeout, result) {
                 (Some(limit), _) if started.elapsed() > limit => Ending::TimedOut(limit),
@@ -71,39 +248,65 @@ pub fn execute(
                 (_, Err(error)) => Ending::Failed(error),
             },
             Ok(body @ AttemptBody::Future(_)) => {
-                let attempt = run_attempt(body, &control, work.timeout);
-                crate::runtime::user().block_on(context.scope(attempt))
-            }
-        };
-        let name = control.name().unwrap_or(&work.run_name);
-        match next(ending, attempt, info, execution.options(), name) {
-            Next::Settle(End::Completed) => match execution.output() {
-                Ok(value) => {
-                    report(RunEvent::Completed { run });
-                    return Ok(value);
-                }
-                Err(error) => {
-                    let failure =
-                        TaskError::from_flow(error).into_failure(&work.task_key, name, false);
-                    report_end(&mut report, run, &failure);
-                    return Err(failure.0.error.clone());
-                }
-            },
-            Next::Settle(End::Ended(failure) | End::NotReady(failure)) => {
-                report_end(&mut report, run, &failure);
-                return Err(failure.0.error.clone());
-            }
-            Next::Retry { delay, log } => {
-                report(RunEvent::AwaitingRetry { run, message: log });
-                std::thread::sleep(delay);
-                attempt += 1;
+                let attempt = run_attempt(body, control, work.timeout);
+                let attempt = std::pin::pin!(context.scope(attempt));
+                let slot = WorkerSlot(Arc::clone(&self.lines));
+                crate::runtime::user().block_on(Lending::new(attempt, slot))
             }
         }
     }
 }
 
-fn report_end(report: &mut impl FnMut(RunEvent), run: super::RunReference, failure: &Failure) {
-    report(RunEvent::Ended {
+/// An attempt that can be cancelled.
+struct Registered<'a> {
+    worker: &'a Worker,
+    key: (u128, RunReference),
+    control: Arc<AttemptControl>,
+}
+
+impl<'a> Registered<'a> {
+    fn new(worker: &'a Worker, key: (u128, RunReference), control: &Arc<AttemptControl>) -> Self {
+        let mut running = worker.running.lock();
+        running.entry(key).or_default().push(Arc::clone(control));
+        drop(running);
+        if worker.lines.link.is_cancelled(key.0, key.1) {
+            control.cancel();
+        }
+        Self {
+            worker,
+            key,
+            control: Arc::clone(control),
+        }
+    }
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        let mut running = self.worker.running.lock();
+        if let Some(controls) = running.get_mut(&self.key) {
+            controls.retain(|control| !Arc::ptr_eq(control, &self.control));
+            if controls.is_empty() {
+                running.remove(&self.key);
+            }
+        }
+    }
+}
+
+/// The slot of a run in a worker.
+struct WorkerSlot(Arc<Lines>);
+
+impl Slot for WorkerSlot {
+    fn lend(&self) {
+        self.0.link.lend();
+    }
+
+    fn take_back(&self) {
+        self.0.link.take_back();
+    }
+}
+
+fn end_of(run: RunReference, failure: &Failure) -> RunEvent {
+    RunEvent::Ended {
         run,
         state: match failure.0.name {
             StateName::NotReady => StateName::Failed,
@@ -111,5 +314,5 @@ fn report_end(report: &mut impl FnMut(RunEvent), run: super::RunReference, failu
         },
         message: failure.0.message.as_deref().map(str::to_owned),
         error: Error::clone(&failure.0.error),
-    });
+    }
 }

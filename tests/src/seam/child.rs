@@ -2,13 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Stdout};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use flowcore::bridge::{
-    EncodedValue, RunReference, ValueSource, WorkDescriptor, execute, list_length,
+    EncodedValue, RunReference, ToHome, ToWorker, ValueSource, WorkDescriptor, Worker, WorkerLink,
+    list_length,
 };
 use flowcore::{Error, Result};
 
+use super::pool::Pool;
 use super::protocol::{FromChild, ToChild, read, write};
 
 type Outcome = Result<EncodedValue, Error>;
@@ -59,6 +61,40 @@ impl ValueSource for Store {
     }
 }
 
+/// The way home.
+#[derive(Clone)]
+struct Link {
+    stdout: Arc<Mutex<Stdout>>,
+    pool: Arc<Pool>,
+    store: Arc<Store>,
+}
+
+impl WorkerLink for Link {
+    fn send(&self, _flow_run: u128, message: ToHome) {
+        self.say(&FromChild::Control(message));
+    }
+
+    fn is_cancelled(&self, _flow_run: u128, run: RunReference) -> bool {
+        self.store.lock().cancelled.contains(&run)
+    }
+
+    fn lend(&self) {
+        self.pool.lend();
+    }
+
+    fn take_back(&self) {
+        self.pool.take_back();
+    }
+}
+
+impl Link {
+    /// If the flow's process is gone there is nobody to tell: stdin ends too.
+    fn say(&self, message: &FromChild) {
+        let mut stdout = self.stdout.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = write(&mut *stdout, message);
+    }
+}
+
 /// Executes what comes on stdin until it ends.
 ///
 /// # Errors
@@ -66,54 +102,47 @@ impl ValueSource for Store {
 /// The flow's process sent something that is no message.
 pub fn run() -> io::Result<()> {
     let store = Arc::new(Store::default());
-    let stdout = Arc::new(Mutex::new(io::stdout()));
-    let (sender, receiver) = mpsc::channel::<WorkDescriptor>();
-    let receiver = Arc::new(Mutex::new(receiver));
-    for _ in 0..2 {
-        let (store, stdout, receiver) = (
-            Arc::clone(&store),
-            Arc::clone(&stdout),
-            Arc::clone(&receiver),
-        );
-        std::thread::spawn(move || {
-            loop {
-                let work = receiver
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .recv();
-                match work {
-                    Ok(work) => work_on(&work, &store, &stdout),
-                    Err(_) => return,
-                }
-            }
-        });
-    }
+    let link = Link {
+        stdout: Arc::new(Mutex::new(io::stdout())),
+        pool: Pool::new(2),
+        store: Arc::clone(&store),
+    };
+    let worker = Arc::new(Worker::new(link.clone()));
+    // One child belongs to one flow run.
+    let mut flow_run = 0;
     let mut stdin = io::stdin().lock();
     while let Some(message) = read(&mut stdin)? {
         match message {
             ToChild::Work(bytes) => {
                 let work = WorkDescriptor::from_bytes(&bytes).map_err(io::Error::other)?;
-                sender.send(work).map_err(io::Error::other)?;
+                flow_run = work.flow_run_id;
+                let (link, worker) = (link.clone(), Arc::clone(&worker));
+                let pool = Arc::clone(&link.pool);
+                pool.push(move || work_on(&work, &worker, &link));
             }
             ToChild::Cancel(run) => {
                 store.lock().cancelled.insert(run);
                 store.arrived.notify_all();
+                worker.receive(flow_run, ToWorker::Cancel(run));
             }
             ToChild::Fetch(number, run) => {
                 let value = store.outcome(run).and_then(|outcome| outcome);
-                say(&stdout, &FromChild::Value(number, value));
+                link.say(&FromChild::Value(number, value));
             }
             ToChild::Length(number, run) => {
                 let value = store.outcome(run).and_then(|outcome| outcome);
                 let length = value.and_then(|value| list_length(&value));
-                say(&stdout, &FromChild::Length(number, length));
+                link.say(&FromChild::Length(number, length));
             }
+            ToChild::Control(message) => worker.receive(flow_run, message),
         }
     }
+    worker.hang_up();
     Ok(())
 }
 
-fn work_on(work: &WorkDescriptor, store: &Store, stdout: &Mutex<Stdout>) {
+fn work_on(work: &WorkDescriptor, worker: &Worker, link: &Link) {
+    let store = &*link.store;
     let mut inputs = Vec::new();
     for argument in &work.arguments {
         argument.visit_runs(&mut |run| inputs.push(run));
@@ -123,22 +152,16 @@ fn work_on(work: &WorkDescriptor, store: &Store, stdout: &Mutex<Stdout>) {
         return;
     }
     let mut events = Vec::new();
-    let outcome = execute(work, store, |event| {
+    let outcome = worker.execute(work, store, |event| {
         // The end is told when the result is where its readers look.
         if matches!(event, flowcore::bridge::RunEvent::Completed { .. }) {
             events.push(event);
         } else {
-            say(stdout, &FromChild::Event(event));
+            link.say(&FromChild::Event(event));
         }
     });
     store.put(work.run, outcome);
     for event in events {
-        say(stdout, &FromChild::Event(event));
+        link.say(&FromChild::Event(event));
     }
-}
-
-/// If the flow's process is gone there is nobody to tell: stdin ends too.
-fn say(stdout: &Mutex<Stdout>, message: &FromChild) {
-    let mut stdout = stdout.lock().unwrap_or_else(PoisonError::into_inner);
-    let _ = write(&mut *stdout, message);
 }

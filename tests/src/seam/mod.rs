@@ -7,5 +7,7 @@
 //! program `seam_child`.
 
 pub mod child;
+pub mod control;
+mod pool;
 pub mod protocol;
 pub mod tasks;

@@ -3,7 +3,7 @@
 
 use std::io::{self, Read, Write};
 
-use flowcore::bridge::{EncodedValue, RunEvent, RunReference};
+use flowcore::bridge::{EncodedValue, RunEvent, RunReference, ToHome, ToWorker};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,8 @@ pub enum ToChild {
     Fetch(u64, RunReference),
     /// The length of a run's list, answered under this number.
     Length(u64, RunReference),
+    /// A message of the control channel.
+    Control(ToWorker),
 }
 
 /// From the child to the flow's process.
@@ -29,6 +31,8 @@ pub enum FromChild {
     Value(u64, Result<EncodedValue, flowcore::Error>),
     /// An answer to a question for a length.
     Length(u64, Result<u32, flowcore::Error>),
+    /// A message of the control channel.
+    Control(ToHome),
 }
 
 /// Writes one message.

@@ -2,6 +2,7 @@
 //! runs happen in another process: descriptors and values go through bytes,
 //! and values that are only passed on stay there.
 
+mod control;
 mod programs;
 mod runner;
 

@@ -30,6 +30,8 @@ pub(crate) struct ChildProcessRunner {
     counts: Arc<Counts>,
     /// The way to the last flow run's child.
     last: Arc<Mutex<Option<Pipe>>>,
+    /// Every message of the control channel comes twice.
+    repeats: bool,
 }
 
 impl ChildProcessRunner {
@@ -38,7 +40,14 @@ impl ChildProcessRunner {
             feed,
             counts: Arc::default(),
             last: Arc::default(),
+            repeats: false,
         }
+    }
+
+    /// Delivers at least once.
+    pub(crate) fn repeating(mut self) -> Self {
+        self.repeats = true;
+        self
     }
 
     /// Closes the child's stdin, as this process's end would.
@@ -59,7 +68,12 @@ impl TaskRunner for ChildProcessRunner {
     }
 
     fn start(&self, home: Home) -> RunnerFuture<Result<Arc<dyn RunnerSession>>> {
-        let Self { feed, counts, last } = self.clone();
+        let Self {
+            feed,
+            counts,
+            last,
+            repeats,
+        } = self.clone();
         Box::pin(async move {
             // It ends when its stdin does, however this process ends.
             let mut child = Command::new(env!("CARGO_BIN_EXE_seam_child"))
@@ -72,7 +86,8 @@ impl TaskRunner for ChildProcessRunner {
             let waiting = Arc::new(Mutex::new(Waiting::default()));
             let reader = {
                 let (home, waiting) = (home.clone(), Arc::clone(&waiting));
-                std::thread::spawn(move || listen(stdout, &home, &waiting))
+                let stdin = Arc::clone(&stdin);
+                std::thread::spawn(move || listen(stdout, &home, &waiting, &stdin, repeats))
             };
             drop(reader);
             let session: Arc<dyn RunnerSession> = Arc::new(Session {
@@ -126,7 +141,7 @@ fn crashed(run: RunReference) -> RunEvent {
 }
 
 /// Hears the child to its end.
-fn listen(stdout: ChildStdout, home: &Home, waiting: &Mutex<Waiting>) {
+fn listen(stdout: ChildStdout, home: &Home, waiting: &Mutex<Waiting>, stdin: &Pipe, repeats: bool) {
     let mut stdout = BufReader::new(stdout);
     while let Ok(Some(message)) = read(&mut stdout) {
         match message {
@@ -135,6 +150,17 @@ fn listen(stdout: ChildStdout, home: &Home, waiting: &Mutex<Waiting>) {
                     lock(waiting).runs.remove(run);
                 }
                 home.report(event);
+            }
+            FromChild::Control(message) => {
+                for _ in 0..=usize::from(repeats) {
+                    let stdin = Arc::clone(stdin);
+                    home.receive(message.clone(), move |answer| {
+                        let answer = ToChild::Control(answer);
+                        for _ in 0..=usize::from(repeats) {
+                            say(&stdin, &answer);
+                        }
+                    });
+                }
             }
             FromChild::Value(number, value) => {
                 if let Some(answer) = lock(waiting).values.remove(&number) {
@@ -161,12 +187,16 @@ fn listen(stdout: ChildStdout, home: &Home, waiting: &Mutex<Waiting>) {
     }
 }
 
+/// Errors show at the other end of the pipe: the child is gone.
+fn say(stdin: &Pipe, message: &ToChild) {
+    if let Some(stdin) = &mut *lock(stdin) {
+        let _ = write(stdin, message);
+    }
+}
+
 impl Session {
-    /// Errors show at the other end of the pipe: the child is gone.
     fn say(&self, message: &ToChild) {
-        if let Some(stdin) = &mut *lock(&self.stdin) {
-            let _ = write(stdin, message);
-        }
+        say(&self.stdin, message);
     }
 
     fn number(&self) -> u64 {

@@ -63,7 +63,7 @@ impl FlowRun {
                     }
                     if let Some(RunEntry::Job(job)) = shell.jobs.get(id) {
                         let options = job.options().clone();
-                        let dispatched = RunEntry::Dispatched(options);
+                        let dispatched = RunEntry::Dispatched(options, job.is_local());
                         if let Some(RunEntry::Job(job)) = shell.jobs.replace(id, dispatched) {
                             todo.work.push(WorkKind::Run(id, job));
                         }
@@ -95,8 +95,10 @@ impl FlowRun {
                 Command::MapSettled(id) => {
                     todo.has_permits |= shell.permits.map_settled(id);
                     if let Some(mut entry) = shell.maps.remove(id) {
+                        let says = self.says(entry.job.info().is_local);
+                        let map = shell.engine.map(id).filter(|_| says);
                         todo.lines
-                            .extend(entry.log.summary(entry.job.as_ref(), shell.engine.map(id)));
+                            .extend(entry.log.summary(entry.job.as_ref(), map));
                         entry.progress = None;
                         shell.leaving.push(id);
                         todo.maps.push((id, entry));
@@ -128,6 +130,7 @@ impl FlowRun {
             return;
         };
         if end::is_heard()
+            && self.says(entry.is_local())
             && let Some(view) = shell.engine.run(id)
         {
             let name = control
@@ -137,6 +140,12 @@ impl FlowRun {
             todo.lines.push(end::Line::finished(name, &view));
         }
         todo.jobs.push(entry);
+    }
+
+    /// Whether lines about such runs are written here: what goes home from
+    /// another process is written there.
+    fn says(&self, is_local: bool) -> bool {
+        is_local || !self.is_elsewhere()
     }
 
     fn collect_rows(&self, shell: &mut Shell, todo: &mut Todo, id: MapId, rows: &Range<u32>) {
@@ -149,7 +158,7 @@ impl FlowRun {
         if let Some(progress) = &entry.progress {
             todo.progress.push((progress.clone(), rows.len() as u64));
         }
-        let heard = end::is_heard();
+        let heard = end::is_heard() && self.says(entry.job.info().is_local);
         let controls = &shell.controls;
         let names = |row| {
             let run = RunReference::row(id, row);

@@ -9,8 +9,8 @@ use crate::definition::Failure;
 use crate::engine::{MapId, RunId, Stop};
 use crate::flow::Interrupt;
 use crate::flow::running::family;
-use crate::runner::{RunReference, note_waiting};
-use crate::state::State;
+use crate::runner::{RunReference, close_calls, lend_while, note_waiting};
+use crate::state::{State, StateName};
 
 impl FlowRun {
     /// Ends when all that was submitted has settled.
@@ -29,6 +29,7 @@ impl FlowRun {
     /// Nothing is submitted any more: the runner's session closes.
     pub(in crate::flow) async fn end(&self) {
         self.has_ended.store(true, Ordering::Release);
+        close_calls(self);
         if let Some(session) = self.session() {
             session.close().await;
         }
@@ -38,6 +39,18 @@ impl FlowRun {
     fn is_idle(&self) -> bool {
         let shell = self.shell.lock();
         shell.is_idle() || (self.aborted.is_set() && shell.engine.is_idle())
+    }
+
+    /// The run of another process that this stands for has ended: what it
+    /// submitted ends too, before nothing is submitted any more.
+    pub(crate) fn finish(self: &Arc<Self>, failure: Option<&Failure>) {
+        if let Some(failure) = failure.filter(|failure| failure.0.name == StateName::Cancelled) {
+            self.stop(failure, Stop::Ask);
+        }
+        if !self.is_idle() {
+            lend_while(|| pollster::block_on(self.joined()));
+        }
+        pollster::block_on(self.end());
     }
 
     /// Ends what is queued and whatever is submitted from now on, and asks what

@@ -152,6 +152,11 @@ impl RunView {
         }
     }
 
+    /// The state's message.
+    pub(crate) fn message(&self) -> Option<String> {
+        end::state_message(self).map(|message| message.to_string())
+    }
+
     /// Why the run did not complete, for its readers.
     pub(crate) fn error(&self) -> Error {
         end::error_of(self)

@@ -38,7 +38,7 @@ use crate::engine::{End, Engine, Map, MapId, Run, RunId, RunView, Side};
 use crate::flag::Flag;
 use crate::progress::Progress;
 use crate::runner::{
-    AttemptControl, EmbeddedSession, Execution, MapJob, RunReference, RunnerSession,
+    AttemptControl, EmbeddedSession, Execution, Line, MapJob, RunReference, RunnerSession, Served,
 };
 
 /// One run of a flow, or the unnamed run around a task that is called outside
@@ -61,16 +61,17 @@ pub(crate) struct FlowRun {
     outbox: outbox::Outbox,
     /// Set when the run begins, if anybody watches.
     observers: OnceLock<Observers>,
+    /// What tasks in other processes ask for.
+    served: Mutex<Served>,
 }
 
 /// What a flow run stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Flow,
     /// The run around a task that is called outside of flows.
     Standalone,
-    /// A flow run of another process.
-    Elsewhere,
+    /// A flow run of another process, which this is the way to.
+    Elsewhere(Arc<Line>),
 }
 
 #[derive(Default)]
@@ -93,8 +94,8 @@ pub(super) struct Shell {
 pub(super) enum RunEntry {
     /// It waits for its inputs; then a runner executes it.
     Job(Arc<dyn Execution>),
-    /// A runner has it, and its arguments.
-    Dispatched(OptionsSource),
+    /// A runner has it, and its arguments; whether in this process.
+    Dispatched(OptionsSource, bool),
     /// Its caller executes it in place.
     InPlace(&'static TaskInfo, OptionsSource),
 }
@@ -107,7 +108,16 @@ impl RunEntry {
     fn options(&self) -> &TaskOptions {
         match self {
             Self::Job(job) => job.options(),
-            Self::Dispatched(options) | Self::InPlace(_, options) => options,
+            Self::Dispatched(options, _) | Self::InPlace(_, options) => options,
+        }
+    }
+
+    /// Whether it never leaves this process.
+    fn is_local(&self) -> bool {
+        match self {
+            Self::Job(job) => job.is_local(),
+            Self::Dispatched(_, is_local) => *is_local,
+            Self::InPlace(..) => true,
         }
     }
 
@@ -116,7 +126,7 @@ impl RunEntry {
         match self {
             Self::Job(job) => job.info().key.to_owned(),
             Self::InPlace(info, _) => info.key.to_owned(),
-            Self::Dispatched(options) => options.labels.name.clone().into_owned(),
+            Self::Dispatched(options, _) => options.labels.name.clone().into_owned(),
         }
     }
 }
@@ -149,8 +159,8 @@ impl FlowRun {
 
     /// What stands for a flow run in another process, where one of its task
     /// runs is executed.
-    pub(crate) fn elsewhere(id: Uuid, name: String) -> Arc<Self> {
-        Self::of_kind(id, name, Kind::Elsewhere)
+    pub(crate) fn elsewhere(id: Uuid, name: String, line: &Arc<Line>) -> Arc<Self> {
+        Self::of_kind(id, name, Kind::Elsewhere(Arc::clone(line)))
     }
 
     fn of_kind(id: Uuid, name: String, kind: Kind) -> Arc<Self> {
@@ -171,6 +181,7 @@ impl FlowRun {
             idle: Notify::new(),
             outbox: outbox::Outbox::default(),
             observers: OnceLock::new(),
+            served: Mutex::default(),
         })
     }
 
@@ -179,7 +190,7 @@ impl FlowRun {
         Self::of_kind(Uuid::now_v7(), String::new(), Kind::Standalone)
     }
 
-    pub(super) fn set_session(&self, session: Arc<dyn RunnerSession>) {
+    pub(crate) fn set_session(&self, session: Arc<dyn RunnerSession>) {
         if self.session.set(session).is_err() {
             unreachable!("a flow run starts its runner once");
         }
@@ -198,12 +209,30 @@ impl FlowRun {
     }
 
     pub(crate) fn is_standalone(&self) -> bool {
-        self.kind == Kind::Standalone
+        matches!(self.kind, Kind::Standalone)
     }
 
     /// Whether the flow run itself is in another process.
     pub(crate) fn is_elsewhere(&self) -> bool {
-        self.kind == Kind::Elsewhere
+        self.line().is_some()
+    }
+
+    /// The way to the process of the flow run, if that is another one.
+    pub(crate) fn line(&self) -> Option<&Arc<Line>> {
+        match &self.kind {
+            Kind::Elsewhere(line) => Some(line),
+            Kind::Flow | Kind::Standalone => None,
+        }
+    }
+
+    /// What tasks in other processes ask of this flow run.
+    pub(crate) fn served(&self) -> &Mutex<Served> {
+        &self.served
+    }
+
+    /// Tells runs of this process apart from those of the flow's own.
+    fn salt(&self) -> u64 {
+        self.line().map_or(0, |line| line.execution())
     }
 
     /// Set when the flow run is asked to stop.
@@ -235,11 +264,12 @@ impl FlowRun {
     }
 
     pub(crate) fn task_run_id(&self, run: RunReference) -> Uuid {
-        names::task_run_id(self.id, run)
+        let id = self.id.as_u128() ^ u128::from(self.salt());
+        names::task_run_id(Uuid::from_u128(id), run)
     }
 
     pub(crate) fn task_run_name(&self, task: &str, run: RunReference) -> String {
-        names::task_run_name(task, self.seed, run)
+        names::task_run_name(task, self.seed ^ self.salt(), run)
     }
 
     /// The name that an attempt goes by: from its template, or the usual one.

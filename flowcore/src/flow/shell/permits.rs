@@ -9,13 +9,15 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use tokio::task::AbortHandle;
+
 use super::{FlowRun, RunEntry, Shell, end};
 use crate::clock::Timestamp;
 use crate::definition::TaskOptions;
 use crate::engine::{End, MapId, RunId, Slots, Ticket};
 use crate::error::Result;
 use crate::limits::{self, Permit, Reply};
-use crate::runner::{AttemptControl, RunReference};
+use crate::runner::{AttemptControl, Line, Request, RunReference};
 
 #[derive(Default)]
 pub(super) struct Permits {
@@ -24,6 +26,8 @@ pub(super) struct Permits {
     late: HashMap<RunReference, Permit>,
     waiting_runs: HashMap<RunId, Ticket>,
     waiting_rows: HashMap<MapId, HashMap<Ticket, Range<u32>>>,
+    /// Runs in this process of a flow in another one, which was asked.
+    asked: HashMap<RunId, AbortHandle>,
 }
 
 impl Permits {
@@ -33,6 +37,9 @@ impl Permits {
         if let Some(ticket) = self.waiting_runs.remove(&id) {
             limits::forget(ticket);
             return true;
+        }
+        if let Some(asking) = self.asked.remove(&id) {
+            asking.abort();
         }
         self.settled(id.into())
     }
@@ -90,6 +97,9 @@ impl FlowRun {
             return true;
         };
         let options = entry.options();
+        if let Some(line) = self.line() {
+            return self.admit_through(line, shell, id);
+        }
         // That the runner has what is needed was seen when it was submitted.
         let Ok(Some(slots)) = self.slots_for(options) else {
             return true;
@@ -121,10 +131,42 @@ impl FlowRun {
         }
     }
 
+    /// A run in this process of a flow in another one: that one is asked. What
+    /// is submitted is asked for there anyway.
+    fn admit_through(self: &Arc<Self>, line: &Arc<Line>, shell: &mut Shell, id: RunId) -> bool {
+        let Some(entry) = shell.jobs.get(id).filter(|entry| entry.is_local()) else {
+            return true;
+        };
+        let tags = entry.options().all_tags();
+        let names: Vec<_> = tags.map(|tag| format!("tag:{tag}")).collect();
+        if names.is_empty() || shell.permits.held.contains_key(&id.into()) {
+            return true;
+        }
+        let asked = line.ask(Request::Slots {
+            names,
+            occupy: 1,
+            is_rate: false,
+            is_strict: false,
+            is_quiet: true,
+        });
+        let flow = Arc::clone(self);
+        let asking = crate::runtime::service().spawn(async move {
+            let reply = match asked.slots().await {
+                Ok(slots) => Reply::Granted(vec![Permit::elsewhere(slots)]),
+                Err(error) => Reply::Refused(error),
+            };
+            flow.run_replied(id, reply);
+        });
+        shell.permits.asked.insert(id, asking.abort_handle());
+        shell.engine.run_awaits_slot(id);
+        false
+    }
+
     fn run_replied(self: &Arc<Self>, id: RunId, reply: Reply) {
         // What is not needed any more is given back outside of the lock.
         let _unused = self.update(|shell, now| {
             shell.permits.waiting_runs.remove(&id);
+            shell.permits.asked.remove(&id);
             match reply {
                 Reply::Granted(mut permits) => {
                     if shell.engine.run_admitted(id)

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::super::attempt::Ending;
 use super::super::catch;
 use super::super::rows::{Claim, ClaimedRows, REPORT_AFTER};
-use super::super::waiting::Slot;
+use super::super::waiting::{Slot, in_slot, slot_here};
 use super::work::{Facts, Item, Rows, Task};
 use super::{EmbeddedSession, Queues};
 use crate::context::{CurrentRow, RunContext};
@@ -23,10 +23,6 @@ const IDLE: Duration = Duration::from_secs(10);
 std::thread_local! {
     /// The session whose lane is polled on this thread.
     pub(super) static LANE: std::cell::RefCell<Option<Arc<EmbeddedSession>>> =
-        const { std::cell::RefCell::new(None) };
-
-    /// The session whose thread this is.
-    static SLOT: std::cell::RefCell<Option<Arc<EmbeddedSession>>> =
         const { std::cell::RefCell::new(None) };
 }
 
@@ -48,7 +44,10 @@ impl EmbeddedSession {
             let session = Arc::clone(self);
             let spawned = std::thread::Builder::new()
                 .name("flow-task".to_owned())
-                .spawn(move || session.thread());
+                .spawn(move || {
+                    let slot: Arc<dyn Slot> = Arc::new(OwnSlot(Arc::clone(&session)));
+                    in_slot(slot, || session.thread());
+                });
             if let Err(error) = spawned {
                 queues.threads -= 1;
                 queues.idle -= 1;
@@ -59,7 +58,6 @@ impl EmbeddedSession {
     }
 
     fn thread(self: Arc<Self>) {
-        SLOT.with_borrow_mut(|slot| *slot = Some(Arc::clone(&self)));
         let mut queues = self.queues.lock();
         queues.idle -= 1;
         loop {
@@ -250,6 +248,19 @@ impl Slot for ThreadSlot<'_> {
     }
 }
 
+/// The slot that a thread of a session fills.
+struct OwnSlot(Arc<EmbeddedSession>);
+
+impl Slot for OwnSlot {
+    fn lend(&self) {
+        self.0.lend();
+    }
+
+    fn take_back(&self) {
+        self.0.take_back();
+    }
+}
+
 /// Blocks in async code: other tasks of a worker thread move to another one.
 fn blocking<R>(wait: impl FnOnce() -> R) -> R {
     let is_worker = tokio::runtime::Handle::try_current()
@@ -264,10 +275,10 @@ fn blocking<R>(wait: impl FnOnce() -> R) -> R {
 /// Blocks this thread on something that other runs have to do first. A thread
 /// of a session lends its slot out meanwhile.
 pub(crate) fn lend_while<R>(wait: impl FnOnce() -> R) -> R {
-    if let Some(session) = SLOT.with_borrow(Clone::clone) {
-        session.lend();
+    if let Some(slot) = slot_here() {
+        slot.lend();
         let result = wait();
-        session.take_back();
+        slot.take_back();
         return result;
     }
     if let Some(session) = LANE.with_borrow(Clone::clone) {
