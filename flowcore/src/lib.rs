@@ -45,6 +45,7 @@ mod limits;
 mod mapped;
 mod progress;
 mod report;
+mod resource;
 mod runner;
 mod runtime;
 mod scope;
@@ -75,6 +76,7 @@ pub use progress::Progress;
 pub use report::{
     FlowRunRecord, ReportCall, RunRecord, RunReport, StateChange, Summary, TaskSummary,
 };
+pub use resource::Resource;
 pub use runner::{SequentialTaskRunner, TaskRunner, ThreadPoolTaskRunner};
 pub use scope::{Scope, with_tags, with_task_options};
 pub use spawn::{Spawned, spawn};

@@ -17,6 +17,7 @@ mod names;
 mod panics;
 mod priorities;
 mod reports;
+mod resources;
 mod retries;
 mod scopes;
 mod slots;

@@ -1,0 +1,175 @@
+//! What a process has once and all its tasks share: connection pools, clients,
+//! models.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::runtime::Handle;
+use tokio::sync::OnceCell;
+
+use crate::cancellation::block_on;
+use crate::error::{Error, ErrorKind, Result};
+use crate::runner::note_waiting;
+
+/// Something that each process makes once, at its first use, and that all runs
+/// in it share without a parameter. A task may run in a worker process, where a
+/// value of the flow's process is out of reach; a `static` resource is made
+/// anew there.
+///
+/// ```
+/// use flowcore::Resource;
+/// use flowcore::prelude::*;
+///
+/// struct Client { base: String }
+///
+/// static CLIENT: Resource<Client> = Resource::new(|| {
+///     let base = std::env::var("API_BASE").unwrap_or("https://localhost".into());
+///     Ok(Client { base })
+/// });
+///
+/// #[task]
+/// async fn url_of(page: u32) -> Result<String> {
+///     Ok(format!("{}/{page}", CLIENT.get().await?.base))
+/// }
+///
+/// #[task]
+/// fn url_in_sync_code(page: u32) -> Result<String> {
+///     Ok(format!("{}/{page}", CLIENT.block()?.base))
+/// }
+/// # #[flowcore::main]
+/// # async fn main() -> Result<()> {
+/// assert_eq!(url_of(1).await?, url_in_sync_code(1).await?);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Of several runs that need it at once one makes it and the others wait, with
+/// their slots given up. If it cannot be made, that run gets the error, and the
+/// next one tries again; so it is if the run that makes it panics or is
+/// cancelled. An initializer must not use its own resource.
+///
+/// A resource in a `static` is never dropped: the operating system closes what
+/// it holds when the process ends. What has to be flushed is flushed by the
+/// flow.
+pub struct Resource<T> {
+    value: OnceCell<T>,
+    make: Make<T>,
+}
+
+enum Make<T> {
+    Now(fn() -> Result<T>),
+    Later(fn() -> Making<T>),
+}
+
+type Making<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
+
+impl<T: fmt::Debug> fmt::Debug for Resource<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.value.get() {
+            Some(value) => f.debug_tuple("Resource").field(value).finish(),
+            None => f.write_str("Resource(not made yet)"),
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> Resource<T> {
+    /// A resource that sync code makes: a function, or a closure that captures
+    /// nothing.
+    pub const fn new(make: fn() -> Result<T>) -> Self {
+        Self {
+            value: OnceCell::const_new(),
+            make: Make::Now(make),
+        }
+    }
+
+    /// A resource that async code makes. It runs on the runtime of users' code,
+    /// so what it opens lives as long as the process.
+    ///
+    /// ```
+    /// use flowcore::Resource;
+    ///
+    /// struct Pool;
+    /// # impl Pool { async fn connect(_: &str) -> Result<Self, std::io::Error> { Ok(Pool) } }
+    ///
+    /// static POOL: Resource<Pool> =
+    ///     Resource::new_async(|| Box::pin(async { Ok(Pool::connect("db:5432").await?) }));
+    /// ```
+    pub const fn new_async(make: fn() -> Making<T>) -> Self {
+        Self {
+            value: OnceCell::const_new(),
+            make: Make::Later(make),
+        }
+    }
+
+    /// The resource, made if nobody has made it.
+    ///
+    /// # Errors
+    ///
+    /// It could not be made. The initializer's own error is in it:
+    /// [`Error::downcast_ref`] finds it, [`Error::root`] gives it.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future that makes it is dropped half-way, the next one begins anew.
+    pub async fn get(&self) -> Result<&T> {
+        if let Some(value) = self.value.get() {
+            return Ok(value);
+        }
+        // Whoever makes it works; the others wait for a run.
+        let makes = AtomicBool::new(false);
+        let made = self.value.get_or_try_init(async || {
+            makes.store(true, Ordering::Relaxed);
+            match self.make {
+                Make::Now(make) => make(),
+                Make::Later(make) => within_user_runtime(make()).await,
+            }
+        });
+        let mut made = std::pin::pin!(made);
+        let made = std::future::poll_fn(|context| {
+            let made = made.as_mut().poll(context);
+            if made.is_pending() && !makes.load(Ordering::Relaxed) {
+                note_waiting();
+            }
+            made
+        });
+        made.await.map_err(|error| {
+            let what = std::any::type_name::<T>();
+            let message = format!("the resource `{what}` could not be made: {error}");
+            Error::build(ErrorKind::Failed, message)
+                .because(error)
+                .finish()
+        })
+    }
+
+    /// The resource, in sync code; a thread of a task runner lends its slot to
+    /// other runs while it waits.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Resource::get`], and of kind [`ErrorKind::Cancelled`] if the
+    /// run is cancelled meanwhile.
+    pub fn block(&self) -> Result<&T> {
+        match self.value.get() {
+            Some(value) => Ok(value),
+            None => {
+                // Pools of async libraries want to see a runtime.
+                let _runtime = Handle::try_current()
+                    .is_err()
+                    .then(|| crate::runtime::user().enter());
+                block_on(self.get())
+            }
+        }
+    }
+}
+
+/// What the code opens belongs to the runtime that lives as long as the
+/// process, and not to the caller's.
+async fn within_user_runtime<F: Future + Unpin>(mut code: F) -> F::Output {
+    std::future::poll_fn(|context| {
+        let _runtime = crate::runtime::user().enter();
+        Pin::new(&mut code).poll(context)
+    })
+    .await
+}

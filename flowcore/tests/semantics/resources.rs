@@ -1,0 +1,169 @@
+//! Resources: made once per process, shared by all runs.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use flowcore::prelude::*;
+use flowcore::{ErrorKind, Resource};
+
+use crate::support::{Bad, in_time, run};
+
+/// Who was made when.
+#[derive(Debug)]
+struct Numbered(usize);
+
+fn count(made: &AtomicUsize) -> Numbered {
+    Numbered(made.fetch_add(1, Ordering::SeqCst) + 1)
+}
+
+#[task]
+fn inc(x: i64) -> i64 {
+    x + 1
+}
+
+static ONCE: Resource<Numbered> = Resource::new(|| {
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    std::thread::sleep(std::time::Duration::from_millis(5));
+    Ok(count(&MADE))
+});
+
+static ONCE_LATER: Resource<Numbered> = Resource::new_async(|| {
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    Box::pin(async {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        Ok(count(&MADE))
+    })
+});
+
+#[task]
+fn uses_it(_x: i64) -> Result<usize> {
+    Ok(ONCE.block()?.0 + ONCE_LATER.block()?.0)
+}
+
+#[task]
+async fn uses_it_in_async_code(_x: i64) -> Result<usize> {
+    Ok(ONCE.get().await?.0 + ONCE_LATER.get().await?.0)
+}
+
+#[flow]
+async fn everybody_uses_it() -> Result<Vec<usize>> {
+    let rows = uses_it.map(0..50);
+    let others = uses_it_in_async_code.map(0..50);
+    Ok([rows.await?, others.await?].concat())
+}
+
+#[test]
+fn a_resource_is_made_once() {
+    assert_eq!(run(everybody_uses_it()).unwrap(), vec![2; 100]);
+    // Outside of runs and runtimes as well.
+    assert_eq!(ONCE.block().unwrap().0, 1);
+    assert_eq!(ONCE_LATER.block().unwrap().0, 1);
+    assert_eq!(format!("{ONCE:?}"), "Resource(Numbered(1))");
+}
+
+static THIRD_TIME: Resource<Numbered> = Resource::new(|| {
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    match count(&MADE) {
+        Numbered(1) => Err(Bad::new("no connection").into()),
+        Numbered(2) => panic!("no luck"),
+        made => Ok(made),
+    }
+});
+
+#[task]
+fn needs_luck() -> Result<usize> {
+    Ok(THIRD_TIME.block()?.0)
+}
+
+#[test]
+fn a_resource_that_could_not_be_made_is_tried_again() {
+    in_time(|| {
+        assert_eq!(format!("{THIRD_TIME:?}"), "Resource(not made yet)");
+        let error = needs_luck().block().unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains("Numbered` could not be made: no connection"),
+            "{text}"
+        );
+        assert_eq!(error.kind(), ErrorKind::Failed);
+        assert_eq!(error.downcast_ref::<Bad>().unwrap().text, "no connection");
+        let error = needs_luck().block().unwrap_err();
+        assert!(error.to_string().contains("no luck"), "{error}");
+        // It is there from now on; a retry is enough to get it.
+        let patient = needs_luck.with_options(|o| o.retries(2));
+        assert_eq!(patient().block().unwrap(), 3);
+    });
+}
+
+static NEVER_AT_FIRST: Resource<Numbered> = Resource::new_async(|| {
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    Box::pin(async {
+        let made = count(&MADE);
+        if made.0 == 1 {
+            std::future::pending::<()>().await;
+        }
+        Ok(made)
+    })
+});
+
+#[task]
+async fn gets_it() -> Result<usize> {
+    Ok(NEVER_AT_FIRST.get().await?.0)
+}
+
+#[test]
+fn a_run_that_is_cancelled_leaves_the_making_to_others() {
+    run(async {
+        let hurried = gets_it.with_options(|o| o.timeout(std::time::Duration::from_millis(10)));
+        assert_eq!(hurried().await.unwrap_err().kind(), ErrorKind::TimedOut);
+        assert_eq!(gets_it().await.unwrap(), 2);
+    });
+}
+
+/// Its making needs runs.
+static NEEDS_RUNS: Resource<i64> =
+    Resource::new_async(|| Box::pin(async { inc.submit(inc.submit(1)).await }));
+
+#[task]
+async fn waits_for_it(x: i64) -> Result<i64> {
+    Ok(NEEDS_RUNS.get().await? + x)
+}
+
+#[task]
+fn waits_in_sync_code(x: i64) -> Result<i64> {
+    Ok(NEEDS_RUNS.block()? + x)
+}
+
+#[flow(task_runner = ThreadPoolTaskRunner::new().max_workers(1))]
+async fn starved() -> Result<Vec<i64>> {
+    let mut values = Vec::new();
+    let (rows, others) = (waits_in_sync_code.map(0..3), waits_for_it.map(0..3));
+    values.extend(rows.await?);
+    values.extend(others.await?);
+    Ok(values)
+}
+
+#[test]
+fn a_small_pool_has_room_for_the_making() {
+    assert_eq!(run(starved()).unwrap(), [3, 4, 5, 3, 4, 5]);
+}
+
+static PORT: Resource<tokio::net::UdpSocket> = Resource::new_async(|| {
+    Box::pin(async { Ok(tokio::net::UdpSocket::bind("127.0.0.1:0").await?) })
+});
+
+#[test]
+fn what_is_opened_outlives_the_runtime_of_its_first_user() {
+    let send = || async {
+        let socket = PORT.get().await.unwrap();
+        socket
+            .send_to(b"hello", socket.local_addr().unwrap())
+            .await
+            .unwrap();
+        let mut buffer = [0; 5];
+        socket.recv_from(&mut buffer).await.unwrap();
+        buffer
+    };
+    // Each time in a runtime of its own, which ends.
+    assert_eq!(run(send()), *b"hello");
+    assert_eq!(run(send()), *b"hello");
+}
