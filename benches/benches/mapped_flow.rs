@@ -95,11 +95,13 @@ fn compare_with_prefect(options: &Options) -> Result<(), Box<dyn Error>> {
         theirs.push(answer.seconds);
     }
     let (ours, theirs) = (median(&ours), median(&theirs));
-    let per_run =
-        |seconds: f64| format!("{:.4}", seconds * 1e3 / yardstick::task_runs(rows) as f64);
-    let mut table = Table::new("rows", ["ours, ms/run", "Prefect, ms/run", "ratio"]);
-    let ratio = format!("{:.6}", ours / theirs);
-    table.row(rows, [per_run(ours), per_run(theirs), ratio]);
+    let per_run = |seconds: f64| seconds * 1e9 / yardstick::task_runs(rows) as f64;
+    let mut table = Table::new(
+        "rows",
+        ["ours, ns/run", "Prefect, ns/run", "Prefect / ours"],
+    );
+    let figures = [per_run(ours), per_run(theirs), theirs / ours];
+    table.row(rows, figures.map(|figure| format!("{figure:.0}")));
     println!(
         "Beside Prefect, with its server: time per task run, medians of {}.\n\n{table}",
         options.prefect_times

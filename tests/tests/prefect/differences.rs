@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::flows::table;
 use crate::record::Record;
 
 const PAGE: &str = include_str!("../../../docs/guide/differences.md");
@@ -476,5 +477,7 @@ fn the_guide_says_why() {
             difference.because
         );
         assert_ne!(difference.prefect, difference.ours, "{}", difference.row);
+        let is_a_row = table().any(|row| row.name == difference.row);
+        assert!(is_a_row, "no row {}", difference.row);
     }
 }

@@ -13,6 +13,7 @@ mod record;
 mod table;
 mod text;
 
+use std::env;
 use std::path::Path;
 use std::time::Duration;
 
@@ -31,6 +32,11 @@ struct Observed {
     lines: Vec<Line>,
 }
 
+/// Only rows whose names contain this are run; for whoever writes new ones.
+fn wanted() -> String {
+    env::var("FLOW_TABLE_ROWS").unwrap_or_default()
+}
+
 /// What becomes of the flows with Prefect.
 fn with_prefect() -> Vec<(String, Record)> {
     let environment = Environment::prefect().expect("Python and a package registry");
@@ -38,6 +44,7 @@ fn with_prefect() -> Vec<(String, Record)> {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/prefect/observe.py");
     let rows: Vec<Observed> = environment
         .program(program)
+        .argument(wanted())
         .with_prefect(directory.path())
         .limit(PATIENCE)
         .run_json()
@@ -53,7 +60,9 @@ fn with_ours() -> Vec<(String, Record)> {
         .enable_all()
         .build()
         .expect("a runtime");
+    let wanted = wanted();
     flows::table()
+        .filter(|row| row.name.contains(&wanted))
         .map(|row| {
             flows::forget();
             let lines = runtime.block_on((row.run)());
