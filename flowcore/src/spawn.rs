@@ -13,7 +13,7 @@ use crate::context::{RunContext, Surroundings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flag::Flag;
 use crate::flow::FlowRun;
-use crate::runner::{Caught, PanicReport, drop_caught, note_waiting};
+use crate::runner::{Caught, PanicReport, Wait, drop_caught, waiting};
 
 /// Starts async code that runs by itself, as [`tokio::spawn`] does, and that
 /// belongs to the run that calls this: its log lines stand under that run, and
@@ -84,7 +84,11 @@ where
         // The code is gone: now the flow may end.
         drop(held);
     });
-    Spawned { ended, cancelled }
+    Spawned {
+        ended,
+        wait: None,
+        cancelled,
+    }
 }
 
 /// Async code that was spawned; made by [`spawn`].
@@ -92,6 +96,8 @@ where
 /// Awaiting it gives what the code gives. Dropping it changes nothing.
 pub struct Spawned<T> {
     ended: oneshot::Receiver<Result<T, PanicReport>>,
+    /// It may submit runs, which need the slot of whoever waits.
+    wait: Option<Wait>,
     cancelled: Arc<Flag>,
 }
 
@@ -119,12 +125,10 @@ impl<T> Future for Spawned<T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match Pin::new(&mut self.ended).poll(context) {
-            Poll::Pending => {
-                // It may submit runs, which need the slot of whoever waits.
-                note_waiting();
-                Poll::Pending
-            }
+        let ended = Pin::new(&mut self.ended).poll(context);
+        self.wait = ended.is_pending().then(waiting).flatten();
+        match ended {
+            Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(Ok(value))) => Poll::Ready(Ok(value)),
             Poll::Ready(Ok(Err(report))) => {
                 let error = Error::build(ErrorKind::Failed, report.to_string());

@@ -15,7 +15,7 @@ use super::{FlowRun, Interrupt};
 use crate::cancel_on_drop::CancelOnDrop;
 use crate::context::{RunContext, Surroundings};
 use crate::error::{Error, ErrorKind, Result};
-use crate::runner::note_waiting;
+use crate::runner::{Wait, waiting};
 use crate::state::State;
 
 /// Starts a flow's call.
@@ -55,7 +55,11 @@ pub fn start<T: Send + Sync + 'static>(call: Call<'static, T>) -> FlowHandle<T> 
     } else {
         crate::runtime::user().spawn(code);
     }
-    FlowHandle { flow, ended }
+    FlowHandle {
+        flow,
+        ended,
+        wait: None,
+    }
 }
 
 /// A flow run that goes on by itself; made by a flow's `start(..)`.
@@ -97,6 +101,8 @@ pub fn start<T: Send + Sync + 'static>(call: Call<'static, T>) -> FlowHandle<T> 
 pub struct FlowHandle<T> {
     flow: Arc<FlowRun>,
     ended: oneshot::Receiver<Ended<T>>,
+    /// Its runs may need the slot of whoever waits.
+    wait: Option<Wait>,
 }
 
 impl<T> fmt::Debug for FlowHandle<T> {
@@ -175,11 +181,10 @@ impl<T: Send + Sync + 'static> Future for FlowHandle<T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match Pin::new(&mut self.ended).poll(context) {
-            Poll::Pending => {
-                note_waiting();
-                Poll::Pending
-            }
+        let ended = Pin::new(&mut self.ended).poll(context);
+        self.wait = ended.is_pending().then(waiting).flatten();
+        match ended {
+            Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(ended)) => Poll::Ready(ended.into_result()),
             Poll::Ready(Err(_)) => Poll::Ready(Err(self.flow.state().error().map_or_else(
                 || Error::build(ErrorKind::Crashed, "the flow run could not be started").finish(),

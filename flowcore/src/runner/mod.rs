@@ -33,5 +33,5 @@ pub(crate) use seam::WorkKind;
 pub use seam::{Feed, Home, RunEvent, RunnerFuture, RunnerSession, TaskRunner, Work};
 pub use sequential::SequentialTaskRunner;
 pub use thread_pool::ThreadPoolTaskRunner;
-pub(crate) use waiting::note as note_waiting;
+pub(crate) use waiting::{Wait, note as note_waiting, wait as waiting};
 pub use worker::{Worker, WorkerLink};

@@ -4,6 +4,10 @@
 //! stand still for ever; one that waits for anything else (a socket, a timer)
 //! keeps it. Handles note here that they are pending; whoever polls a run
 //! looks.
+//!
+//! Code does not poll all its handles each time: `FuturesUnordered`, and
+//! `join_all` of many, poll only those that were woken. So the wakers that a
+//! flow run keeps hold a [`Wait`] each, and a run waits as long as there is one.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -16,6 +20,34 @@ thread_local! {
 
     /// The slot that this thread fills.
     static SLOT: RefCell<Option<Arc<dyn Slot>>> = const { RefCell::new(None) };
+
+    /// What the waits of the run that is polled hold; `None` outside of runs.
+    static POLLED: RefCell<Option<Waits>> = const { RefCell::new(None) };
+}
+
+/// Counts the waits of one run; made when there is a first one.
+#[derive(Default)]
+struct Waits(Option<Arc<()>>);
+
+impl Waits {
+    fn any(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|waits| Arc::strong_count(waits) > 1)
+    }
+}
+
+/// The run that was polled when this was made waits as long as it lives.
+pub(crate) struct Wait(#[expect(dead_code, reason = "only counted")] Arc<()>);
+
+/// A handle is pending and has left its waker: the code around it waits for a
+/// run until the waker is gone. `None` outside of runs that give slots away.
+pub(crate) fn wait() -> Option<Wait> {
+    note();
+    POLLED.with_borrow_mut(|polled| {
+        let waits = polled.as_mut()?.0.get_or_insert_default();
+        Some(Wait(Arc::clone(waits)))
+    })
 }
 
 /// This thread runs code in a slot: code that blocks lends it out.
@@ -47,6 +79,7 @@ pub(super) struct Lending<F, S: Slot> {
     run: F,
     slot: S,
     is_lent: bool,
+    waits: Waits,
 }
 
 impl<F, S: Slot> Lending<F, S> {
@@ -55,6 +88,7 @@ impl<F, S: Slot> Lending<F, S> {
             run,
             slot,
             is_lent: false,
+            waits: Waits::default(),
         }
     }
 }
@@ -67,8 +101,10 @@ impl<F: Future + Unpin, S: Slot + Unpin> Future for Lending<F, S> {
             self.slot.take_back();
         }
         let outer = WAITS.replace(false);
+        let outer_polled = POLLED.replace(Some(std::mem::take(&mut self.waits)));
         let poll = Pin::new(&mut self.run).poll(context);
-        let waits = WAITS.replace(outer);
+        self.waits = POLLED.replace(outer_polled).unwrap_or_default();
+        let waits = WAITS.replace(outer) || self.waits.any();
         if poll.is_pending() && waits {
             self.is_lent = true;
             self.slot.lend();

@@ -267,3 +267,156 @@ fn sync_flows_wait_with_block() {
     let flow = sync_parent.with_options(|o| o.task_runner(one));
     assert_eq!(in_time(move || flow(4).block()).unwrap(), 12);
 }
+
+#[task]
+async fn inc_in_async_code(x: i64) -> i64 {
+    tokio::task::yield_now().await;
+    x + 1
+}
+
+/// `join_all` of so many polls only those that were woken.
+#[task]
+async fn joins_many(depth: i64) -> Result<i64> {
+    if depth == 0 {
+        return inc_in_async_code(0).await;
+    }
+    let runs = (0..40).map(|x| inc_in_async_code.submit(x));
+    let mut sum: i64 = futures_util::future::try_join_all(runs).await?.iter().sum();
+    let spawned =
+        (0..40).map(|x| flowcore::spawn(async move { inc_in_async_code.submit(x).await }));
+    for value in futures_util::future::try_join_all(spawned).await? {
+        sum += value?;
+    }
+    let rows = inc_in_async_code.map(0..40);
+    sum += futures_util::future::try_join_all(rows.iter()?)
+        .await?
+        .iter()
+        .sum::<i64>();
+    let flows = (0..40).map(|x| small_async_flow.start(x));
+    sum += futures_util::future::try_join_all(flows)
+        .await?
+        .iter()
+        .sum::<i64>();
+    let deeper = (0..2).map(|_| joins_many.submit(depth - 1));
+    sum += futures_util::future::try_join_all(deeper)
+        .await?
+        .iter()
+        .sum::<i64>();
+    Ok(sum)
+}
+
+#[flow]
+async fn small_async_flow(x: i64) -> Result<i64> {
+    inc_in_async_code.submit(x).await
+}
+
+#[flow]
+async fn joining() -> Result<i64> {
+    joins_many.submit(2).await
+}
+
+#[test]
+fn runs_that_join_many_leave_room_for_them() {
+    let all = 4 * (1..=40).sum::<i64>();
+    let wanted = all + 2 * (all + 2);
+    run(async move {
+        let one = ThreadPoolTaskRunner::new().max_workers(1);
+        let flow = joining.with_options(|o| o.task_runner(one));
+        assert_eq!(flow().await.unwrap(), wanted);
+        let flow = joining.with_options(|o| o.task_runner(SequentialTaskRunner::new()));
+        assert_eq!(flow().await.unwrap(), wanted);
+    });
+}
+
+#[flow(task_runner = SequentialTaskRunner)]
+async fn one_by_one_below(depth: i64) -> Result<i64> {
+    match depth {
+        0 => inc.submit(-1).await,
+        _ => Ok(calls_flows_below.submit(depth - 1).await? + 1),
+    }
+}
+
+#[flow(task_runner = ThreadPoolTaskRunner::new().max_workers(1))]
+fn one_thread_below(depth: i64) -> Result<i64> {
+    match depth {
+        0 => inc.submit(-1).block(),
+        _ => Ok(calls_flows_in_sync_code_below.submit(depth - 1).block()? + 1),
+    }
+}
+
+#[task]
+async fn calls_flows_below(depth: i64) -> Result<i64> {
+    one_thread_below(depth).await
+}
+
+#[task]
+fn calls_flows_in_sync_code_below(depth: i64) -> Result<i64> {
+    one_by_one_below(depth).block()
+}
+
+#[test]
+fn subflows_in_tasks_of_subflows_have_runners_of_their_own() {
+    assert_eq!(run(one_by_one_below(20)).unwrap(), 20);
+    assert_eq!(in_time(|| one_thread_below(21).block()).unwrap(), 21);
+}
+
+#[task]
+fn thread_of_owned(_text: String) -> String {
+    format!("{:?}", std::thread::current().id())
+}
+
+#[task]
+fn thread_of_borrowed(_text: &str) -> String {
+    format!("{:?}", std::thread::current().id())
+}
+
+#[task]
+async fn thread_of_async(_text: String) -> String {
+    format!("{:?}", std::thread::current().id())
+}
+
+#[test]
+fn direct_calls_run_in_the_pool_or_where_the_caller_is() {
+    run(async {
+        let here = format!("{:?}", std::thread::current().id());
+        assert_ne!(thread_of_owned("a".into()).await.unwrap(), here);
+        assert_eq!(thread_of_borrowed("a").await.unwrap(), here);
+        assert_eq!(thread_of_async("a".into()).await.unwrap(), here);
+    });
+}
+
+type Own = Arc<Mutex<Option<TaskFuture<i64>>>>;
+
+/// No argument can be a run's own future, since that exists only when the run
+/// has been submitted; a shared variable can hold it.
+#[task(local)]
+async fn waits_for_itself(gate: &Gate, own: &Own) -> Result<i64> {
+    gate.passed().await;
+    let own = own.lock().clone();
+    own.expect("it was put there").await
+}
+
+#[flow]
+async fn waits_in_a_circle() -> Result<()> {
+    let (gate, own) = (Gate::default(), Own::default());
+    let limited =
+        waits_for_itself.with_options(|o| o.timeout(std::time::Duration::from_millis(50)));
+    let run = limited.submit(&gate, &own);
+    *own.lock() = Some(run.clone());
+    gate.open();
+    assert_eq!(run.await.unwrap_err().kind(), flowcore::ErrorKind::TimedOut);
+    let run = waits_for_itself.submit(&gate, &own);
+    *own.lock() = Some(run.clone());
+    run.cancel();
+    assert_eq!(
+        run.await.unwrap_err().kind(),
+        flowcore::ErrorKind::Cancelled
+    );
+    own.lock().take();
+    Ok(())
+}
+
+#[test]
+fn a_run_that_waits_for_itself_can_be_ended() {
+    run(waits_in_a_circle()).unwrap();
+}

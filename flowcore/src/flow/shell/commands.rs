@@ -3,9 +3,8 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::task::Waker;
 
-use super::{FlowRun, MapEntry, RunEntry, Shell, end};
+use super::{FlowRun, MapEntry, RunEntry, Shell, Waiter, end};
 use crate::clock::Timestamp;
 use crate::engine::{Command, MapId, RunId};
 use crate::limits;
@@ -18,7 +17,7 @@ use crate::runtime::now;
 struct Todo {
     work: Vec<WorkKind>,
     measure: Vec<(MapId, Arc<dyn MapJob>)>,
-    wakers: Vec<Waker>,
+    wakers: Vec<Waiter>,
     stop: Vec<Arc<AttemptControl>>,
     stop_remote: Vec<RunReference>,
     lines: Vec<end::Line>,
@@ -219,7 +218,7 @@ impl FlowRun {
     }
     /// Drops maps that have settled; whoever waits for them learns of it only
     /// now.
-    fn let_go(&self, maps: Vec<(MapId, MapEntry)>) -> Vec<Waker> {
+    fn let_go(&self, maps: Vec<(MapId, MapEntry)>) -> Vec<Waiter> {
         if maps.is_empty() {
             return Vec::new();
         }

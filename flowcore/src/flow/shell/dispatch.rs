@@ -2,16 +2,16 @@
 //! process.
 
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
-use super::{FlowRun, RunEntry, end};
+use super::{FlowRun, RunEntry, Waiter, end};
 use crate::definition::{TaskConfiguration, TaskInfo};
 use crate::engine::{End, MapId, RunId, Waits};
 use crate::error::{Error, Result};
 use crate::flow::observer::Submitted;
 use crate::flow::submit::{Inputs, dependencies};
 use crate::progress::Progress;
-use crate::runner::{MapJob, Work, WorkKind, note_waiting};
+use crate::runner::{MapJob, Work, WorkKind};
 
 impl FlowRun {
     pub(super) fn dispatch(self: &Arc<Self>, kind: WorkKind) {
@@ -105,7 +105,7 @@ impl FlowRun {
             shell.map_wakers.remove(id).unwrap_or_default()
         })
         .into_iter()
-        .for_each(Waker::wake);
+        .for_each(Waiter::wake);
     }
 
     /// A run that its caller executes in place, once its inputs are there.
@@ -143,7 +143,6 @@ impl FlowRun {
                 return Poll::Ready(());
             }
             shell.note_waker(id.into(), context.waker());
-            note_waiting();
             Poll::Pending
         })
         .await;

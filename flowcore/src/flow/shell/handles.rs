@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::definition::Failure;
 use crate::engine::{Map, MapId, RunView};
 use crate::error::{Error, Result};
-use crate::runner::{RunReference, note_waiting};
+use crate::runner::RunReference;
 use crate::runtime::now;
 use crate::state::{State, StateName, StateOutcome};
 use crate::value::StoredValue;
@@ -36,7 +36,6 @@ impl FlowRun {
             Some(view) if view.name.is_settled() && !is_leaving => Poll::Ready(view),
             _ => {
                 shell.note_waker(run, waker);
-                note_waiting();
                 Poll::Pending
             }
         }
@@ -55,7 +54,6 @@ impl FlowRun {
             return Poll::Ready(());
         }
         note(&mut shell.map_wakers, id, waker);
-        note_waiting();
         Poll::Pending
     }
 
@@ -79,7 +77,6 @@ impl FlowRun {
             None => Poll::Ready(Err(Error::invalid("the map is gone"))),
             Some(_) => {
                 note(&mut shell.map_wakers, id, waker);
-                note_waiting();
                 Poll::Pending
             }
         }

@@ -39,6 +39,7 @@ use crate::flag::Flag;
 use crate::progress::Progress;
 use crate::runner::{
     AttemptControl, EmbeddedSession, Execution, Line, MapJob, RunReference, RunnerSession, Served,
+    Wait, waiting,
 };
 
 /// One run of a flow, or the unnamed run around a task that is called outside
@@ -79,8 +80,8 @@ pub(super) struct Shell {
     pub(super) engine: Engine,
     pub(super) jobs: Side<Run, RunEntry>,
     pub(super) maps: Side<Map, MapEntry>,
-    run_wakers: Side<Run, Vec<Waker>>,
-    map_wakers: Side<Map, Vec<Waker>>,
+    run_wakers: Side<Run, Vec<Waiter>>,
+    map_wakers: Side<Map, Vec<Waiter>>,
     /// Maps that have settled and whose arguments are still being dropped.
     leaving: Vec<MapId>,
     /// Spawned code and subflows that the end waits for.
@@ -352,13 +353,31 @@ impl Shell {
     }
 }
 
-fn note<K>(wakers: &mut Side<K, Vec<Waker>>, id: crate::engine::Key<K>, waker: &Waker) {
-    match wakers.get_mut(id) {
-        Some(wakers) => {
-            if !wakers.iter().any(|known| known.will_wake(waker)) {
-                wakers.push(waker.clone());
-            }
-        }
-        None => wakers.insert(id, vec![waker.clone()]),
+/// Who is woken when something settles, and its run's wait for that.
+struct Waiter {
+    waker: Waker,
+    wait: Option<Wait>,
+}
+
+impl Waiter {
+    fn wake(self) {
+        // Woken, its run waits no longer.
+        drop(self.wait);
+        self.waker.wake();
+    }
+}
+
+/// Notes whom to wake; the run that is polled waits until then.
+fn note<K>(waiters: &mut Side<K, Vec<Waiter>>, id: crate::engine::Key<K>, waker: &Waker) {
+    let wait = waiting();
+    let is_known = |known: &Waiter| known.waker.will_wake(waker);
+    let waiter = || Waiter {
+        waker: waker.clone(),
+        wait,
+    };
+    match waiters.get_mut(id) {
+        Some(known) if known.iter().any(is_known) => {}
+        Some(known) => known.push(waiter()),
+        None => waiters.insert(id, vec![waiter()]),
     }
 }
