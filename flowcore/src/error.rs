@@ -34,6 +34,8 @@ pub enum ErrorKind {
     /// The call itself was wrong: columns of different lengths, `submit`
     /// outside a flow, a value that cannot be copied or coded.
     Invalid,
+    /// A store of results could not be opened, read, written or locked.
+    Store,
     /// An error of the caller's own, carried by `?`.
     Other,
 }
@@ -44,6 +46,7 @@ impl ErrorKind {
             Self::NotReady => Some("docs/errors/not-ready.md"),
             Self::Invalid => Some("docs/errors/invalid-call.md"),
             Self::TimedOut => Some("docs/errors/timed-out.md"),
+            Self::Store => Some("docs/errors/results.md"),
             _ => None,
         }
     }

@@ -63,7 +63,7 @@ impl<T> Place<T> {
             Err(error) => Some(error.clone()),
             Ok((flow, run)) => {
                 let view = flow.view(run)?;
-                (view.name.is_settled() && view.name != StateName::Completed).then(|| view.error())
+                (view.name.is_settled() && !view.name.is_completed()).then(|| view.error())
             }
         }
     }
@@ -257,7 +257,7 @@ impl<T: Send + Sync + 'static> TaskFuture<T> {
     /// The run's error, if it does not complete.
     pub async fn result(&self) -> Result<Arc<T>> {
         let view = std::future::poll_fn(|context| self.poll_view(context)).await?;
-        if view.name != StateName::Completed {
+        if !view.name.is_completed() {
             return Err(view.error());
         }
         if let Some(fetch) = self.place.fetch() {
@@ -322,7 +322,7 @@ impl<T: Send + Sync + 'static> Future for TaskFuture<T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if self.fetch.is_idle() {
             let view = ready!(self.poll_view(context))?;
-            if view.name != StateName::Completed {
+            if !view.name.is_completed() {
                 return Poll::Ready(Err(view.error()));
             }
             self.fetch = self.place.fetch().into();

@@ -44,6 +44,7 @@ mod handle;
 mod limits;
 mod mapped;
 mod progress;
+mod records;
 mod report;
 mod resource;
 mod runner;
@@ -83,10 +84,20 @@ pub use spawn::{Spawned, spawn};
 pub use state::{State, StateName, StateType};
 pub use wait::{AsCompleted, Settles, as_completed, wait};
 
+/// Results that outlive their runs: stores, and the cache policies that make
+/// the keys.
+pub mod results {
+    pub use crate::records::{
+        CachePolicy, DEFAULT, FLOW_PARAMETERS, INPUTS, IntoCacheKey, NO_CACHE, RUN_ID, ResultStore,
+        TASK_SOURCE,
+    };
+}
+
 /// What a bridge to another engine needs: the seam between the engine and
 /// what executes.
 pub mod bridge {
     pub use crate::limits::OfferedResources;
+    pub use crate::records::ResultDescriptor;
     pub use crate::runner::{
         Answer, ArgumentDescriptor, Feed, Home, LogLevel, LogRecord, Request, RequestId, RunEvent,
         RunReference, RunnerFuture, RunnerSession, TaskRunner, ToHome, ToWorker, ValueSource, Work,
@@ -110,9 +121,9 @@ pub mod __private {
 
     pub use crate::arguments::{Argument, Column, IntoArgument, IntoColumn, IntoDependencies};
     pub use crate::definition::{
-        BodyFuture, FlowAttributes, FlowBody, FlowConfiguration, FlowInfo, FlowOptions, Owned,
-        Parameters, Shared, TaskAttributes, TaskBody, TaskConfiguration, TaskDefinition, TaskEntry,
-        TaskError, TaskInfo, TaskOptions, probe,
+        BodyFuture, CacheKey, FlowAttributes, FlowBody, FlowConfiguration, FlowInfo, FlowOptions,
+        Owned, Parameters, Shared, TaskAttributes, TaskBody, TaskConfiguration, TaskDefinition,
+        TaskEntry, TaskError, TaskInfo, TaskOptions, probe,
     };
     pub use crate::entry::run_main;
     pub use crate::flow::{
@@ -121,5 +132,9 @@ pub mod __private {
     };
     pub use crate::future::TaskFuture;
     pub use crate::mapped::Mapped;
+    pub use crate::records::{
+        CachePart, FlowParameters, IntoCacheKey, ResultAttributes, Unstable, flow_parameters,
+        stable_text_of_loan,
+    };
     pub use crate::value::{Access, Codec};
 }

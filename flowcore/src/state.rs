@@ -91,6 +91,8 @@ pub enum StateName {
     AwaitingRetry,
     /// Ended well.
     Completed,
+    /// Ended well without running its code: an earlier run had the same key.
+    Cached,
     /// Ended with an error or a panic.
     Failed,
     /// Took longer than its timeout.
@@ -115,6 +117,7 @@ impl StateName {
             Self::Retrying => "Retrying",
             Self::AwaitingRetry => "AwaitingRetry",
             Self::Completed => "Completed",
+            Self::Cached => "Cached",
             Self::Failed => "Failed",
             Self::TimedOut => "TimedOut",
             Self::Crashed => "Crashed",
@@ -130,12 +133,18 @@ impl StateName {
             Self::Pending | Self::NotReady => StateType::Pending,
             Self::Running | Self::Retrying => StateType::Running,
             Self::AwaitingConcurrencySlot | Self::AwaitingRetry => StateType::Scheduled,
-            Self::Completed => StateType::Completed,
+            Self::Completed | Self::Cached => StateType::Completed,
             Self::Failed | Self::TimedOut => StateType::Failed,
             Self::Crashed => StateType::Crashed,
             Self::Cancelling => StateType::Cancelling,
             Self::Cancelled => StateType::Cancelled,
         }
+    }
+
+    /// Whether a run in this state has a value.
+    #[must_use]
+    pub const fn is_completed(self) -> bool {
+        matches!(self.state_type(), StateType::Completed)
     }
 
     /// Whether nothing more happens to a run in this state: the terminal

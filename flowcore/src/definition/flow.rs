@@ -50,6 +50,8 @@ pub struct FlowOptions {
     timeout: Option<Duration>,
     flow_run_name: Option<Cow<'static, str>>,
     task_runner: RunnerSource,
+    persist_result: Option<bool>,
+    result_store: Option<Cow<'static, str>>,
 }
 
 #[derive(Clone)]
@@ -85,6 +87,10 @@ pub struct FlowAttributes {
     pub flow_run_name: Option<&'static str>,
     /// Makes the task runner.
     pub task_runner: Option<fn() -> Arc<dyn TaskRunner>>,
+    /// Whether its tasks persist their results.
+    pub persist_result: Option<bool>,
+    /// Where.
+    pub result_store: Option<&'static str>,
 }
 
 impl FlowAttributes {
@@ -98,6 +104,8 @@ impl FlowAttributes {
             timeout: None,
             flow_run_name: None,
             task_runner: None,
+            persist_result: None,
+            result_store: None,
         }
     }
 }
@@ -116,6 +124,11 @@ impl FlowOptions {
             task_runner: match attributes.task_runner {
                 Some(make) => RunnerSource::Attribute(make),
                 None => RunnerSource::Default,
+            },
+            persist_result: attributes.persist_result,
+            result_store: match attributes.result_store {
+                Some(url) => Some(Cow::Borrowed(url)),
+                None => None,
             },
         }
     }
@@ -142,6 +155,29 @@ impl FlowOptions {
     pub fn task_runner(mut self, runner: impl TaskRunner) -> Self {
         self.task_runner = RunnerSource::Given(Arc::new(runner));
         self
+    }
+
+    /// Whether the flow's tasks persist their results, unless they say
+    /// otherwise: then a run that is resumed finds what it had finished.
+    /// Default: `PREFECT_RESULTS_PERSIST_BY_DEFAULT`, else not.
+    #[must_use]
+    pub fn persist_result(mut self, persist: bool) -> Self {
+        self.persist_result = Some(persist);
+        self
+    }
+
+    /// Where the flow's tasks write their results, unless they say otherwise:
+    /// a URL or path, as in
+    /// [`ResultStore::open`](crate::results::ResultStore::open). A flow with a
+    /// store persists results.
+    #[must_use]
+    pub fn result_store(mut self, url: impl Into<String>) -> Self {
+        self.result_store = Some(Cow::Owned(url.into()));
+        self
+    }
+
+    pub(crate) fn results(&self) -> (Option<bool>, Option<&Cow<'static, str>>) {
+        (self.persist_result, self.result_store.as_ref())
     }
 
     pub(crate) fn time_limit(&self) -> Option<Duration> {

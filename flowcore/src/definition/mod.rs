@@ -20,4 +20,4 @@ pub(crate) use registry::find_task;
 pub use registry::{TaskEntry, tasks};
 pub(crate) use resources::{Resources, millionths};
 pub(crate) use task::Failure;
-pub use task::{BodyFuture, TaskBody, TaskDefinition, TaskError, TaskInfo};
+pub use task::{BodyFuture, CacheKey, TaskBody, TaskDefinition, TaskError, TaskInfo};

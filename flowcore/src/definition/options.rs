@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::labels::{Labels, label_methods};
 use super::resources::Resources;
 use crate::arguments::{Dependencies, IntoDependencies};
+use crate::records::{ResultAttributes, ResultOptions};
 use crate::scope::Scope;
 
 /// The options of a task: those of its `#[task(..)]`, changed by
@@ -35,6 +36,7 @@ pub struct TaskOptions {
     pub(crate) task_run_name: Option<Cow<'static, str>>,
     pub(crate) priority: i32,
     pub(crate) resources: Resources,
+    pub(crate) results: ResultOptions,
 }
 
 /// What `#[task(..)]` says, as the macro writes it down.
@@ -59,6 +61,8 @@ pub struct TaskAttributes {
     pub priority: i32,
     /// What runs need of their task runner.
     pub resources: &'static [(&'static str, f64)],
+    /// What it says of results.
+    pub results: ResultAttributes,
 }
 
 impl TaskAttributes {
@@ -75,6 +79,7 @@ impl TaskAttributes {
             task_run_name: None,
             priority: 0,
             resources: &[],
+            results: ResultAttributes::NONE,
         }
     }
 }
@@ -94,6 +99,7 @@ impl TaskOptions {
             },
             priority: attributes.priority,
             resources: Resources::new(attributes.resources),
+            results: ResultOptions::from_attributes(attributes.results),
         }
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::arguments::{Argument, Column, ColumnInput, ColumnLength, Edge};
 use crate::error::{Error, Result};
+use crate::records::{Unstable, stable_text};
 use crate::runner::{ArgumentDescriptor, RunReference, RunnerFuture, ValueSource, decode_argument};
 use crate::value::Access;
 
@@ -48,6 +49,10 @@ pub trait Parameter: 'static {
         last: bool,
         access: &Access<Self::Stored>,
     ) -> Result<Self::Value>;
+
+    /// The value behind what an attempt gets.
+    #[doc(hidden)]
+    fn stored(value: &Self::Value) -> &Self::Stored;
 }
 
 impl<T: Send + Sync + 'static> Parameter for Owned<T> {
@@ -63,6 +68,10 @@ impl<T: Send + Sync + 'static> Parameter for Owned<T> {
     fn column(column: &Column<T>, row: u32, last: bool, access: &Access<T>) -> Result<T> {
         column.obtain(row, last, access)
     }
+
+    fn stored(value: &T) -> &T {
+        value
+    }
 }
 
 impl<T: Send + Sync + 'static> Parameter for Shared<T> {
@@ -77,6 +86,10 @@ impl<T: Send + Sync + 'static> Parameter for Shared<T> {
 
     fn column(column: &Column<T>, row: u32, last: bool, _: &Access<T>) -> Result<Arc<T>> {
         column.share(row, last)
+    }
+
+    fn stored(value: &Arc<T>) -> &T {
+        value
     }
 }
 
@@ -134,6 +147,13 @@ pub trait Parameters: 'static {
         last: bool,
         access: &Self::Access,
     ) -> Result<Self::Values>;
+    /// The text of one value for a cache key.
+    #[doc(hidden)]
+    fn stable_text(
+        values: &Self::Values,
+        index: usize,
+        access: &Self::Access,
+    ) -> Result<String, Unstable>;
     #[doc(hidden)]
     fn describe(
         arguments: &Self::Arguments,
@@ -236,6 +256,17 @@ macro_rules! tuples {
                 access: &Self::Access,
             ) -> Result<Self::Values> {
                 Ok(($($name::column(&columns.$index, row, last, &access.$index)?,)*))
+            }
+
+            fn stable_text(
+                values: &Self::Values,
+                index: usize,
+                access: &Self::Access,
+            ) -> Result<String, Unstable> {
+                match index {
+                    $($index => stable_text($name::stored(&values.$index), access.$index.codec()),)*
+                    _ => unreachable!("the task has fewer parameters"),
+                }
             }
 
             fn describe(

@@ -18,7 +18,8 @@ use serde::de::DeserializeOwned;
 use super::TaskError;
 use crate::error::Error;
 use crate::flow::{FlowOutcome, ReturnedRuns};
-use crate::value::Codec;
+use crate::records::Unstable;
+use crate::value::{Codec, CodecError};
 
 type BoxedError = Box<dyn StdError + Send + Sync>;
 
@@ -230,6 +231,42 @@ pub trait NoText<T: ?Sized> {
 impl<T: ?Sized> NoText<T> for ValueProbe<T> {
     fn text(&self, _: &T) -> String {
         std::any::type_name::<T>().to_owned()
+    }
+}
+
+/// How to write down for a cache key: `(&&ValueProbe::<T>::new()).packed(&value)`.
+pub trait Packed<T: ?Sized> {
+    /// The value as MessagePack.
+    ///
+    /// # Errors
+    ///
+    /// The value's own `Serialize` refused.
+    fn packed(&self, value: &T) -> Result<Vec<u8>, Unstable>;
+}
+
+impl<T: Serialize + ?Sized> Packed<T> for &ValueProbe<T> {
+    fn packed(&self, value: &T) -> Result<Vec<u8>, Unstable> {
+        let bytes = rmp_serde::to_vec_named(value).map_err(|source| CodecError::Encode {
+            type_name: std::any::type_name::<T>(),
+            source,
+        })?;
+        Ok(bytes)
+    }
+}
+
+/// For types without `Serialize`.
+pub trait Unpacked<T: ?Sized> {
+    /// The type's name as the reason.
+    ///
+    /// # Errors
+    ///
+    /// Always.
+    fn packed(&self, value: &T) -> Result<Vec<u8>, Unstable>;
+}
+
+impl<T: ?Sized> Unpacked<T> for ValueProbe<T> {
+    fn packed(&self, _: &T) -> Result<Vec<u8>, Unstable> {
+        Err(Unstable::NotSerializable(std::any::type_name::<T>()))
     }
 }
 

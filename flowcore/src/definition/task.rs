@@ -70,9 +70,18 @@ pub trait TaskDefinition: Send + Sync + 'static {
     /// Runs one attempt.
     fn run(values: <Self::Parameters as Parameters>::Values) -> TaskBody<Self::Output>;
 
+    /// What the task's `cache_key` function says; never asked without one.
+    fn cache_key(_values: &<Self::Parameters as Parameters>::Values) -> CacheKey {
+        Ok(None)
+    }
+
     /// The text of one argument, for run names.
     fn argument_text(values: &<Self::Parameters as Parameters>::Values, index: usize) -> String;
 }
+
+/// What a `cache_key` function says: a key, nothing, or what went wrong.
+#[doc(hidden)]
+pub type CacheKey = Result<Option<String>, String>;
 
 /// What a task's code gives instead of a value, on its way to the engine.
 #[doc(hidden)]

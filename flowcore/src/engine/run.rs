@@ -10,6 +10,8 @@ use crate::state::StateName;
 #[derive(Clone, Debug)]
 pub(crate) enum End {
     Completed,
+    /// Completed with the value of a record.
+    Cached,
     /// Failed, timed out, crashed or was cancelled, as the failure says.
     Ended(Failure),
     /// Never starts; the failure is the first cause upstream.
@@ -20,6 +22,7 @@ impl End {
     pub(crate) fn name(&self) -> StateName {
         match self {
             Self::Completed => StateName::Completed,
+            Self::Cached => StateName::Cached,
             Self::Ended(failure) => failure.0.name,
             Self::NotReady(_) => StateName::NotReady,
         }
@@ -27,7 +30,7 @@ impl End {
 
     pub(crate) fn failure(self) -> Option<Failure> {
         match self {
-            Self::Completed => None,
+            Self::Completed | Self::Cached => None,
             Self::Ended(failure) | Self::NotReady(failure) => Some(failure),
         }
     }

@@ -137,7 +137,7 @@ impl Engine {
         } else {
             rows.clone()
                 .map(|row| (row, map.states[row as usize]))
-                .filter(|&(_, name)| name != StateName::Completed)
+                .filter(|(_, name)| !name.is_completed())
                 .collect()
         };
         let failures = &map.failures;

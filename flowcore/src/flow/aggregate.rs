@@ -137,7 +137,7 @@ impl Returned {
     pub(super) fn aggregate(self) -> Aggregate {
         match self {
             Self::State(state) => {
-                let failure = (state.name != StateName::Completed).then(|| {
+                let failure = (!state.name.is_completed()).then(|| {
                     let error = state.error.clone().unwrap_or_else(|| {
                         Error::build(ErrorKind::Failed, state.name.as_str()).finish()
                     });
@@ -165,7 +165,7 @@ fn sum(states: &[ReturnedState], is_raised: bool) -> Aggregate {
     let count =
         |wanted: fn(&StateName) -> bool| states.iter().filter(|state| wanted(&state.name)).count();
     let total = states.len();
-    let completed = count(|name| *name == StateName::Completed);
+    let completed = count(|name| name.is_completed());
     let cancelled = count(|name| *name == StateName::Cancelled);
     let (name, message) = if completed == total {
         (StateName::Completed, "All states completed.".to_owned())
@@ -188,7 +188,7 @@ fn sum(states: &[ReturnedState], is_raised: bool) -> Aggregate {
         };
         (StateName::Failed, message)
     };
-    let failure = (name != StateName::Completed).then(|| {
+    let failure = (!name.is_completed()).then(|| {
         // The worst first: what ended, before what merely never started.
         let error = states
             .iter()
@@ -213,7 +213,7 @@ mod tests {
         ReturnedState {
             name,
             message: None,
-            error: (name != StateName::Completed)
+            error: (!name.is_completed())
                 .then(|| Error::build(name.error_kind(), name.as_str()).finish()),
         }
     }

@@ -4,6 +4,7 @@
 //! caller polls; with borrowed ones everything runs in the caller. A call
 //! outside of flows is a flow run of its own, without a name.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -17,15 +18,17 @@ use super::{FlowRun, state_of};
 use crate::cancellation::block_on;
 use crate::context::RunContext;
 use crate::definition::{
-    BodyFuture, Parameters, TaskConfiguration, TaskDefinition, TaskError, render,
+    BodyFuture, CacheKey, Parameters, TaskConfiguration, TaskDefinition, TaskError, TaskInfo,
+    TaskOptions, render,
 };
 use crate::engine::RunId;
 use crate::error::Result;
 use crate::future::{Place, TaskFuture};
 use crate::handle::RunCell;
+use crate::records::{Keep, KeySource, Unstable};
 use crate::report::ReportCall;
 use crate::runner::{
-    AttemptBody, AttemptControl, Execution, InPlace, SingleExecution, drive_in_place,
+    AttemptBody, AttemptControl, Execution, InPlace, Kept, SingleExecution, drive_in_place,
 };
 use crate::state::{State, StateOutcome};
 use crate::value::{Access, StoredValue, ValueCell};
@@ -252,14 +255,19 @@ pub fn call<D: TaskDefinition>(
         let configuration = configuration.in_scope();
         let arguments = D::Parameters::from_stored(stored);
         if D::info().is_async {
+            let here = FlowHere::new();
             let execution = SingleExecution::<D> {
                 arguments,
                 options: configuration.source(),
                 output: Arc::new(ValueCell::default()),
                 is_direct: true,
+                persists: configuration
+                    .options()
+                    .results
+                    .persists_in(here.flow.results()),
             };
             let output = Arc::clone(&execution.output);
-            run_in_place::<D>(&configuration, output, move |control| {
+            run_in_place::<D>(here, &configuration, output, move |control| {
                 execution.attempt(control)
             })
             .await
@@ -289,33 +297,74 @@ async fn on_the_pool<D: TaskDefinition>(
 
 /// One attempt of a call with loans, as generated code sees it.
 #[doc(hidden)]
-#[derive(Debug)]
 pub struct Attempt<'a> {
     control: &'a AttemptControl,
-    template: Option<&'a str>,
-    parameters: &'static [&'static str],
+    options: &'a TaskOptions,
+    info: &'static TaskInfo,
+    persists: bool,
+    keep: Cell<Option<Keep>>,
+}
+
+impl fmt::Debug for Attempt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Attempt")
+    }
 }
 
 impl Attempt<'_> {
     /// Names the run by its template; `text` gives an argument's text.
     pub fn name(&self, text: impl Fn(usize) -> String) {
-        if let Some(template) = self.template {
-            let parameters = self.parameters;
+        if let Some(template) = &self.options.task_run_name {
+            let parameters = self.info.parameters;
             self.control.rename(render(template, |wanted| {
                 let index = parameters.iter().position(|name| *name == wanted)?;
                 Some(text(index))
             }));
         }
     }
+
+    /// Finds the run's key if its result is written down: `text` gives an
+    /// argument's text, `key` asks the task's `cache_key`.
+    pub fn keep(
+        &self,
+        text: impl Fn(usize) -> Result<String, Unstable>,
+        key: impl Fn() -> CacheKey,
+    ) {
+        if self.persists {
+            self.keep
+                .set(Keep::of(self.info, self.options, &Loans { text, key }));
+        }
+    }
+}
+
+struct Loans<T, K> {
+    text: T,
+    key: K,
+}
+
+impl<T, K> KeySource for Loans<T, K>
+where
+    T: Fn(usize) -> Result<String, Unstable>,
+    K: Fn() -> CacheKey,
+{
+    fn stable_text(&self, index: usize) -> Result<String, Unstable> {
+        (self.text)(index)
+    }
+
+    fn cache_key(&self) -> CacheKey {
+        (self.key)()
+    }
 }
 
 /// What one attempt of a call with loans gives.
 #[doc(hidden)]
 pub enum BorrowedBody<'a, T> {
-    /// A sync function, which has run.
-    Done(Result<T, TaskError>),
+    /// A sync function, which has yet to run.
+    Code(Box<dyn FnOnce() -> Result<T, TaskError> + 'a>),
     /// An async function, which has yet to be polled.
     Future(BodyFuture<'a, T>),
+    /// An argument could not be had.
+    Refused(TaskError),
 }
 
 impl<T> fmt::Debug for BorrowedBody<'_, T> {
@@ -358,37 +407,49 @@ pub fn call_borrowed<'a, D: TaskDefinition>(
         let configuration = configuration.in_scope();
         let output = Arc::new(ValueCell::default());
         let filled = Arc::clone(&output);
-        let template = configuration.options().task_run_name.clone();
-        let attempts = move |control: &AttemptControl| {
-            let body = attempt(&Attempt {
+        let here = FlowHere::new();
+        let options = configuration.source();
+        let persists = options.results.persists_in(here.flow.results());
+        let attempts = move |control: &Arc<AttemptControl>| {
+            let facts = Attempt {
                 control,
-                template: template.as_deref(),
-                parameters: D::info().parameters,
-            });
+                options: &options,
+                info: D::info(),
+                persists,
+                keep: Cell::new(None),
+            };
+            let body = attempt(&facts);
+            let kept = Kept {
+                keep: facts.keep.take(),
+                access: D::output_access(),
+                control: Arc::clone(control),
+            };
+            let filled = Arc::clone(&filled);
+            let fill = move |value| filled.fill(value);
             match body {
-                BorrowedBody::Done(result) => {
-                    AttemptBody::Done(result.map(|value| filled.fill(value)))
+                BorrowedBody::Refused(error) => AttemptBody::Done(Err(error)),
+                BorrowedBody::Code(code) if persists => AttemptBody::Done(kept.code(code, fill)),
+                BorrowedBody::Code(code) => AttemptBody::Done(code().map(fill)),
+                BorrowedBody::Future(code) if persists => {
+                    AttemptBody::Future(Box::pin(kept.future(code, fill)))
                 }
-                BorrowedBody::Future(future) => {
-                    let filled = Arc::clone(&filled);
-                    AttemptBody::Future(Box::pin(async move {
-                        filled.fill(future.await?);
-                        Ok(())
-                    }))
-                }
+                BorrowedBody::Future(code) => AttemptBody::Future(Box::pin(async move {
+                    fill(code.await?);
+                    Ok(())
+                })),
             }
         };
-        run_in_place::<D>(&configuration, output, attempts).await
+        run_in_place::<D>(here, &configuration, output, attempts).await
     })
 }
 
 /// A run whose attempts run where the caller polls.
 async fn run_in_place<'a, D: TaskDefinition>(
+    here: FlowHere,
     configuration: &TaskConfiguration,
     output: Arc<ValueCell<D::Output>>,
-    attempts: impl FnMut(&AttemptControl) -> AttemptBody<'a> + Send + 'a,
+    attempts: impl FnMut(&Arc<AttemptControl>) -> AttemptBody<'a> + Send + 'a,
 ) -> Ended<D::Output> {
-    let here = FlowHere::new();
     let flow = &here.flow;
     if let Err(error) = slots::<D>(flow, configuration) {
         return Ended::refused(error);

@@ -32,7 +32,7 @@ impl Line {
     pub(super) fn finished(task_run: String, view: &RunView) -> Self {
         Self {
             task_run: Some(task_run),
-            is_error: !matches!(view.name, StateName::Completed),
+            is_error: !view.name.is_completed(),
             text: format!("Finished in state {}", describe_view(view)),
         }
     }
@@ -96,7 +96,7 @@ impl MapLog {
                 break;
             }
             if let Some(view) = map.view(row)
-                && (all || view.name != StateName::Completed)
+                && (all || !view.name.is_completed())
             {
                 self.written += 1;
                 lines.push(Line::finished(name(row), &view));

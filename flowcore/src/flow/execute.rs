@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
+use uuid::Uuid;
 
 use super::aggregate::{Aggregate, FlowOutcome};
 use super::call::{Call, Ended, Startable};
@@ -21,6 +22,7 @@ use crate::definition::{
 use crate::engine::Stop;
 use crate::error::{Error, ErrorKind, TextChain};
 use crate::flag::Flag;
+use crate::records::{FlowParameters, FlowResults};
 use crate::runner::{Caught, Home, PanicReport, catch, drop_caught, install_hook};
 use crate::scope::Scope;
 use crate::state::{State, StateName, StateOutcome};
@@ -31,6 +33,7 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
     info: &'static FlowInfo,
     configuration: &FlowConfiguration,
     parameters: &[(&'static str, String)],
+    written: FlowParameters,
     body: FlowBody<'a, T>,
     outcome: FlowOutcome<T>,
 ) -> Call<'a, T> {
@@ -41,7 +44,13 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
             Some(text.clone())
         })
     });
-    let flow = FlowRun::new(name);
+    let results = {
+        let around = RunContext::current();
+        let parent = around.as_ref().map(|context| &**context.flow());
+        let parent = parent.filter(|flow| !flow.is_standalone());
+        FlowResults::of_flow(configuration.options(), parent, written)
+    };
+    let flow = FlowRun::new(Uuid::now_v7(), name, results);
     let startable = Startable {
         flow: Arc::clone(&flow),
         blocks: matches!(body, FlowBody::Blocking(_)),

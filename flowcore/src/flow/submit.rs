@@ -158,6 +158,7 @@ pub(super) fn submit_in<D: TaskDefinition>(
         options: configuration.source(),
         output: Arc::clone(&output),
         is_direct,
+        persists: configuration.options().results.persists_in(flow.results()),
     });
     let Inputs {
         here,
@@ -315,6 +316,7 @@ fn map_in<D: TaskDefinition>(
         columns,
         configuration.source(),
         Arc::clone(&store),
+        configuration.options().results.persists_in(flow.results()),
     ));
     let is_early = !D::info().is_local && may_be_early(flow, configuration, slots.as_ref());
     let progress = length.and_then(|length| {

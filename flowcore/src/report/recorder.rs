@@ -281,7 +281,7 @@ impl Node {
         for row in range.clone() {
             let run = RunReference::row(id, row);
             let is_told = !rows.is_empty() || self.tally.takes_messages();
-            let has_message = is_settled && name != StateName::Completed && is_told;
+            let has_message = is_settled && !name.is_completed() && is_told;
             let message = has_message.then(|| changes.message(run)).flatten();
             self.tally.note(Some(row), message.as_deref());
             let Some(states) = rows.get_mut(row as usize) else {

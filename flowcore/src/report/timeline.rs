@@ -273,7 +273,7 @@ fn band(html: &mut String, tally: &Tally, profile: Option<&Profile>, span: Span)
     let worst = ends
         .iter()
         .map(|(name, _)| *name)
-        .find(|name| *name != StateName::Completed);
+        .find(|name| !name.is_completed());
     let state = worst.or(ends.first().map(|(name, _)| *name));
     let Some(profile) = profile else {
         html.push_str("<small class=\"idle\">never ran</small>");

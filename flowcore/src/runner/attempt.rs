@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::control::AttemptControl;
 use super::panic::PanicReport;
 use crate::definition::{Failure, TaskError, TaskInfo, TaskOptions};
 use crate::engine::End;
@@ -16,6 +17,8 @@ use crate::state::StateName;
 #[derive(Debug)]
 pub(crate) enum Ending {
     Completed,
+    /// The value came from a record.
+    Cached,
     Failed(TaskError),
     Panicked(PanicReport),
     TimedOut(Duration),
@@ -23,12 +26,15 @@ pub(crate) enum Ending {
 }
 
 impl Ending {
+    /// The ending, with what the attempt's control knows of it.
+    ///
     /// Code that was asked to stop and did not complete has stopped, in
     /// whatever way: it is not tried again.
-    pub(crate) fn of_stopped(self, was_asked_to_stop: bool) -> Self {
+    pub(crate) fn of_attempt(self, control: &AttemptControl) -> Self {
         match self {
+            Self::Completed | Self::Cached if control.is_cached() => Self::Cached,
             Self::Completed => Self::Completed,
-            _ if was_asked_to_stop => Self::Cancelled,
+            _ if control.was_asked_to_stop() => Self::Cancelled,
             ending => ending,
         }
     }
@@ -56,6 +62,7 @@ pub(crate) fn next(
     let is_final = matches!(&ending, Ending::Failed(error) if error.is_final());
     let brief = match &ending {
         Ending::Completed => return Next::Settle(End::Completed),
+        Ending::Cached => return Next::Settle(End::Cached),
         Ending::Cancelled => return Next::Settle(End::Ended(cancelled(info, run_name))),
         Ending::Failed(error) => error.brief(),
         Ending::Panicked(report) => report.to_string(),
@@ -103,7 +110,7 @@ pub(crate) fn next(
             timeout_message(limit),
             None,
         ),
-        Ending::Completed | Ending::Cancelled => unreachable!("returned above"),
+        Ending::Completed | Ending::Cached | Ending::Cancelled => unreachable!("returned above"),
     }))
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct AttemptControl {
     /// Cancelled by somebody, and not merely because its time was up.
     was_asked_to_stop: AtomicBool,
     ended: Notify,
+    /// The value came from a record, and no code ran.
+    is_cached: AtomicBool,
     /// The run's name, if a template made one.
     name: OnceLock<String>,
 }
@@ -41,6 +43,7 @@ impl AttemptControl {
             cancelled: Flag::default(),
             was_asked_to_stop: AtomicBool::new(false),
             ended: Notify::new(),
+            is_cached: AtomicBool::new(false),
             name: OnceLock::new(),
         }
     }
@@ -117,6 +120,15 @@ impl AttemptControl {
     /// Ends when the attempt is asked to stop.
     pub(crate) async fn cancelled(&self) {
         self.cancelled.wait().await;
+    }
+
+    /// The value came from a record.
+    pub(crate) fn note_cached(&self) {
+        self.is_cached.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_cached(&self) -> bool {
+        self.is_cached.load(Ordering::Acquire)
     }
 
     pub(crate) fn rename(&self, name: String) {

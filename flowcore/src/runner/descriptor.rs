@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::arguments::Argument;
 use crate::engine::{MapId, RunId};
 use crate::error::{Error, Result};
+use crate::records::ResultDescriptor;
 use crate::value::{Access, Codec, CodecTag, EncodedValue, ValueCell};
 
 /// Names a run between processes, within one flow run.
@@ -117,6 +118,8 @@ pub struct WorkDescriptor {
     pub retry_delay: Duration,
     /// The longest time of one attempt.
     pub timeout: Option<Duration>,
+    /// How its result is kept, if it is.
+    pub results: Option<ResultDescriptor>,
     /// The number of the attempt to begin with, from 1.
     pub attempt: u32,
     /// The arguments, in the order of the parameters.
@@ -374,6 +377,7 @@ mod tests {
             retries: 2,
             retry_delay: Duration::from_millis(5),
             timeout: None,
+            results: None,
             attempt: 1,
             arguments: vec![ArgumentDescriptor::Rows(1, 0..4)],
         };

@@ -61,7 +61,7 @@ pub(crate) struct InPlace {
 /// run. Dropping the future cancels the run.
 pub(crate) async fn drive_in_place<'a>(
     place: InPlace,
-    mut attempts: impl FnMut(&AttemptControl) -> AttemptBody<'a> + Send + 'a,
+    mut attempts: impl FnMut(&Arc<AttemptControl>) -> AttemptBody<'a> + Send + 'a,
 ) {
     let InPlace {
         flow,
@@ -100,7 +100,7 @@ pub(crate) async fn drive_in_place<'a>(
                 }
             })
             .await;
-        let ending = ending.of_stopped(control.was_asked_to_stop());
+        let ending = ending.of_attempt(&control);
         let name = flow.attempt_name(&options.labels.name, run, &control);
         match next(ending, attempt, info, &options, &name) {
             Next::Settle(end) => {

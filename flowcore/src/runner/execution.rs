@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::control::AttemptControl;
 use super::descriptor::{ArgumentDescriptor, RunReference, ValueSource, WorkDescriptor};
+use super::keeping::attempt_and_keep;
 use super::rows::{RowSink, Stops};
 use super::seam::RunnerFuture;
 use super::{Ending, catch};
@@ -35,7 +36,7 @@ pub(crate) trait Execution: Send + Sync {
     /// What brings inputs here that lie with the runner.
     fn fetches(&self) -> Vec<RunnerFuture<Result<()>>>;
     /// Begins an attempt; a sync task has run when this returns.
-    fn attempt(&self, control: &AttemptControl) -> AttemptBody<'static>;
+    fn attempt(&self, control: &Arc<AttemptControl>) -> AttemptBody<'static>;
     fn describe(&self) -> Result<Vec<ArgumentDescriptor>>;
     /// The result as bytes.
     fn output(&self) -> Result<EncodedValue>;
@@ -52,13 +53,15 @@ pub(crate) trait MapJob: Send + Sync {
     fn measure(&self, lengths: &[u32]) -> Result<u32>;
     /// What brings inputs of these rows here that lie with the runner.
     fn fetches(&self, rows: Range<u32>) -> Vec<RunnerFuture<Result<()>>>;
+    /// Whether each row's result is written down.
+    fn persists(&self) -> bool;
     /// Rows that shall not start any more.
     fn stops(&self) -> &Stops;
     /// The map has settled: its arguments go, whoever still has the job.
     fn release(&self);
     /// Runs the first attempt of rows of a sync task, one after the other.
     fn run_rows(&self, rows: &mut dyn RowSink);
-    fn attempt_row(&self, row: u32, control: &AttemptControl) -> AttemptBody<'static>;
+    fn attempt_row(&self, row: u32, control: &Arc<AttemptControl>) -> AttemptBody<'static>;
     fn describe_row(&self, row: u32) -> Result<Vec<ArgumentDescriptor>>;
 }
 
@@ -68,6 +71,8 @@ pub(crate) struct SingleExecution<D: TaskDefinition> {
     pub(crate) output: Arc<ValueCell<D::Output>>,
     /// A direct call: here, whatever the runner.
     pub(crate) is_direct: bool,
+    /// Its result is written down.
+    pub(crate) persists: bool,
 }
 
 impl<D: TaskDefinition> Execution for SingleExecution<D> {
@@ -89,9 +94,9 @@ impl<D: TaskDefinition> Execution for SingleExecution<D> {
         fetches
     }
 
-    fn attempt(&self, control: &AttemptControl) -> AttemptBody<'static> {
+    fn attempt(&self, control: &Arc<AttemptControl>) -> AttemptBody<'static> {
         match D::Parameters::obtain(&self.arguments, control.is_last(), &D::access()) {
-            Ok(values) => run::<D>(values, &self.options, control, &self.output),
+            Ok(values) => run::<D>(values, &self.options, control, &self.output, self.persists),
             Err(error) => AttemptBody::Done(Err(TaskError::from_flow(error))),
         }
     }
@@ -113,7 +118,7 @@ impl<D: TaskDefinition> Execution for SingleExecution<D> {
 }
 
 /// Something that can hold one result.
-trait Output<T>: Send + Sync + Clone + 'static {
+pub(super) trait Output<T>: Send + Sync + Clone + 'static {
     fn fill(&self, value: T);
 }
 
@@ -142,8 +147,9 @@ impl<T: Send + Sync + 'static> Output<T> for RowOutput<T> {
 fn run<D: TaskDefinition>(
     values: <D::Parameters as Parameters>::Values,
     options: &TaskOptions,
-    control: &AttemptControl,
+    control: &Arc<AttemptControl>,
     output: &impl Output<D::Output>,
+    persists: bool,
 ) -> AttemptBody<'static> {
     if let Some(template) = &options.task_run_name {
         control.rename(render(template, |parameter| {
@@ -151,6 +157,9 @@ fn run<D: TaskDefinition>(
             let index = names.position(|name| *name == parameter)?;
             Some(D::argument_text(&values, index))
         }));
+    }
+    if persists {
+        return attempt_and_keep::<D>(values, options, control, output);
     }
     match D::run(values) {
         TaskBody::Done(result) => AttemptBody::Done(result.map(|value| {
@@ -173,6 +182,7 @@ pub(crate) struct MapExecution<D: TaskDefinition> {
     columns: Mutex<Option<Arc<Columns<D>>>>,
     options: OptionsSource,
     output: Arc<RowStore<D::Output>>,
+    persists: bool,
     stops: Stops,
 }
 
@@ -183,11 +193,13 @@ impl<D: TaskDefinition> MapExecution<D> {
         columns: Columns<D>,
         options: OptionsSource,
         output: Arc<RowStore<D::Output>>,
+        persists: bool,
     ) -> Self {
         Self {
             columns: Mutex::new(Some(Arc::new(columns))),
             options,
             output,
+            persists,
             stops: Stops::default(),
         }
     }
@@ -270,6 +282,10 @@ impl<D: TaskDefinition> MapJob for MapExecution<D> {
         fetches
     }
 
+    fn persists(&self) -> bool {
+        self.persists
+    }
+
     fn stops(&self) -> &Stops {
         &self.stops
     }
@@ -321,14 +337,14 @@ impl<D: TaskDefinition> MapJob for MapExecution<D> {
         }
     }
 
-    fn attempt_row(&self, row: u32, control: &AttemptControl) -> AttemptBody<'static> {
+    fn attempt_row(&self, row: u32, control: &Arc<AttemptControl>) -> AttemptBody<'static> {
         let values = self.columns().and_then(|columns| {
             D::Parameters::obtain_row(&columns, row, control.is_last(), &D::access())
         });
         match values {
             Ok(values) => {
                 let output = RowOutput(Arc::clone(&self.output), row);
-                run::<D>(values, &self.options, control, &output)
+                run::<D>(values, &self.options, control, &output, self.persists)
             }
             Err(error) => AttemptBody::Done(Err(TaskError::from_flow(error))),
         }
@@ -359,6 +375,9 @@ pub(crate) fn execution_of<D: TaskDefinition>(
     options.timeout = work.timeout;
     options.priority = work.priority;
     options.task_run_name = work.run_name_template.clone().map(Into::into);
+    if let Some(results) = &work.results {
+        options.results = results.options(info);
+    }
     let options = options
         .name(work.name.clone())
         .tags(work.tags.clone())
@@ -368,5 +387,6 @@ pub(crate) fn execution_of<D: TaskDefinition>(
         options: OptionsSource::Changed(Arc::new(options)),
         output: Arc::new(ValueCell::default()),
         is_direct,
+        persists: work.results.is_some(),
     }))
 }

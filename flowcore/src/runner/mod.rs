@@ -8,6 +8,7 @@ mod descriptor;
 mod drive;
 mod embedded;
 mod execution;
+mod keeping;
 mod panic;
 mod rows;
 mod seam;
@@ -28,6 +29,7 @@ pub(crate) use embedded::lend_while;
 pub(crate) use execution::{
     AttemptBody, Execution, MapExecution, MapJob, SingleExecution, execution_of,
 };
+pub(crate) use keeping::Kept;
 pub(crate) use panic::{Caught, PanicReport, catch, drop_caught, install_hook};
 pub(crate) use seam::WorkKind;
 pub use seam::{Feed, Home, RunEvent, RunnerFuture, RunnerSession, TaskRunner, Work};

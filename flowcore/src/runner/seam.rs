@@ -20,6 +20,7 @@ use crate::engine::{MapId, RunId};
 use crate::error::{Error, Result};
 use crate::flow::FlowRun;
 use crate::limits::OfferedResources;
+use crate::records::ResultDescriptor;
 use crate::state::StateName;
 use crate::value::EncodedValue;
 
@@ -197,6 +198,7 @@ impl Work {
             retries: options.retries,
             retry_delay: options.retry_delay,
             timeout: options.timeout,
+            results: ResultDescriptor::of(options, &self.flow),
             attempt: 1,
             arguments,
         }
@@ -223,6 +225,12 @@ pub enum RunEvent {
     },
     /// The run completed; its value is with the runner.
     Completed {
+        /// Which run.
+        run: RunReference,
+    },
+    /// The run took its value from a record of an earlier one; it is with the
+    /// runner.
+    Cached {
         /// Which run.
         run: RunReference,
     },
@@ -263,6 +271,7 @@ impl Home {
             }
             RunEvent::AwaitingRetry { run, message } => flow.awaits_retry(run, &message),
             RunEvent::Completed { run } => flow.settled(run, crate::engine::End::Completed),
+            RunEvent::Cached { run } => flow.settled(run, crate::engine::End::Cached),
             RunEvent::Ended {
                 run,
                 state,

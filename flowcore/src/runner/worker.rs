@@ -21,6 +21,7 @@ use crate::definition::{Failure, TaskError, find_task};
 use crate::engine::End;
 use crate::error::{Error, Result};
 use crate::flow::FlowRun;
+use crate::records::{FlowResults, ResultDescriptor};
 use crate::state::StateName;
 use crate::value::EncodedValue;
 
@@ -144,8 +145,12 @@ impl Worker {
             }
         };
         match ended {
-            Ok(value) => {
-                report(RunEvent::Completed { run });
+            Ok((value, is_cached)) => {
+                report(if is_cached {
+                    RunEvent::Cached { run }
+                } else {
+                    RunEvent::Completed { run }
+                });
                 Ok(value)
             }
             Err(failure) => {
@@ -160,10 +165,12 @@ impl Worker {
         work: &WorkDescriptor,
         execution: &dyn Execution,
         report: &mut impl FnMut(RunEvent),
-    ) -> Result<EncodedValue, Failure> {
+    ) -> Result<(EncodedValue, bool), Failure> {
         let line = Line::new(&self.lines, work.flow_run_id, work.run);
         let id = Uuid::from_u128(work.flow_run_id);
-        let flow = FlowRun::elsewhere(id, work.flow_run_name.clone(), &line);
+        let results = work.results.as_ref();
+        let results = results.map_or_else(FlowResults::of_process, ResultDescriptor::flow);
+        let flow = FlowRun::elsewhere(id, work.flow_run_name.clone(), &line, results);
         flow.set_session(Arc::new(Submitting::new(
             &line,
             Home(Arc::downgrade(&flow)),
@@ -185,7 +192,7 @@ impl Worker {
         execution: &dyn Execution,
         flow: &Arc<FlowRun>,
         report: &mut impl FnMut(RunEvent),
-    ) -> Result<EncodedValue, Failure> {
+    ) -> Result<(EncodedValue, bool), Failure> {
         let run = work.run;
         let mut attempt = work.attempt;
         loop {
@@ -200,14 +207,15 @@ impl Worker {
                 report(RunEvent::Started { run, attempt });
                 self.one_attempt(work, execution, flow, &control)
             };
-            let ending = ending.of_stopped(control.was_asked_to_stop());
+            let ending = ending.of_attempt(&control);
             let name = control.name().unwrap_or(&work.run_name);
             let info = execution.info();
             match next(ending, attempt, info, execution.options(), name) {
-                Next::Settle(End::Completed) => {
-                    return execution.output().map_err(|error| {
+                Next::Settle(end @ (End::Completed | End::Cached)) => {
+                    let value = execution.output().map_err(|error| {
                         TaskError::from_flow(error).into_failure(&work.task_key, name, false)
-                    });
+                    })?;
+                    return Ok((value, matches!(end, End::Cached)));
                 }
                 Next::Settle(End::Ended(failure) | End::NotReady(failure)) => return Err(failure),
                 Next::Retry { delay, log } => {

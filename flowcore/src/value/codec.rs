@@ -171,7 +171,9 @@ impl<T> Access<T> {
         Self { clone, codec }
     }
 
-    pub(crate) fn codec(&self) -> Option<&Codec<T>> {
+    /// How to code it, if that is possible.
+    #[must_use]
+    pub fn codec(&self) -> Option<&Codec<T>> {
         self.codec.as_ref()
     }
 

@@ -4,6 +4,7 @@
 //! beyond what it needs, so that a run that hangs is a failure.
 
 mod arguments;
+mod caching;
 mod cancelling;
 mod environments;
 mod errors;

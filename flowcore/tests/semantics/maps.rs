@@ -455,15 +455,15 @@ async fn zero_rows() -> Result<()> {
     assert!(none.states().is_empty());
     assert_eq!(none.iter()?.count(), 0);
     assert_eq!(sum.submit(&none).await?, 0);
-    assert_eq!(add.map(&none, unmapped(1)).await?, []);
+    assert_eq!(add.map(&none, unmapped(1)).await?, [0_i64; 0]);
     assert_eq!(double.after(&none).submit(2).await?, 4);
     assert_eq!(count_errors.submit(allow_failure(&none)).await?, 0);
     assert!(none.get(0).await.is_err());
     assert!(none.slice(..).await?.is_empty());
     assert!(none.clone().outcomes().await?.is_empty());
     none.cancel();
-    assert_eq!(none.await?, []);
-    assert_eq!(double_async.map(0..0).await?, []);
+    assert_eq!(none.await?, [0_i64; 0]);
+    assert_eq!(double_async.map(0..0).await?, [0_i64; 0]);
     Ok(())
 }
 
@@ -481,7 +481,10 @@ async fn large() -> Result<i64> {
 
 #[test]
 fn two_hundred_thousand_rows() {
-    assert_eq!(run(large()).unwrap(), (0..200_000).map(|x| 3 * x).sum());
+    assert_eq!(
+        run(large()).unwrap(),
+        (0..200_000).map(|x| 3 * x).sum::<i64>()
+    );
 }
 
 #[flow]

@@ -240,7 +240,7 @@ async fn wide(gate: Gate, meter: Meter) -> Result<i64> {
 #[test]
 fn what_waits_for_inputs_takes_no_slot() {
     let sum = run(wide(Gate::default(), Meter::default())).unwrap();
-    assert_eq!(sum, (0..100).map(|x| x + 2).sum());
+    assert_eq!(sum, (0..100).map(|x| x + 2).sum::<i64>());
 }
 
 #[flow]

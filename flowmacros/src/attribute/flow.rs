@@ -1,19 +1,21 @@
 //! The options of `#[flow]`.
 
 use proc_macro2::TokenStream;
-use syn::Expr;
+use syn::{Expr, LitStr};
 
 use super::common::Common;
-use super::options;
+use super::{options, value};
 use crate::problems::Problems;
 
-const KNOWN: [&str; 7] = [
+const KNOWN: [&str; 9] = [
     "name",
     "description",
     "tags",
     "flow_run_name",
     "task_runner",
     "timeout",
+    "persist_result",
+    "result_store",
     "crate",
 ];
 
@@ -23,6 +25,8 @@ pub(crate) struct FlowAttribute {
     pub(crate) common: Common,
     /// An expression of a type that implements `TaskRunner`.
     pub(crate) task_runner: Option<Expr>,
+    pub(crate) persist_result: Option<bool>,
+    pub(crate) result_store: Option<LitStr>,
 }
 
 impl FlowAttribute {
@@ -36,6 +40,13 @@ impl FlowAttribute {
                     &given.key,
                     "`task_runner` needs a value: `task_runner = ThreadPoolTaskRunner::new()`",
                 ),
+                ("persist_result", _) => {
+                    attribute.persist_result = Some(value::flag(&given, problems));
+                }
+                ("result_store", _) => {
+                    attribute.result_store =
+                        value::nonempty_text(&given, "\"./results\"", problems);
+                }
                 _ => attribute.common.read(&given, problems),
             }
         }

@@ -6,6 +6,7 @@
 mod common;
 mod flow;
 mod resources;
+mod results;
 mod task;
 mod value;
 
@@ -147,6 +148,12 @@ fn elsewhere(name: &str, word: &str) -> Option<&'static str> {
              ThreadPoolTaskRunner::new().resources([(\"GPU\", 1.0)])`"
         }
         ("wait_for", "task") => "order without data is `task.after(&a).submit(..)`",
+        ("cache_policy", _) => "write `cache = INPUTS + TASK_SOURCE`",
+        ("cache_key_fn", _) => "write `cache_key = function`",
+        ("result_storage", _) => "write `result_store = \"./results\"`",
+        ("cache" | "cache_key" | "cache_expiration" | "refresh_cache", "flow") => {
+            "it belongs to a task; a flow says `persist_result` for all its tasks"
+        }
         ("fn", _) => "the plain function is `func`",
         _ => return None,
     })

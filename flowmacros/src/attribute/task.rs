@@ -4,10 +4,11 @@ use proc_macro2::TokenStream;
 
 use super::common::Common;
 use super::resources::{self, Resource};
+use super::results::Results;
 use super::{options, value};
 use crate::problems::Problems;
 
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 17] = [
     "name",
     "description",
     "tags",
@@ -17,6 +18,12 @@ const KNOWN: [&str; 11] = [
     "timeout",
     "priority",
     "resources",
+    "cache",
+    "cache_key",
+    "cache_expiration",
+    "refresh_cache",
+    "persist_result",
+    "result_store",
     "local",
     "crate",
 ];
@@ -30,6 +37,7 @@ pub(crate) struct TaskAttribute {
     pub(crate) retry_delay: Option<TokenStream>,
     pub(crate) priority: Option<TokenStream>,
     pub(crate) resources: Vec<Resource>,
+    pub(crate) results: Results,
 }
 
 impl TaskAttribute {
@@ -43,6 +51,7 @@ impl TaskAttribute {
                 "priority" => attribute.priority = value::priority(&given, problems),
                 "resources" => attribute.resources = resources::read(&given, problems),
                 "retry_delay" => attribute.retry_delay = value::duration(&given, problems),
+                _ if attribute.results.read(&given, problems) => {}
                 _ => attribute.common.read(&given, problems),
             }
         }

@@ -83,6 +83,8 @@ fn info(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
     let tags = &common.tags;
     let timeout = common.timeout.iter();
     let run_name = common.run_name.iter();
+    let persist_result = attribute.persist_result.iter();
+    let result_store = attribute.result_store.iter();
     let task_runner = attribute.task_runner.iter().map(|runner| {
         let Place { start, end } = Place::of(runner);
         let make = quote_spanned!(start=> ::std::sync::Arc::new);
@@ -100,6 +102,8 @@ fn info(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
                 tags: &[#(#tags),*],
                 #(timeout: ::core::option::Option::Some(#timeout),)*
                 #(flow_run_name: ::core::option::Option::Some(#run_name),)*
+                #(persist_result: ::core::option::Option::Some(#persist_result),)*
+                #(result_store: ::core::option::Option::Some(#result_store),)*
                 #(task_runner: ::core::option::Option::Some(
                     || #task_runner
                 ),)*
@@ -130,6 +134,14 @@ fn call(handle: &Handle<'_>) -> TokenStream {
             }
         }
     });
+    let packed = handle.parameters.iter().map(|parameter| {
+        let (name, text) = (&parameter.name, parameter.text());
+        let (ty, value) = match parameter.mode {
+            Mode::Owned => (parameter.owned.clone(), quote!(&#name)),
+            Mode::Shared => (parameter.lent().to_token_stream(), quote!(#name)),
+        };
+        quote!((#text, (&&#private::probe::ValueProbe::<#ty>::new()).packed(#value)))
+    });
     let plain = &handle.plain;
     let names = handle.names();
     let call = quote!(#plain(#(#names),*));
@@ -154,12 +166,16 @@ fn call(handle: &Handle<'_>) -> TokenStream {
         ) -> #private::Call<#lifetime, #value> {
             #imports
             #[allow(unused_imports)]
-            use #private::probe::{PlainOutcome as _, RunsOutcome as _};
+            use #private::probe::{
+                Packed as _, PlainOutcome as _, RunsOutcome as _, Unpacked as _,
+            };
             let __parameters = [#(#texts),*];
+            let __written = #private::flow_parameters(|| ::std::vec![#(#packed),*]);
             #private::call_flow(
                 Self::__INFO,
                 __configuration,
                 &__parameters,
+                __written,
                 #body,
                 (&&#private::probe::OutcomeProbe::<#value>::new()).outcome(),
             )

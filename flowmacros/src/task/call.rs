@@ -8,10 +8,12 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
 use syn::Index;
 
+use super::definition::key_call;
+use crate::attribute::TaskAttribute;
 use crate::function::Mode;
 use crate::handle::Handle;
 
-pub(super) fn tokens(handle: &Handle<'_>) -> TokenStream {
+pub(super) fn tokens(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
     let private = handle.private();
     let before = handle.before_item();
     let type_name = &handle.type_name;
@@ -20,7 +22,7 @@ pub(super) fn tokens(handle: &Handle<'_>) -> TokenStream {
     let parameters = handle.typed_parameters();
     let value = &handle.output.value;
     let body = if handle.borrows() {
-        borrowed(handle)
+        borrowed(handle, attribute)
     } else {
         let names = handle.names();
         let list = handle.parameter_list();
@@ -40,7 +42,7 @@ pub(super) fn tokens(handle: &Handle<'_>) -> TokenStream {
     }
 }
 
-fn borrowed(handle: &Handle<'_>) -> TokenStream {
+fn borrowed(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
     let private = handle.private();
     let mut waiting = TokenStream::new();
     let mut obtained = TokenStream::new();
@@ -55,7 +57,7 @@ fn borrowed(handle: &Handle<'_>) -> TokenStream {
             let #name = match #name.obtain(&__attempt, &__access.#index) {
                 ::core::result::Result::Ok(__value) => __value,
                 ::core::result::Result::Err(__error) => {
-                    return #private::BorrowedBody::Done(::core::result::Result::Err(__error));
+                    return #private::BorrowedBody::Refused(__error);
                 }
             };
         });
@@ -86,8 +88,10 @@ fn borrowed(handle: &Handle<'_>) -> TokenStream {
         quote!(#private::BorrowedBody::Future(#future))
     } else {
         let outcome = handle.converted(&call);
-        quote!(#private::BorrowedBody::Done(#outcome))
+        let function = quote_spanned!(handle.span()=> ::std::boxed::Box::new(move || #outcome));
+        quote!(#private::BorrowedBody::Code(#function))
     };
+    let keep = keep(handle, attribute);
     quote! {
         #waiting
         #[allow(unused_variables)]
@@ -101,7 +105,54 @@ fn borrowed(handle: &Handle<'_>) -> TokenStream {
                     _ => ::std::string::String::new(),
                 }
             });
+            #keep
             #body
         })
+    }
+}
+
+/// What the key of a call with loans is made of.
+fn keep(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
+    let private = handle.private();
+    let texts = handle.parameters.iter().enumerate();
+    let texts = texts.map(|(index, parameter)| {
+        let name = &parameter.name;
+        let (ty, value) = match parameter.mode {
+            Mode::Owned => (parameter.owned.clone(), quote!(&#name)),
+            Mode::Shared => (parameter.lent().to_token_stream(), quote!(#name)),
+        };
+        let field = Index::from(index);
+        quote! {
+            #index => #private::stable_text_of_loan(
+                (&&#private::probe::ValueProbe::<#ty>::new()).packed(#value),
+                __access.#field.codec(),
+            ),
+        }
+    });
+    let key = match &attribute.results.cache_key {
+        Some(function) => {
+            let arguments = handle.parameters.iter().map(|parameter| {
+                let name = &parameter.name;
+                match parameter.mode {
+                    Mode::Owned => quote!(&#name),
+                    Mode::Shared => quote!(#name),
+                }
+            });
+            key_call(handle, function, arguments)
+        }
+        None => quote!(::core::result::Result::Ok(::core::option::Option::None)),
+    };
+    quote! {
+        __attempt.keep(
+            |__index| {
+                #[allow(unused_imports)]
+                use #private::probe::{Packed as _, Unpacked as _};
+                match __index {
+                    #(#texts)*
+                    _ => ::core::unreachable!(),
+                }
+            },
+            || #key,
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
+use syn::ExprPath;
 
 use crate::attribute::{Resource, TaskAttribute};
 use crate::crate_path::Place;
@@ -15,7 +16,7 @@ pub(super) fn tokens(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStr
     let before = handle.before_item();
     let type_name = &handle.type_name;
     let info = info(handle, attribute);
-    let of_parameters = of_parameters(handle, attribute.local);
+    let of_parameters = of_parameters(handle, attribute);
     let of_output = of_output(handle, attribute.local);
     let conditions = &handle.carried.conditions;
     let header = quote_spanned!(handle.span()=> #private::TaskDefinition for #type_name);
@@ -46,7 +47,8 @@ pub(super) fn tokens(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStr
 /// The items that name all parameters. Their spans are those of the parameter
 /// list from the first token to the last, because the compiler judges each of
 /// them: so errors about a parameter's type are there, and equal ones are one.
-fn of_parameters(handle: &Handle<'_>, local: bool) -> TokenStream {
+fn of_parameters(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
+    let local = attribute.local;
     let list = handle.parameter_list();
     let private = handle.krate.private(list);
     let names = values(handle);
@@ -59,6 +61,20 @@ fn of_parameters(handle: &Handle<'_>, local: bool) -> TokenStream {
     let access = group(Delimiter::Brace, quote!((#(#access,)*)), list);
     let run = group(Delimiter::Brace, run(handle), list);
     let text = group(Delimiter::Brace, argument_text(handle), list);
+    let cache_key = attribute.results.cache_key.as_ref().map(|function| {
+        let arguments = handle.parameters.iter().zip(&names);
+        let arguments = arguments.map(|(parameter, value)| match parameter.mode {
+            Mode::Owned => quote!(#value),
+            Mode::Shared => quote!(&**#value),
+        });
+        let call = key_call(handle, function, arguments);
+        quote_spanned! {list=>
+            #[allow(unused_variables)]
+            fn cache_key(
+                (#(#names,)*): &<Self::Parameters as #private::Parameters>::Values,
+            ) -> #private::CacheKey { #call }
+        }
+    });
     quote_spanned! {list=>
         type Parameters = #tuple;
 
@@ -68,12 +84,27 @@ fn of_parameters(handle: &Handle<'_>, local: bool) -> TokenStream {
             (#(#names,)*): <Self::Parameters as #private::Parameters>::Values,
         ) -> #private::TaskBody<Self::Output> #run
 
+        #cache_key
+
         #[allow(unused_variables)]
         fn argument_text(
             (#(#names,)*): &<Self::Parameters as #private::Parameters>::Values,
             __index: usize,
         ) -> ::std::string::String #text
     }
+}
+
+/// The task's `cache_key` with these arguments, whatever form its key has.
+pub(super) fn key_call(
+    handle: &Handle<'_>,
+    function: &ExprPath,
+    arguments: impl Iterator<Item = TokenStream>,
+) -> TokenStream {
+    let Place { start, end } = Place::of(function);
+    let private = handle.krate.private(start);
+    let convert = quote_spanned!(start=> #private::IntoCacheKey::into_cache_key);
+    let call = quote_spanned!(end=> (#(#arguments),*));
+    quote_spanned!(end=> #convert(#function #call))
 }
 
 /// The items that name the output, with its spans.
@@ -128,6 +159,11 @@ fn info(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
     let resources = attribute.resources.iter().map(Resource::tokens);
     let timeout = common.timeout.iter();
     let run_name = common.run_name.iter();
+    let results = &attribute.results;
+    let results = results
+        .is_some()
+        .then(|| results.tokens(&private))
+        .into_iter();
     quote! {
         #private::TaskInfo {
             key: #key,
@@ -144,6 +180,7 @@ fn info(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
                 resources: &[#(#resources),*],
                 #(timeout: ::core::option::Option::Some(#timeout),)*
                 #(task_run_name: ::core::option::Option::Some(#run_name),)*
+                #(results: #results,)*
                 ..#private::TaskAttributes::named(#name)
             }),
         }

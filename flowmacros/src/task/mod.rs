@@ -34,6 +34,9 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
     let parameters = function.parameters(Kind::Task, attribute.local, &mut obstacles);
     let output = Output::new(&function, Kind::Task, &mut obstacles);
     attribute.common.check_run_name(&parameters, &mut problems);
+    attribute
+        .results
+        .check(&parameters, attribute.local, &mut problems);
     if !obstacles.is_empty() {
         let (problems, obstacles) = (problems.into_tokens(), obstacles.into_tokens());
         let item = function.as_it_was(Kind::Task);
@@ -54,7 +57,7 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
         .type_and_static(&quote!(#private::TaskConfiguration::of(&#type_name::__INFO.options)));
     let definition = definition::tokens(&handle, &attribute);
     let methods = methods::tokens(&handle);
-    let start = call::tokens(&handle);
+    let start = call::tokens(&handle, &attribute);
     let deref_and_debug = handle.deref_and_debug();
     let guard = handle.alias_guard();
     let problems = problems.into_tokens();

@@ -5,8 +5,8 @@ use std::io::{self, Stdout};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use flowcore::bridge::{
-    EncodedValue, RunReference, ToHome, ToWorker, ValueSource, WorkDescriptor, Worker, WorkerLink,
-    list_length,
+    EncodedValue, RunEvent, RunReference, ToHome, ToWorker, ValueSource, WorkDescriptor, Worker,
+    WorkerLink, list_length,
 };
 use flowcore::{Error, Result};
 
@@ -154,7 +154,7 @@ fn work_on(work: &WorkDescriptor, worker: &Worker, link: &Link) {
     let mut events = Vec::new();
     let outcome = worker.execute(work, store, |event| {
         // The end is told when the result is where its readers look.
-        if matches!(event, flowcore::bridge::RunEvent::Completed { .. }) {
+        if matches!(event, RunEvent::Completed { .. } | RunEvent::Cached { .. }) {
             events.push(event);
         } else {
             link.say(&FromChild::Event(event));

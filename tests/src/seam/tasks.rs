@@ -118,3 +118,10 @@ pub fn nap_and_fail(milliseconds: u64) -> Result<u64, String> {
 pub fn end_process() -> i64 {
     std::process::abort()
 }
+
+/// Tells which process computed the value that is cached.
+#[task(cache = INPUTS - "verbose" + FLOW_PARAMETERS)]
+pub fn computed_by(x: i64, verbose: bool) -> (i64, u32) {
+    let _ = verbose;
+    (x, std::process::id())
+}

@@ -10,8 +10,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use flow_tests::seam::tasks::{
-    ReadError, add, boom, count_failed, double, end_process, even, inc, join, list, local_process,
-    local_sum, name, nap, nap_and_fail, or_zero, process, read, sum_all, third_time, too_slow,
+    ReadError, add, boom, computed_by, count_failed, double, end_process, even, inc, join, list,
+    local_process, local_sum, name, nap, nap_and_fail, or_zero, process, read, sum_all, third_time,
+    too_slow,
 };
 use flowcore::bridge::Feed;
 use flowcore::prelude::*;
@@ -271,4 +272,44 @@ async fn the_child_ends_with_its_input_whatever_it_is_doing() {
     let runner = ChildProcessRunner::new(Feed::Ready);
     let flow = hung_up.with_options(|o| o.task_runner(runner.clone()));
     in_time(flow(runner)).await.unwrap();
+}
+
+#[flow]
+async fn cached(store: String, day: i64) -> Result<(Vec<u32>, Vec<StateName>)> {
+    let _ = day;
+    let kept = computed_by.with_options(|o| o.result_store(store.clone()));
+    let first = kept.submit(1, true);
+    first.wait(None).await;
+    let second = kept.submit(1, false);
+    second.wait(None).await;
+    let rows = kept.map([1, 2], unmapped(true));
+    let mut states = vec![first.state().name(), second.state().name()];
+    rows.wait(None).await;
+    states.extend(rows.states());
+    let values = [vec![first.await?, second.await?], rows.await?].concat();
+    Ok((values.into_iter().map(|(_, id)| id).collect(), states))
+}
+
+#[tokio::test]
+async fn records_are_found_where_the_runs_are() {
+    use StateName::{Cached, Completed};
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let store = || directory.path().display().to_string();
+    let runner = ChildProcessRunner::new(Feed::Ready);
+    let there = cached.with_options(|o| o.task_runner(runner.clone()));
+    let (ids, states) = in_time(there(store(), 1)).await.unwrap();
+    assert_eq!(states, [Completed, Cached, Cached, Completed]);
+    let child = ids[0];
+    assert_ne!(child, std::process::id());
+    assert_eq!(ids, [child; 4]);
+
+    // Another child, and this process, find what the first one wrote.
+    for flow in [there, cached.with_options(|o| o)] {
+        let (ids, states) = in_time(flow(store(), 1)).await.unwrap();
+        assert_eq!(states, [Cached; 4]);
+        assert_eq!(ids, [child; 4]);
+    }
+    // The flow's parameters are part of the key.
+    let (ids, _) = in_time(cached(store(), 2)).await.unwrap();
+    assert_eq!(ids, [std::process::id(); 4]);
 }

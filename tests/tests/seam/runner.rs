@@ -146,7 +146,10 @@ fn listen(stdout: ChildStdout, home: &Home, waiting: &Mutex<Waiting>, stdin: &Pi
     while let Ok(Some(message)) = read(&mut stdout) {
         match message {
             FromChild::Event(event) => {
-                if let RunEvent::Completed { run } | RunEvent::Ended { run, .. } = &event {
+                if let RunEvent::Completed { run }
+                | RunEvent::Cached { run }
+                | RunEvent::Ended { run, .. } = &event
+                {
                     lock(waiting).runs.remove(run);
                 }
                 home.report(event);

@@ -37,6 +37,7 @@ use crate::definition::{OptionsSource, TaskInfo, TaskOptions};
 use crate::engine::{End, Engine, Map, MapId, Run, RunId, RunView, Side};
 use crate::flag::Flag;
 use crate::progress::Progress;
+use crate::records::FlowResults;
 use crate::runner::{
     AttemptControl, EmbeddedSession, Execution, Line, MapJob, RunReference, RunnerSession, Served,
     Wait, waiting,
@@ -64,6 +65,7 @@ pub(crate) struct FlowRun {
     observers: OnceLock<Observers>,
     /// What tasks in other processes ask for.
     served: Mutex<Served>,
+    results: FlowResults,
 }
 
 /// What a flow run stands for.
@@ -151,20 +153,24 @@ pub(super) struct MapEntry {
 
 impl FlowRun {
     /// A run of a flow; without a name it gets one.
-    pub(in crate::flow) fn new(name: Option<String>) -> Arc<Self> {
-        let id = Uuid::now_v7();
+    pub(in crate::flow) fn new(id: Uuid, name: Option<String>, results: FlowResults) -> Arc<Self> {
         let (high, low) = id.as_u64_pair();
         let name = name.unwrap_or_else(|| names::flow_run_name(low ^ high.rotate_left(17)));
-        Self::of_kind(id, name, Kind::Flow)
+        Self::of_kind(id, name, Kind::Flow, results)
     }
 
     /// What stands for a flow run in another process, where one of its task
     /// runs is executed.
-    pub(crate) fn elsewhere(id: Uuid, name: String, line: &Arc<Line>) -> Arc<Self> {
-        Self::of_kind(id, name, Kind::Elsewhere(Arc::clone(line)))
+    pub(crate) fn elsewhere(
+        id: Uuid,
+        name: String,
+        line: &Arc<Line>,
+        results: FlowResults,
+    ) -> Arc<Self> {
+        Self::of_kind(id, name, Kind::Elsewhere(Arc::clone(line)), results)
     }
 
-    fn of_kind(id: Uuid, name: String, kind: Kind) -> Arc<Self> {
+    fn of_kind(id: Uuid, name: String, kind: Kind, results: FlowResults) -> Arc<Self> {
         let (_, low) = id.as_u64_pair();
         Arc::new(Self {
             id,
@@ -183,12 +189,14 @@ impl FlowRun {
             outbox: outbox::Outbox::default(),
             observers: OnceLock::new(),
             served: Mutex::default(),
+            results,
         })
     }
 
     /// The run around a task that is called outside of flows.
     pub(in crate::flow) fn standalone() -> Arc<Self> {
-        Self::of_kind(Uuid::now_v7(), String::new(), Kind::Standalone)
+        let results = FlowResults::of_process();
+        Self::of_kind(Uuid::now_v7(), String::new(), Kind::Standalone, results)
     }
 
     pub(crate) fn set_session(&self, session: Arc<dyn RunnerSession>) {
@@ -203,6 +211,11 @@ impl FlowRun {
 
     pub(crate) fn id(&self) -> Uuid {
         self.id
+    }
+
+    /// What it says of its tasks' results.
+    pub(crate) fn results(&self) -> &FlowResults {
+        &self.results
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -135,7 +135,7 @@ async fn run_of_task(flow: &Arc<FlowRun>, work: &WorkDescriptor) -> Answer {
     let view = std::future::poll_fn(|context| flow.poll_settled(reference, context.waker())).await;
     guard.is_open = false;
     let value = match view.name {
-        StateName::Completed => value_of(flow, reference, &*job).await,
+        name if name.is_completed() => value_of(flow, reference, &*job).await,
         _ => Err(view.error()),
     };
     Answer::Settled {

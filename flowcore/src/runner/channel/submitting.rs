@@ -70,6 +70,7 @@ impl Submitting {
                     let error = value.as_ref().err().cloned();
                     values.0.lock().insert(run, value);
                     match error {
+                        None if state == StateName::Cached => RunEvent::Cached { run },
                         None => RunEvent::Completed { run },
                         Some(error) => RunEvent::Ended {
                             run,

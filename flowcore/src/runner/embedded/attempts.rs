@@ -56,7 +56,7 @@ impl EmbeddedSession {
     fn poll_to_its_end(
         self: &Arc<Self>,
         attempt: &Attempt,
-        control: &AttemptControl,
+        control: &Arc<AttemptControl>,
         context: RunContext,
     ) -> Ending {
         let run = std::pin::pin!(context.scope(async {
@@ -156,10 +156,10 @@ impl Facts {
 
     /// What follows the attempt.
     fn decide(&self, control: &AttemptControl, ending: Ending) -> Next {
-        let ending = ending.of_stopped(control.was_asked_to_stop());
+        let ending = ending.of_attempt(control);
         let name = match ending {
             // Nobody reads the name of a run that completed.
-            Ending::Completed => String::new(),
+            Ending::Completed | Ending::Cached => String::new(),
             _ => self
                 .flow
                 .attempt_name(&self.options.labels.name, self.run, control),

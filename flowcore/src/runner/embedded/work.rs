@@ -67,7 +67,7 @@ impl Attempt {
     }
 
     /// Begins the attempt; a sync task has run when this returns.
-    pub(super) fn start(&self, control: &AttemptControl) -> AttemptBody<'static> {
+    pub(super) fn start(&self, control: &Arc<AttemptControl>) -> AttemptBody<'static> {
         match &self.job {
             Job::Single(job) => job.attempt(control),
             Job::Row(job, row) => job.attempt_row(*row, control),
@@ -126,7 +126,10 @@ impl Rows {
     /// one beside calling it.
     pub(super) fn goes_through_the_loop(&self) -> bool {
         let options = self.job.options();
-        !self.job.info().is_async && options.timeout.is_none() && options.task_run_name.is_none()
+        !self.job.info().is_async
+            && options.timeout.is_none()
+            && options.task_run_name.is_none()
+            && !self.job.persists()
     }
 }
 

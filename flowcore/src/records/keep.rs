@@ -1,0 +1,207 @@
+//! What one attempt does with keys and records: look for one before the code
+//! runs, write one after.
+//!
+//! Invariant: whatever is wrong with a key, a record or a store, the code
+//! runs, and a warning says what was wrong. Knows nothing of runners: it works
+//! on futures, and sync code blocks on them.
+
+use std::fmt;
+
+use super::key::{KeyFacts, Unstable, compute};
+use super::options::Rules;
+use super::record::{Label, Record, RecordProblem};
+use super::store::ResultStore;
+use crate::context::RunContext;
+use crate::definition::{TaskInfo, TaskOptions};
+use crate::runner::catch;
+use crate::value::{Codec, EncodedValue};
+
+/// What a task's arguments say to its key.
+pub(crate) trait KeySource {
+    /// The text of the argument at an index.
+    fn stable_text(&self, index: usize) -> Result<String, Unstable>;
+
+    /// What the task's `cache_key` says.
+    fn cache_key(&self) -> Result<Option<String>, String>;
+}
+
+/// An attempt that has a key: what it may find, and what it will leave.
+pub(crate) struct Keep {
+    task: &'static str,
+    key: String,
+    rules: Rules,
+}
+
+impl Keep {
+    /// The key of the current run; without one nothing is found or written.
+    pub(crate) fn of(
+        info: &'static TaskInfo,
+        options: &TaskOptions,
+        source: &dyn KeySource,
+    ) -> Option<Self> {
+        let context = RunContext::current()?;
+        let flow = context.flow();
+        let rules = options.results.rules(flow.results());
+        let key = catch(|| {
+            if rules.has_key_function {
+                return source.cache_key();
+            }
+            let facts = KeyFacts {
+                parameters: info.parameters,
+                input: &|index| source.stable_text(index),
+                fingerprint: info.fingerprint,
+                run_id: flow.id(),
+                flow_parameters: flow.results().parameters(),
+            };
+            compute(&rules.policy, &facts).map_err(|reason| reason.to_string())
+        });
+        let reason = match key {
+            Ok(Ok(key)) => {
+                return key.map(|key| Self {
+                    task: info.key,
+                    key,
+                    rules,
+                });
+            }
+            Ok(Err(reason)) => reason,
+            Err(panic) => panic.to_string(),
+        };
+        tracing::error!(
+            "Error encountered when computing cache key - result will not be persisted. {reason}"
+        );
+        None
+    }
+
+    /// Looks for the record.
+    pub(crate) async fn begin<T>(self, codec: Option<&Codec<T>>) -> Begun<T> {
+        let Some(codec) = codec else {
+            self.warn("the task is `local`, so its result cannot be written down");
+            return Begun::empty();
+        };
+        let store = match ResultStore::open(&self.rules.store) {
+            Ok(store) => store,
+            Err(error) => {
+                self.warn(&error);
+                return Begun::empty();
+            }
+        };
+        let value = if self.rules.refresh {
+            None
+        } else {
+            self.find(&store, codec).await
+        };
+        Begun {
+            value,
+            place: Some((self, store)),
+        }
+    }
+
+    async fn find<T>(&self, store: &ResultStore, codec: &Codec<T>) -> Option<T> {
+        let bytes = match store.get(&self.key).await {
+            Ok(bytes) => bytes?,
+            Err(error) => {
+                self.warn(&error);
+                return None;
+            }
+        };
+        let read = Record::from_bytes(&bytes).and_then(|record| {
+            if record.has_expired(crate::runtime::now())? {
+                return Ok(None);
+            }
+            record.value(codec).map(Some)
+        });
+        read.unwrap_or_else(|problem| {
+            self.warn(&store.distrusts(&self.key, problem));
+            None
+        })
+    }
+
+    fn warn(&self, problem: &(impl fmt::Display + ?Sized)) {
+        tracing::warn!(
+            "{problem}; the task runs as if there were no record `{}`",
+            self.key
+        );
+    }
+}
+
+/// After the look: a value that was found, or what a value will be written to.
+pub(crate) struct Begun<T> {
+    value: Option<T>,
+    place: Option<(Keep, ResultStore)>,
+}
+
+impl<T> Begun<T> {
+    /// There is no key: nothing to find, nothing to write.
+    pub(crate) fn empty() -> Self {
+        Self {
+            value: None,
+            place: None,
+        }
+    }
+
+    /// The value of the record.
+    pub(crate) fn found(&mut self) -> Option<T> {
+        self.value.take()
+    }
+
+    /// The value as it will be written.
+    pub(crate) fn encode(self, value: &T, codec: Option<&Codec<T>>) -> Option<Encoded<T>> {
+        let (keep, store) = self.place?;
+        match codec?.encode(value) {
+            Ok(encoded) => Some(Encoded {
+                keep,
+                store,
+                encoded,
+                value: std::marker::PhantomData,
+            }),
+            Err(error) => {
+                tracing::warn!(
+                    "Encountered an error while serializing result for transaction '{}': {error} \
+                     Code execution will continue, but the transaction will not be committed.",
+                    keep.key
+                );
+                None
+            }
+        }
+    }
+}
+
+/// A value on its way to the store.
+pub(crate) struct Encoded<T> {
+    keep: Keep,
+    store: ResultStore,
+    encoded: EncodedValue,
+    value: std::marker::PhantomData<fn() -> T>,
+}
+
+impl<T> Encoded<T> {
+    /// Writes the record.
+    pub(crate) async fn write(self) {
+        let Self {
+            keep,
+            store,
+            encoded,
+            ..
+        } = self;
+        let label = Label {
+            storage_key: store.storage_key(&keep.key),
+            task: Some(keep.task),
+            expires_after: keep.rules.expires_after,
+            now: crate::runtime::now(),
+        };
+        let record = Record::of::<T>(&encoded, label);
+        if let Err(error) = store.put(&keep.key, record.to_bytes()).await {
+            tracing::error!(
+                "An error was encountered while committing transaction '{}': {error}",
+                keep.key
+            );
+        }
+    }
+}
+
+impl ResultStore {
+    /// Why a record is not believed, naming store and record.
+    fn distrusts(&self, key: &str, problem: RecordProblem) -> crate::Error {
+        self.error("cannot use the record", key, problem)
+    }
+}
