@@ -67,6 +67,26 @@ impl Clock {
 
     pub(crate) fn now(&self) -> Timestamp {
         let elapsed = self.started.elapsed().as_nanos();
-        Timestamp(self.started_at + u64::try_from(elapsed).unwrap_or(u64::MAX))
+        let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        Timestamp(self.started_at.saturating_add(elapsed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_never_step_back_whatever_the_wall_clock_says() {
+        // Unset, of today, and of a year that does not fit.
+        for started_at in [1, Clock::start().started_at, u64::MAX - 1] {
+            let clock = Clock {
+                started: Instant::now(),
+                started_at,
+            };
+            let times: Vec<_> = (0..100).map(|_| clock.now()).collect();
+            assert!(times.is_sorted());
+            assert!(times[0].is_some() && times[0].0 >= started_at);
+        }
     }
 }
