@@ -27,6 +27,10 @@
 //! a [`Call`], a [`TaskFuture`] or a [`Mapped`], and what went wrong an
 //! [`Error`]. Where runs run is a [`TaskRunner`].
 
+// The macros' code names the crate; this crate's own tests use them too.
+#[cfg(test)]
+extern crate self as flowcore;
+
 mod arguments;
 mod cancel_on_drop;
 mod cancellation;

@@ -13,6 +13,9 @@ mod running;
 mod shell;
 mod submit;
 
+#[cfg(test)]
+mod model_tests;
+
 pub use aggregate::{FlowOutcome, ReturnedRuns};
 pub(crate) use call::Ended;
 pub use call::{BorrowedBody, Call, OwnedValue, StateCall, call, call_borrowed};

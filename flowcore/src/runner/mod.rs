@@ -18,6 +18,8 @@ mod waiting;
 mod worker;
 
 pub(crate) use attempt::Ending;
+#[cfg(test)]
+pub(crate) use attempt::{Next, next};
 pub use channel::{Answer, LogLevel, LogRecord, Request, RequestId, ToHome, ToWorker};
 pub(crate) use channel::{Line, Served, SlotsElsewhere, close_calls};
 pub(crate) use control::AttemptControl;
