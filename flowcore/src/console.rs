@@ -13,6 +13,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
@@ -21,14 +22,38 @@ use crate::runner::LogRecord;
 
 /// Starts printing, unless the program has a subscriber of its own.
 pub(crate) fn install() {
-    let filter = filter(
+    // A program that has set its own subscriber keeps it.
+    let _ = Registry::default().with(layer()).try_init();
+}
+
+/// The console's lines as a layer, for a program with a `tracing` subscriber
+/// of its own: runs' lines and whatever runs log, each under its run, on
+/// stderr.
+///
+/// Whose an event is follows from the code that emits it, not from spans, so
+/// spans and filters of other layers play no part. It has a filter of its own:
+/// `RUST_LOG` if it is set, else the level in `PREFECT_LOGGING_LEVEL`, else
+/// INFO. A layer of your own finds the run of an event in
+/// [`run_info`](crate::run_info).
+///
+/// ```
+/// use tracing_subscriber::prelude::*;
+///
+/// tracing_subscriber::registry()
+///     .with(flowcore::layer())
+///     // and your own: files, OpenTelemetry, …
+///     .init();
+/// // Keeps the subscriber that is there.
+/// flowcore::init();
+/// ```
+pub fn layer<S>() -> impl Layer<S> + Send + Sync + 'static
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    Console.with_filter(filter(
         std::env::var("RUST_LOG").ok().as_deref(),
         std::env::var("PREFECT_LOGGING_LEVEL").ok().as_deref(),
-    );
-    // A program that has set its own subscriber keeps it.
-    let _ = Registry::default()
-        .with(Console.with_filter(filter))
-        .try_init();
+    ))
 }
 
 /// `RUST_LOG` decides if it is there, else Prefect's setting; others' crates

@@ -47,6 +47,8 @@ mod future;
 mod handle;
 mod limits;
 mod mapped;
+#[cfg(feature = "otel")]
+mod otel;
 mod progress;
 mod records;
 mod report;
@@ -66,6 +68,7 @@ pub use arguments::{
 };
 pub use cancel_on_drop::CancelOnDrop;
 pub use cancellation::{Cancellation, cancellation};
+pub use console::layer;
 pub use context::{RunInfo, in_current_run, run_info};
 pub use definition::{FlowInfo, FlowOptions, TaskInfo, TaskOptions, tasks};
 pub use entry::{Setup, init};

@@ -39,6 +39,12 @@ pub(crate) trait Observer: Send + Sync {
 
     /// Runs and rows changed, in this order.
     fn changed(&self, flow: &FlowRun, changes: &Changes<'_>);
+
+    /// Whether it watches all flow runs of the process.
+    #[cfg(feature = "otel")]
+    fn is_of_process(&self) -> bool {
+        false
+    }
 }
 
 /// What is known of a flow run when it begins.
@@ -192,6 +198,15 @@ impl Observers {
     /// Runs code whose flow runs they watch.
     pub(crate) async fn scope<F: Future>(self, code: F) -> F::Output {
         WATCHING.scope(self, code).await
+    }
+
+    /// With the process's observer, unless that is inherited.
+    #[cfg(feature = "otel")]
+    pub(super) fn or_one(mut self, begin: impl FnOnce() -> Option<Arc<dyn Observer>>) -> Self {
+        if !self.0.iter().any(|observer| observer.is_of_process()) {
+            self.0.extend(begin());
+        }
+        self
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -118,3 +118,50 @@ fn lines_stand_under_their_runs() {
     // Its template would need the argument that never came.
     assert!(who.starts_with("Task run 'speak-"), "{who}");
 }
+
+const IS_BESIDE: &str = "FLOW_TEST_LAYER";
+
+/// A user's own layer: it tells of whom each event of this test is.
+struct Own;
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Own {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        if event.metadata().target().starts_with(module_path!()) {
+            let run = flowcore::run_info().and_then(|run| run.task_run_name);
+            println!("own: {} {run:?}", event.metadata().level());
+        }
+    }
+}
+
+#[test]
+fn the_layer_stands_beside_others() {
+    if std::env::var_os(IS_BESIDE).is_some() {
+        use tracing_subscriber::prelude::*;
+        tracing_subscriber::registry()
+            .with(flowcore::layer())
+            .with(Own)
+            .init();
+        flowcore::init();
+        return run(async { inner().await.unwrap() });
+    }
+    let shown = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "console::the_layer_stands_beside_others",
+            "--nocapture",
+        ])
+        .env(IS_BESIDE, "1")
+        .env_remove("RUST_LOG")
+        .env("PREFECT_LOGGING_LEVEL", "WARNING")
+        .output()
+        .unwrap();
+    assert!(shown.status.success(), "{shown:?}");
+    // Its level is the layer's own: others still get all.
+    let stderr = String::from_utf8(shown.stderr).unwrap();
+    assert!(!stderr.contains(" | INFO "), "{stderr}");
+    let stdout = String::from_utf8(shown.stdout).unwrap();
+    for level in ["INFO", "DEBUG"] {
+        let line = format!("own: {level} Some(\"speak-1\")");
+        assert!(stdout.contains(&line), "no {line} in\n{stdout}");
+    }
+}

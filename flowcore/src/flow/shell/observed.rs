@@ -14,13 +14,15 @@ impl FlowRun {
     /// The flow run begins before these observers, the calling code's.
     pub(in crate::flow) fn begin_observed(&self, began: &Began<'_>) {
         let observers = Observers::here();
+        for observer in observers.iter() {
+            observer.flow_began(self, began);
+        }
+        #[cfg(feature = "otel")]
+        let observers = observers.or_one(|| crate::otel::begin(self, began));
         if observers.is_empty() {
             return;
         }
         self.shell.lock().engine.journal.keep();
-        for observer in observers.iter() {
-            observer.flow_began(self, began);
-        }
         if self.observers.set(observers).is_err() {
             unreachable!("a flow run begins once");
         }
