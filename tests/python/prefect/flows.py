@@ -13,8 +13,10 @@ import asyncio
 import threading
 import time
 from collections import defaultdict
+from datetime import timedelta
 
 from prefect import allow_failure, flow, task, unmapped
+from prefect.cache_policies import INPUTS, NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
 from prefect.futures import as_completed, wait
@@ -893,6 +895,150 @@ def not_retried_when_cancelled():
 @flow
 def not_retried_when_never_started():
     return [good_at.submit(bad.submit(1))]
+
+
+# --- Caching ------------------------------------------------------------------
+
+
+@task(cache_policy=INPUTS)
+def counted(x):
+    """How often this was called, not what it was called with."""
+    return attempt("counted")
+
+
+@row
+@flow
+def cached_by_inputs():
+    return [counted.submit(x).result() for x in [1, 1, 2, 1]]
+
+
+@row
+@flow
+def cached_calls():
+    return counted(3), counted(3)
+
+
+@row
+@flow
+def cached_rows():
+    counted(4)
+    return counted.map([4, 5]).result()
+
+
+@flow
+def child_with_a_cached_task():
+    return counted(6)
+
+
+@row
+@flow
+def cached_across_flow_runs():
+    return child_with_a_cached_task(), child_with_a_cached_task()
+
+
+@task(cache_policy=INPUTS - "verbose")
+def counted_without(x, verbose):
+    return attempt("counted_without")
+
+
+@row
+@flow
+def cached_without_an_argument():
+    return counted_without(11, False), counted_without(11, True)
+
+
+@row
+@flow
+def cached_by_inputs_of_another_task():
+    return counted(13), counted_without(13, True)
+
+
+def key_of(context, parameters):
+    return f"the key of {parameters['x']}"
+
+
+@task(cache_key_fn=key_of)
+def counted_by_key(x, y):
+    return attempt("counted_by_key")
+
+
+@row
+@flow
+def cached_by_a_key():
+    return counted_by_key(1, 1), counted_by_key(1, 2), counted_by_key(2, 2)
+
+
+def key_that_fails(context, parameters):
+    raise ValueError("no key")
+
+
+@task(cache_key_fn=key_that_fails)
+def counted_without_key(x):
+    return attempt("counted_without_key")
+
+
+@row
+@flow
+def not_cached_when_the_key_fails():
+    return counted_without_key(1), counted_without_key(1)
+
+
+@row
+@flow
+def not_cached_when_it_failed():
+    counted_even(12, return_state=True)
+    return counted_even(12)
+
+
+@task(cache_policy=INPUTS)
+def counted_even(x):
+    this = attempt("counted_even")
+    return even.fn(this)
+
+
+@task(cache_policy=NO_CACHE, persist_result=True)
+def counted_always(x):
+    return attempt("counted_always")
+
+
+@row
+@flow
+def not_cached_by_policy():
+    return counted_always(1), counted_always(1)
+
+
+@task
+def counted_by_default(x):
+    return attempt("counted_by_default")
+
+
+@row
+@flow
+def not_cached_unless_persisted():
+    return counted_by_default(1), counted_by_default(1)
+
+
+@row
+@flow
+def cached_within_the_flow_run_when_persisted():
+    kept = counted_by_default.with_options(persist_result=True)
+    return kept(1), kept(1)
+
+
+@row
+@flow
+def cached_anew_when_refreshed():
+    anew = counted.with_options(refresh_cache=True)
+    return counted(7), anew(7), counted(7)
+
+
+@row
+@flow
+def cached_until_it_expires():
+    brief = counted.with_options(cache_expiration=timedelta(milliseconds=50))
+    first = brief(8)
+    time.sleep(0.3)
+    return first, brief(8)
 
 
 # --- Timeouts ----------------------------------------------------------------

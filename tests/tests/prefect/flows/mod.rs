@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::table::Row;
 use crate::text::named;
 
+mod caching;
 mod cancellation;
 mod ends;
 mod limits;
@@ -37,6 +38,7 @@ pub(crate) fn table() -> impl Iterator<Item = &'static Row> {
         cancellation::ROWS,
         limits::ROWS,
         retries::ROWS,
+        caching::ROWS,
         timeouts::ROWS,
         subflows::ROWS,
         names::ROWS,
