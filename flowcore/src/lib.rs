@@ -70,7 +70,9 @@ pub use cancel_on_drop::CancelOnDrop;
 pub use cancellation::{Cancellation, cancellation};
 pub use console::layer;
 pub use context::{RunInfo, in_current_run, run_info};
-pub use definition::{FlowInfo, FlowOptions, TaskInfo, TaskOptions, tasks};
+pub use definition::{
+    FlowInfo, FlowOptions, RetryDelay, TaskInfo, TaskOptions, exponential_backoff, tasks,
+};
 pub use entry::{Setup, init};
 pub use error::{Error, ErrorKind, Result};
 pub use flow::{Call, FlowHandle, StateCall};
@@ -129,8 +131,8 @@ pub mod __private {
     pub use crate::arguments::{Argument, Column, IntoArgument, IntoColumn, IntoDependencies};
     pub use crate::definition::{
         BodyFuture, CacheKey, FlowAttributes, FlowBody, FlowConfiguration, FlowInfo, FlowOptions,
-        Owned, Parameters, Shared, TaskAttributes, TaskBody, TaskConfiguration, TaskDefinition,
-        TaskEntry, TaskError, TaskInfo, TaskOptions, probe,
+        Owned, Parameters, RetryCondition, RetryDelayAttribute, Shared, TaskAttributes, TaskBody,
+        TaskConfiguration, TaskDefinition, TaskEntry, TaskError, TaskInfo, TaskOptions, probe,
     };
     pub use crate::entry::run_main;
     pub use crate::flow::{

@@ -79,6 +79,8 @@ pub struct FlowAttributes {
     pub name: &'static str,
     /// Its description.
     pub description: &'static str,
+    /// The version of its code.
+    pub version: Option<&'static str>,
     /// Its tags.
     pub tags: &'static [&'static str],
     /// The longest time of a run.
@@ -100,6 +102,7 @@ impl FlowAttributes {
         Self {
             name,
             description: "",
+            version: None,
             tags: &[],
             timeout: None,
             flow_run_name: None,
@@ -115,7 +118,12 @@ impl FlowOptions {
     #[must_use]
     pub const fn from_attributes(attributes: FlowAttributes) -> Self {
         Self {
-            labels: Labels::new(attributes.name, attributes.description, attributes.tags),
+            labels: Labels::new(
+                attributes.name,
+                attributes.description,
+                attributes.version,
+                attributes.tags,
+            ),
             timeout: attributes.timeout,
             flow_run_name: match attributes.flow_run_name {
                 Some(template) => Some(Cow::Borrowed(template)),

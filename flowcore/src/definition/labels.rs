@@ -7,6 +7,7 @@ use std::borrow::Cow;
 pub(crate) struct Labels {
     pub(crate) name: Cow<'static, str>,
     pub(crate) description: Cow<'static, str>,
+    pub(crate) version: Option<Cow<'static, str>>,
     tags: Cow<'static, [&'static str]>,
     more_tags: Vec<String>,
 }
@@ -15,11 +16,16 @@ impl Labels {
     pub(super) const fn new(
         name: &'static str,
         description: &'static str,
+        version: Option<&'static str>,
         tags: &'static [&'static str],
     ) -> Self {
         Self {
             name: Cow::Borrowed(name),
             description: Cow::Borrowed(description),
+            version: match version {
+                Some(version) => Some(Cow::Borrowed(version)),
+                None => None,
+            },
             tags: Cow::Borrowed(tags),
             more_tags: Vec::new(),
         }
@@ -59,6 +65,13 @@ macro_rules! label_methods {
             self
         }
 
+        /// The version of its code, for people and reports. Default: none.
+        #[must_use]
+        pub fn version(mut self, version: impl Into<String>) -> Self {
+            self.labels.version = Some(::std::borrow::Cow::Owned(version.into()));
+            self
+        }
+
         /// Adds a tag.
         #[must_use]
         pub fn tag(mut self, tag: impl Into<String>) -> Self {
@@ -88,6 +101,12 @@ macro_rules! label_methods {
         #[must_use]
         pub fn description_in_force(&self) -> &str {
             &self.labels.description
+        }
+
+        /// The version in force.
+        #[must_use]
+        pub fn version_in_force(&self) -> Option<&str> {
+            self.labels.version.as_deref()
         }
 
         /// All tags, those of the attribute first.

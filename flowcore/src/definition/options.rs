@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use super::labels::{Labels, label_methods};
 use super::resources::Resources;
+use super::retry::{RetryDelay, RetryDelayAttribute, check_jitter};
 use crate::arguments::{Dependencies, IntoDependencies};
+use crate::error::{Error, Result};
 use crate::records::{ResultAttributes, ResultOptions};
 use crate::scope::Scope;
 
@@ -31,12 +33,26 @@ use crate::scope::Scope;
 pub struct TaskOptions {
     pub(crate) labels: Labels,
     pub(crate) retries: u32,
-    pub(crate) retry_delay: Duration,
+    pub(crate) retry_delay: RetryDelay,
+    pub(crate) retry_jitter: f64,
+    pub(crate) retry_if: Option<RetryCondition>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) task_run_name: Option<Cow<'static, str>>,
     pub(crate) priority: i32,
     pub(crate) resources: Resources,
     pub(crate) results: ResultOptions,
+}
+
+/// `retry_if` of a task: a function that says whether a failure is worth
+/// another attempt. It runs where the task runs, so it is named in the
+/// attribute, and no copy can change it.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct RetryCondition {
+    /// The path in the attribute.
+    pub name: &'static str,
+    /// The function.
+    pub is_retriable: fn(&Error) -> bool,
 }
 
 /// What `#[task(..)]` says, as the macro writes it down.
@@ -47,12 +63,18 @@ pub struct TaskAttributes {
     pub name: &'static str,
     /// Its description.
     pub description: &'static str,
+    /// The version of its code.
+    pub version: Option<&'static str>,
     /// Its tags.
     pub tags: &'static [&'static str],
     /// How often a failed run is tried again.
     pub retries: u32,
     /// The wait before a retry.
-    pub retry_delay: Duration,
+    pub retry_delay: RetryDelayAttribute,
+    /// How far delays are spread.
+    pub retry_jitter: f64,
+    /// Which failures are tried again.
+    pub retry_if: Option<RetryCondition>,
     /// The longest time of one attempt.
     pub timeout: Option<Duration>,
     /// The template of run names.
@@ -72,9 +94,14 @@ impl TaskAttributes {
         Self {
             name,
             description: "",
+            version: None,
             tags: &[],
             retries: 0,
-            retry_delay: Duration::ZERO,
+            retry_delay: RetryDelayAttribute::Fixed {
+                delay: Duration::ZERO,
+            },
+            retry_jitter: 0.0,
+            retry_if: None,
             timeout: None,
             task_run_name: None,
             priority: 0,
@@ -89,9 +116,16 @@ impl TaskOptions {
     #[must_use]
     pub const fn from_attributes(attributes: TaskAttributes) -> Self {
         Self {
-            labels: Labels::new(attributes.name, attributes.description, attributes.tags),
+            labels: Labels::new(
+                attributes.name,
+                attributes.description,
+                attributes.version,
+                attributes.tags,
+            ),
             retries: attributes.retries,
-            retry_delay: attributes.retry_delay,
+            retry_delay: RetryDelay::from_attribute(attributes.retry_delay),
+            retry_jitter: attributes.retry_jitter,
+            retry_if: attributes.retry_if,
             timeout: attributes.timeout,
             task_run_name: match attributes.task_run_name {
                 Some(template) => Some(Cow::Borrowed(template)),
@@ -112,11 +146,29 @@ impl TaskOptions {
         self
     }
 
-    /// The wait before each retry. Default: none.
+    /// The wait before each retry: a duration, a list of them whose last one
+    /// repeats, or an [`exponential_backoff`](crate::exponential_backoff). Default:
+    /// none.
     #[must_use]
-    pub fn retry_delay(mut self, delay: Duration) -> Self {
-        self.retry_delay = delay;
+    pub fn retry_delay(mut self, delay: impl Into<RetryDelay>) -> Self {
+        self.retry_delay = delay.into();
         self
+    }
+
+    /// Spreads the delays, so that runs which failed together do not come back
+    /// together: each is drawn around its length, at most `1 + factor` times as
+    /// long. Default: 0, as long as `retry_delay` says. A negative factor, or
+    /// one that is no number, is an error of the run.
+    #[must_use]
+    pub fn retry_jitter(mut self, factor: f64) -> Self {
+        self.retry_jitter = factor;
+        self
+    }
+
+    /// What is wrong with the options.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.retry_delay.check()?;
+        check_jitter(self.retry_jitter)
     }
 
     /// The longest time that one attempt may take. Default: no limit.

@@ -104,6 +104,14 @@ pub(super) fn task_run_id(flow_run: Uuid, run: RunReference) -> Uuid {
     uuid::Builder::from_custom_bytes(bits.to_be_bytes()).into_uuid()
 }
 
+/// A number in [0, 1) that belongs to this attempt of this run: the same in
+/// every process.
+pub(super) fn random(seed: u64, run: RunReference, attempt: u32) -> f64 {
+    let bits = mix(seed ^ hash(run) ^ mix(u64::from(attempt)));
+    // As many bits as a float's fraction holds.
+    (bits >> 11) as f64 / (1_u64 << 53) as f64
+}
+
 fn hash(run: RunReference) -> u64 {
     let (entry, row) = match run {
         RunReference::Run(bits) => (bits, 0),

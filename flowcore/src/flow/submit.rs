@@ -120,13 +120,15 @@ fn check_retries<D: TaskDefinition>(configuration: &TaskConfiguration) -> Result
     }
 }
 
-/// The slots that a run needs before it starts; an error if the flow's runner
-/// never has them.
+/// The slots that a run needs before it starts; an error if its options are
+/// wrong or the flow's runner never has them.
 pub(super) fn slots<D: TaskDefinition>(
     flow: &FlowRun,
     configuration: &TaskConfiguration,
 ) -> Result<Option<Slots>> {
-    flow.slots_for(configuration.options()).map_err(|error| {
+    let options = configuration.options();
+    let slots = options.check().and_then(|()| flow.slots_for(options));
+    slots.map_err(|error| {
         Error::build(
             crate::ErrorKind::Invalid,
             format!("`{}`: {error}", D::info().function),

@@ -1,14 +1,15 @@
 //! What follows an attempt: the run's end, or another attempt.
 //!
-//! Pure: the outcome of one attempt and the options go in, the next step
-//! comes out. The same for every runner, since retries happen where the task
-//! runs.
+//! The outcome of one attempt, the options and a random number go in, the next
+//! step comes out. The same for every runner, since retries happen where the
+//! task runs. Of users' code it calls only the task's `retry_if`.
 
 use std::time::Duration;
 
+use super::catch;
 use super::control::AttemptControl;
 use super::panic::PanicReport;
-use crate::definition::{Failure, TaskError, TaskInfo, TaskOptions};
+use crate::definition::{Failure, TaskError, TaskInfo, TaskOptions, jittered};
 use crate::engine::End;
 use crate::error::{Error, ErrorKind};
 use crate::state::StateName;
@@ -58,6 +59,7 @@ pub(crate) fn next(
     info: &TaskInfo,
     options: &TaskOptions,
     run_name: &str,
+    random: f64,
 ) -> Next {
     let is_final = matches!(&ending, Ending::Failed(error) if error.is_final());
     let brief = match &ending {
@@ -68,21 +70,53 @@ pub(crate) fn next(
         Ending::Panicked(report) => report.to_string(),
         Ending::TimedOut(limit) => timeout_message(*limit),
     };
-    if attempt <= options.retries && !is_final {
-        let delay = options.retry_delay;
+    let may_retry = attempt <= options.retries && !is_final;
+    let failure = match &options.retry_if {
+        // Only a condition needs the whole error before it is clear that the
+        // run has failed.
+        Some(_) if may_retry => Some(failure(ending, info, run_name)),
+        _ if may_retry => None,
+        _ => return Next::Settle(End::Ended(failure(ending, info, run_name))),
+    };
+    let refused = failure.filter(|failure| !is_retriable(failure, options));
+    if let Some(failure) = refused {
+        Next::Settle(End::Ended(failure))
+    } else {
+        let delay = options.retry_delay.before(attempt);
+        let delay = jittered(delay, options.retry_jitter, random);
         let when = if delay.is_zero() {
             "immediately".to_owned()
         } else {
             format!("{} second(s) from now", delay.as_secs_f64())
         };
-        return Next::Retry {
+        Next::Retry {
             delay,
             log: format!(
                 "Task run failed with exception: {brief} - Retry {attempt}/{} will start {when}",
                 options.retries
             ),
-        };
+        }
     }
+}
+
+/// Asks the task's `retry_if`; a panic in it is a "no", as in Prefect.
+fn is_retriable(failure: &Failure, options: &TaskOptions) -> bool {
+    let Some(condition) = &options.retry_if else {
+        return true;
+    };
+    catch(|| (condition.is_retriable)(&failure.0.error)).unwrap_or_else(|report| {
+        tracing::error!(
+            target: "flowcore::runs",
+            "An error was encountered while running `retry_if` check '{}' for task '{}': {report}",
+            condition.name,
+            options.labels.name,
+        );
+        false
+    })
+}
+
+/// The run's end, if no attempt follows.
+fn failure(ending: Ending, info: &TaskInfo, run_name: &str) -> Failure {
     let failed = |name: StateName, message: String, kind: ErrorKind, text: String, chain| {
         Failure::new(
             name,
@@ -94,7 +128,7 @@ pub(crate) fn next(
                 .finish(),
         )
     };
-    Next::Settle(End::Ended(match ending {
+    match ending {
         Ending::Failed(error) => error.into_failure(info.key, run_name, false),
         Ending::Panicked(report) => failed(
             StateName::Failed,
@@ -110,8 +144,11 @@ pub(crate) fn next(
             timeout_message(limit),
             None,
         ),
-        Ending::Completed | Ending::Cached | Ending::Cancelled => unreachable!("returned above"),
-    }))
+        Ending::Cancelled => cancelled(info, run_name),
+        Ending::Completed | Ending::Cached => {
+            unreachable!("a run that completed has not failed")
+        }
+    }
 }
 
 fn timeout_message(limit: Duration) -> String {

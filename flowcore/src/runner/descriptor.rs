@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::arguments::Argument;
+use crate::definition::RetryDelay;
 use crate::engine::{MapId, RunId};
 use crate::error::{Error, Result};
 use crate::records::ResultDescriptor;
@@ -115,7 +116,9 @@ pub struct WorkDescriptor {
     /// Retries that are left are counted from the first attempt.
     pub retries: u32,
     /// The wait before each retry.
-    pub retry_delay: Duration,
+    pub retry_delay: RetryDelay,
+    /// How far the delays are spread.
+    pub retry_jitter: f64,
     /// The longest time of one attempt.
     pub timeout: Option<Duration>,
     /// How its result is kept, if it is.
@@ -375,7 +378,8 @@ mod tests {
             resources: Vec::new(),
             tags: vec!["x".into()],
             retries: 2,
-            retry_delay: Duration::from_millis(5),
+            retry_delay: RetryDelay::from([Duration::from_millis(5), Duration::from_secs(1)]),
+            retry_jitter: 0.5,
             timeout: None,
             results: None,
             attempt: 1,

@@ -102,7 +102,14 @@ pub(crate) async fn drive_in_place<'a>(
             .await;
         let ending = ending.of_attempt(&control);
         let name = flow.attempt_name(&options.labels.name, run, &control);
-        match next(ending, attempt, info, &options, &name) {
+        match next(
+            ending,
+            attempt,
+            info,
+            &options,
+            &name,
+            flow.random(run, attempt),
+        ) {
             Next::Settle(end) => {
                 flow.settled(run, end);
                 break;

@@ -371,7 +371,8 @@ pub(crate) fn execution_of<D: TaskDefinition>(
     }
     let mut options = info.options.clone();
     options.retries = work.retries;
-    options.retry_delay = work.retry_delay;
+    options.retry_delay = work.retry_delay.clone();
+    options.retry_jitter = work.retry_jitter;
     options.timeout = work.timeout;
     options.priority = work.priority;
     options.task_run_name = work.run_name_template.clone().map(Into::into);

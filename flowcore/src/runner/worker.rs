@@ -210,7 +210,8 @@ impl Worker {
             let ending = ending.of_attempt(&control);
             let name = control.name().unwrap_or(&work.run_name);
             let info = execution.info();
-            match next(ending, attempt, info, execution.options(), name) {
+            let random = flow.random(run, attempt);
+            match next(ending, attempt, info, execution.options(), name, random) {
                 Next::Settle(end @ (End::Completed | End::Cached)) => {
                     let value = execution.output().map_err(|error| {
                         TaskError::from_flow(error).into_failure(&work.task_key, name, false)
@@ -222,8 +223,14 @@ impl Worker {
                     report(RunEvent::AwaitingRetry { run, message: log });
                     let cancelled = crate::runtime::timeout(delay, control.cancelled());
                     if lend_while(|| pollster::block_on(cancelled)).is_some() {
-                        let cancelled =
-                            next(Ending::Cancelled, attempt, info, execution.options(), name);
+                        let cancelled = next(
+                            Ending::Cancelled,
+                            attempt,
+                            info,
+                            execution.options(),
+                            name,
+                            random,
+                        );
                         if let Next::Settle(End::Ended(failure)) = cancelled {
                             return Err(failure);
                         }

@@ -171,3 +171,119 @@ fn a_flow_that_fails_waits_for_no_retry() {
     let error = run(ended_between(Meter::default())).unwrap_err();
     assert_eq!(error.to_string(), "enough");
 }
+
+fn is_temporary(error: &Error) -> bool {
+    error.to_string().contains("temporary")
+}
+
+fn is_confused(_: &Error) -> bool {
+    panic!("no idea")
+}
+
+#[task(retries = 5, retry_if = is_temporary)]
+fn fails(text: &str) -> Result<i64> {
+    let attempt = flowcore::run_info().unwrap().attempt;
+    match attempt {
+        1 => Err(Error::msg(format!("{text}, temporary"))),
+        _ => Err(Error::msg(text)),
+    }
+}
+
+#[task(retries = 5, retry_if = is_confused)]
+fn fails_oddly() -> Result<i64> {
+    Err(Error::msg("odd"))
+}
+
+#[task(retries = 5, timeout = "5ms", retry_if = is_temporary)]
+async fn is_late() {
+    std::future::pending().await
+}
+
+#[flow]
+async fn conditional() -> Result<()> {
+    let once_more = fails.submit("disk");
+    let error = once_more.clone().await.unwrap_err();
+    assert_eq!(error.to_string(), "disk");
+    assert_eq!(once_more.run_count(), 2);
+    let row = fails.map(["a", "b"]);
+    row.wait(None).await;
+    assert_eq!(row.get(1).run_count(), 2);
+    // A condition that panics is a "no".
+    let odd = fails_oddly.submit();
+    assert_eq!(odd.clone().await.unwrap_err().to_string(), "odd");
+    assert_eq!(odd.run_count(), 1);
+    let late = is_late.submit();
+    assert_eq!(late.clone().await.unwrap_err().kind(), ErrorKind::TimedOut);
+    assert_eq!(late.run_count(), 1);
+    // The same for a direct call.
+    assert_eq!(fails("here").await.unwrap_err().to_string(), "here");
+    Ok(())
+}
+
+#[test]
+fn a_condition_says_which_failures_are_tried_again() {
+    run(conditional()).unwrap();
+}
+
+#[task(retries = 3, retry_delay = ["1ms", "2ms"], retry_jitter = 0.5, version = "1.2")]
+fn listed(x: i64) -> Result<i64> {
+    match flowcore::run_info().unwrap().attempt {
+        4 => Ok(x),
+        _ => Err(Error::msg("not yet")),
+    }
+}
+
+#[task(retries = 2, retry_delay = exponential_backoff("1ms"))]
+fn doubling(x: i64) -> Result<i64> {
+    match flowcore::run_info().unwrap().attempt {
+        3 => Ok(x),
+        _ => Err(Error::msg("not yet")),
+    }
+}
+
+#[flow(version = "7")]
+async fn delayed() -> Result<()> {
+    assert_eq!(listed.submit(1).await?, 1);
+    assert_eq!(listed(2).await?, 2);
+    assert_eq!(doubling.map([3, 4]).await?, [3, 4]);
+    let millisecond = Duration::from_millis(1);
+    let other =
+        doubling.with_options(|o| o.retry_delay([millisecond]).retry_jitter(0.1).retries(2));
+    assert_eq!(other.submit(5).await?, 5);
+    Ok(())
+}
+
+#[test]
+fn delays_may_be_lists_or_double() {
+    run(delayed()).unwrap();
+    let newer = delayed.with_options(|o| {
+        assert_eq!(o.version_in_force(), Some("7"));
+        o.version("8")
+    });
+    run(newer()).unwrap();
+}
+
+#[flow]
+async fn wrong_options() -> Result<()> {
+    let negative = listed.with_options(|o| o.retry_jitter(-1.0));
+    for error in [
+        negative.submit(1).await.unwrap_err(),
+        negative.map([1]).await.map(drop).unwrap_err(),
+        negative(1).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(
+            error.to_string().contains("`retry_jitter` is -1"),
+            "{error}"
+        );
+    }
+    let empty = listed.with_options(|o| o.retry_delay(Vec::new()));
+    let error = empty.submit(1).await.unwrap_err();
+    assert!(error.to_string().contains("empty list"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn wrong_delays_are_errors_of_the_run() {
+    run(wrong_options()).unwrap();
+}

@@ -15,6 +15,7 @@ pub(crate) struct Common {
     pub(crate) krate: CratePath,
     pub(crate) name: Option<LitStr>,
     pub(crate) description: Option<LitStr>,
+    pub(crate) version: Option<LitStr>,
     pub(crate) tags: Vec<LitStr>,
     pub(crate) timeout: Option<TokenStream>,
     /// `task_run_name` or `flow_run_name`.
@@ -29,6 +30,7 @@ impl Common {
             "description" => {
                 self.description = value::text(given, "\"loads the rows\"", problems);
             }
+            "version" => self.version = value::nonempty_text(given, "\"1.2\"", problems),
             "tags" => self.tags = value::texts(given, problems),
             "timeout" => self.timeout = value::positive_duration(given, problems),
             "task_run_name" => {

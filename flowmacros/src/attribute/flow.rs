@@ -7,9 +7,10 @@ use super::common::Common;
 use super::{options, value};
 use crate::problems::Problems;
 
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 10] = [
     "name",
     "description",
+    "version",
     "tags",
     "flow_run_name",
     "task_runner",

@@ -7,6 +7,7 @@ mod common;
 mod flow;
 mod resources;
 mod results;
+mod retry;
 mod task;
 mod value;
 
@@ -134,6 +135,11 @@ fn accept(
 fn elsewhere(name: &str, word: &str) -> Option<&'static str> {
     Some(match (name, word) {
         ("retry_delay_seconds", _) => "write `retry_delay = \"10s\"`",
+        ("retry_jitter_factor", "task") => "write `retry_jitter = 0.5`",
+        ("retry_condition_fn", "task") => {
+            "write `retry_if = is_temporary`, the name of a function of the error"
+        }
+        ("retry_jitter" | "retry_if", "flow") => "it belongs to a task",
         ("timeout_seconds", _) => "write `timeout = \"30s\"`",
         ("log_prints", _) => "write log lines with `tracing::info!`; they show under their run",
         ("flow_run_name", "task") => "it belongs to a flow; for a task write `task_run_name`",

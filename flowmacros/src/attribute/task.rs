@@ -1,20 +1,25 @@
 //! The options of `#[task]`.
 
 use proc_macro2::TokenStream;
+use syn::ExprPath;
 
 use super::common::Common;
 use super::resources::{self, Resource};
 use super::results::Results;
+use super::retry::{self, RetryDelay};
 use super::{options, value};
 use crate::problems::Problems;
 
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 20] = [
     "name",
     "description",
+    "version",
     "tags",
     "task_run_name",
     "retries",
     "retry_delay",
+    "retry_jitter",
+    "retry_if",
     "timeout",
     "priority",
     "resources",
@@ -34,7 +39,10 @@ pub(crate) struct TaskAttribute {
     pub(crate) common: Common,
     pub(crate) local: bool,
     pub(crate) retries: Option<TokenStream>,
-    pub(crate) retry_delay: Option<TokenStream>,
+    pub(crate) retry_delay: Option<RetryDelay>,
+    pub(crate) retry_jitter: Option<TokenStream>,
+    /// The path of a function.
+    pub(crate) retry_if: Option<ExprPath>,
     pub(crate) priority: Option<TokenStream>,
     pub(crate) resources: Vec<Resource>,
     pub(crate) results: Results,
@@ -50,7 +58,9 @@ impl TaskAttribute {
                 "retries" => attribute.retries = value::count(&given, problems),
                 "priority" => attribute.priority = value::priority(&given, problems),
                 "resources" => attribute.resources = resources::read(&given, problems),
-                "retry_delay" => attribute.retry_delay = value::duration(&given, problems),
+                "retry_delay" => attribute.retry_delay = retry::delay(&given, problems),
+                "retry_jitter" => attribute.retry_jitter = retry::jitter(&given, problems),
+                "retry_if" => attribute.retry_if = retry::condition(&given, problems),
                 _ if attribute.results.read(&given, problems) => {}
                 _ => attribute.common.read(&given, problems),
             }

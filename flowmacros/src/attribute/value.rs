@@ -164,8 +164,16 @@ pub(super) fn priority(given: &Given, problems: &mut Problems) -> Option<TokenSt
 
 /// A duration: `"30s"`, a number of seconds, or an expression of that type.
 pub(super) fn duration(given: &Given, problems: &mut Problems) -> Option<TokenStream> {
-    let name = given.name();
     let value = required(given, "\"30s\"", problems)?;
+    duration_of(&given.name(), value, problems)
+}
+
+/// A duration that stands in the option `name`.
+pub(super) fn duration_of(
+    name: &str,
+    value: &Expr,
+    problems: &mut Problems,
+) -> Option<TokenStream> {
     let parsed = match value {
         Expr::Lit(ExprLit { lit, .. }) => match lit {
             Lit::Str(text) => duration::parse(&text.value()),

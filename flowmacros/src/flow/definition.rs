@@ -81,6 +81,7 @@ fn info(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
     };
     let is_async = handle.function.signature.asyncness.is_some();
     let tags = &common.tags;
+    let version = common.version.iter();
     let timeout = common.timeout.iter();
     let run_name = common.run_name.iter();
     let persist_result = attribute.persist_result.iter();
@@ -100,6 +101,7 @@ fn info(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
             options: #private::FlowOptions::from_attributes(#private::FlowAttributes {
                 description: #description,
                 tags: &[#(#tags),*],
+                #(version: ::core::option::Option::Some(#version),)*
                 #(timeout: ::core::option::Option::Some(#timeout),)*
                 #(flow_run_name: ::core::option::Option::Some(#run_name),)*
                 #(persist_result: ::core::option::Option::Some(#persist_result),)*

@@ -1,8 +1,9 @@
 //! The task as the engine sees it: facts, types, one attempt.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ExprPath;
+use syn::spanned::Spanned;
 
 use crate::attribute::{Resource, TaskAttribute};
 use crate::crate_path::Place;
@@ -154,9 +155,20 @@ fn info(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
     };
     let tags = &common.tags;
     let retries = attribute.retries.iter();
-    let retry_delay = attribute.retry_delay.iter();
+    let retry_delay = attribute
+        .retry_delay
+        .iter()
+        .map(|delay| delay.tokens(&private));
+    let retry_jitter = attribute.retry_jitter.iter();
+    let retry_if = attribute.retry_if.iter().map(|path| {
+        let name = path.to_token_stream().to_string().replace(' ', "");
+        let span = path.span();
+        let is_retriable = quote_spanned!(span=> is_retriable: #path);
+        quote!(#private::RetryCondition { name: #name, #is_retriable })
+    });
     let priority = attribute.priority.iter();
     let resources = attribute.resources.iter().map(Resource::tokens);
+    let version = common.version.iter();
     let timeout = common.timeout.iter();
     let run_name = common.run_name.iter();
     let results = &attribute.results;
@@ -176,8 +188,11 @@ fn info(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
                 tags: &[#(#tags),*],
                 #(retries: #retries,)*
                 #(retry_delay: #retry_delay,)*
+                #(retry_jitter: #retry_jitter,)*
+                #(retry_if: ::core::option::Option::Some(#retry_if),)*
                 #(priority: #priority,)*
                 resources: &[#(#resources),*],
+                #(version: ::core::option::Option::Some(#version),)*
                 #(timeout: ::core::option::Option::Some(#timeout),)*
                 #(task_run_name: ::core::option::Option::Some(#run_name),)*
                 #(results: #results,)*

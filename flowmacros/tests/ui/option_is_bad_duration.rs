@@ -14,7 +14,7 @@ fn a() {}
 #[task(timeout = "0s", retry_delay = -1)]
 fn b() {}
 
-#[task(timeout = true, retry_delay = ["1s", "2s"])]
+#[task(timeout = true, retry_delay = [["1s"], "2s"])]
 fn c() {}
 
 #[flow(timeout = "")]

@@ -75,6 +75,15 @@ pub fn third_time() -> Result<u32, String> {
     Err(format!("attempt {attempt}"))
 }
 
+fn is_early(error: &flowcore::Error) -> bool {
+    error.to_string() != "attempt 3"
+}
+
+#[task(retries = 5, retry_if = is_early, retry_delay = ["1ms", "2ms"], retry_jitter = 0.5)]
+pub fn until_third() -> Result<u32, String> {
+    third_time.func()
+}
+
 #[task]
 pub fn boom(x: i64) -> i64 {
     assert!(x < 0, "x is {x}");

@@ -12,7 +12,7 @@ use std::time::Duration;
 use flow_tests::seam::tasks::{
     ReadError, add, boom, computed_by, count_failed, double, end_process, even, inc, join, list,
     local_process, local_sum, name, nap, nap_and_fail, or_zero, process, read, sum_all, third_time,
-    too_slow,
+    too_slow, until_third,
 };
 use flowcore::bridge::Feed;
 use flowcore::prelude::*;
@@ -126,6 +126,12 @@ async fn failing() -> Result<()> {
     let error = tried.clone().await.unwrap_err();
     assert_eq!(error.to_string(), "attempt 3");
     assert_eq!(tried.run_count(), 3);
+
+    // The condition is asked where the run is.
+    let stopped = until_third.submit();
+    let error = stopped.clone().await.unwrap_err();
+    assert_eq!(error.to_string(), "attempt 3");
+    assert_eq!(stopped.run_count(), 3);
 
     let error = boom.submit(5).await.unwrap_err();
     assert!(error.to_string().contains("x is 5"), "{error}");

@@ -282,6 +282,11 @@ impl FlowRun {
         names::task_run_id(Uuid::from_u128(id), run)
     }
 
+    /// A number in [0, 1) for what an attempt leaves to chance.
+    pub(crate) fn random(&self, run: RunReference, attempt: u32) -> f64 {
+        names::random(self.seed, run, attempt)
+    }
+
     pub(crate) fn task_run_name(&self, task: &str, run: RunReference) -> String {
         names::task_run_name(task, self.seed ^ self.salt(), run)
     }

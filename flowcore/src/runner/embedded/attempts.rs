@@ -164,6 +164,7 @@ impl Facts {
                 .flow
                 .attempt_name(&self.options.labels.name, self.run, control),
         };
-        next(ending, self.number, self.info, &self.options, &name)
+        let random = self.flow.random(self.run, self.number);
+        next(ending, self.number, self.info, &self.options, &name, random)
     }
 }
