@@ -196,7 +196,7 @@ fn fails_oddly() -> Result<i64> {
 
 #[task(retries = 5, timeout = "5ms", retry_if = is_temporary)]
 async fn is_late() {
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 #[flow]
