@@ -1,6 +1,6 @@
 // says: unknown option `retrys`; did you mean `retries`?
-// says: unknown option `priority`; `#[flow]` knows `name`, `description`, `tags`, `flow_run_name`, `task_runner`, `timeout`, `crate`
-// says: unknown option `flavor`; `#[flowcore::main]` knows `crate`
+// says: `#[flow]` has no option `priority`: it belongs to a task
+// says: unknown option `flavor`; `#[flowcore::main]` knows `signals`, `crate`
 
 use flowcore::prelude::*;
 
