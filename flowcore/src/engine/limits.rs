@@ -290,8 +290,10 @@ impl Limits {
         !self.answers.is_empty()
     }
 
-    pub(crate) fn is_waiting(&self, ticket: Ticket) -> bool {
-        self.waiting.contains_key(&ticket)
+    /// Whether more is to be told of this request: it waits, or an answer does.
+    pub(crate) fn is_open(&self, ticket: Ticket) -> bool {
+        let mut answers = self.answers.iter();
+        self.waiting.contains_key(&ticket) || answers.any(|(other, _)| *other == ticket)
     }
 
     /// Serves those who wait for slots of these limits, in their order.

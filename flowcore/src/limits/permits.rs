@@ -228,7 +228,7 @@ pub(crate) fn tell() {
 fn next_reply() -> Option<(Ticket, Option<Waiter>, Reply)> {
     let mut state = SHELL.state.lock();
     let (ticket, answer) = state.limits.next_answer()?;
-    let waiter = match state.limits.is_waiting(ticket) {
+    let waiter = match state.limits.is_open(ticket) {
         true => state.waiters.get(&ticket).cloned(),
         false => state.waiters.remove(&ticket),
     };

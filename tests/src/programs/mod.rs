@@ -7,9 +7,11 @@
 
 mod expected;
 mod flow;
+mod limited;
 mod steps;
 mod tasks;
 
 pub use expected::{Expected, Outcome};
 pub use flow::{program, restless};
+pub use limited::under_a_limit;
 pub use steps::{Column, Item, List, Number, Step, steps};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flow_tests::programs::{program, restless, steps};
+use flow_tests::programs::{program, restless, steps, under_a_limit};
 use flow_tests::scale::config;
 use flowcore::prelude::*;
 use proptest::prelude::*;
@@ -27,6 +27,32 @@ proptest! {
         });
         let ended = run_for(PATIENCE, async move { flow(steps).await });
         prop_assert!(ended.is_ok(), "{ended:?}");
+    }
+
+    #[test]
+    fn limits_and_priorities_change_no_result(
+        steps in steps(false),
+        slots in 1..4_u32,
+        workers in 1..4_usize,
+    ) {
+        let runner = ThreadPoolTaskRunner::new().max_workers(workers);
+        let flow = program.with_options(|o| o.task_runner(runner));
+        let ended = run_for(PATIENCE, async move {
+            under_a_limit("random-program", slots, flow(steps)).await
+        });
+        prop_assert!(ended.is_ok(), "{ended:?}");
+    }
+
+    #[test]
+    fn programs_that_are_cancelled_under_a_limit_give_all_slots_back(
+        steps in steps(true),
+        gives_up in any::<bool>(),
+        slots in 1..3_u32,
+    ) {
+        let ended = run_for(PATIENCE, async move {
+            under_a_limit("restless-program", slots, restless(steps, gives_up)).await
+        });
+        prop_assert_eq!(ended.is_err(), gives_up, "{:?}", ended);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flow_tests::programs::{program, restless, steps};
+use flow_tests::programs::{program, restless, steps, under_a_limit};
 use flow_tests::scale::config;
 use flowcore::bridge::Feed;
 use proptest::prelude::*;
@@ -44,6 +44,18 @@ proptest! {
         let runner = ChildProcessRunner::new(feed(is_early));
         let flow = program.with_options(|o| o.task_runner(runner));
         let ended = block_on(in_time(flow(steps)));
+        prop_assert!(ended.is_ok(), "{ended:?}");
+    }
+
+    #[test]
+    fn programs_under_a_limit_give_what_is_expected(
+        steps in steps(false),
+        slots in 1..3_u32,
+        is_early in any::<bool>(),
+    ) {
+        let runner = ChildProcessRunner::new(feed(is_early));
+        let flow = program.with_options(|o| o.task_runner(runner));
+        let ended = block_on(in_time(under_a_limit("seam-program", slots, flow(steps))));
         prop_assert!(ended.is_ok(), "{ended:?}");
     }
 
