@@ -97,8 +97,8 @@ pub use wait::{AsCompleted, Settles, as_completed, wait};
 /// the keys.
 pub mod results {
     pub use crate::records::{
-        CachePolicy, DEFAULT, FLOW_PARAMETERS, INPUTS, IntoCacheKey, NO_CACHE, RUN_ID, ResultStore,
-        TASK_SOURCE,
+        CachePolicy, DEFAULT, FLOW_PARAMETERS, INPUTS, IntoCacheKey, Isolation, NO_CACHE, RUN_ID,
+        ResultStore, TASK_SOURCE,
     };
 }
 
@@ -127,6 +127,7 @@ pub mod prelude {
 #[doc(hidden)]
 pub mod __private {
     pub use inventory;
+    pub use uuid::Uuid;
 
     pub use crate::arguments::{Argument, Column, IntoArgument, IntoColumn, IntoDependencies};
     pub use crate::definition::{
@@ -142,8 +143,8 @@ pub mod __private {
     pub use crate::future::TaskFuture;
     pub use crate::mapped::Mapped;
     pub use crate::records::{
-        CachePart, FlowParameters, IntoCacheKey, ResultAttributes, Unstable, flow_parameters,
-        stable_text_of_loan,
+        CachePart, FlowParameters, IntoCacheKey, Isolation, ResultAttributes, Unstable,
+        flow_parameters, stable_text_of_loan,
     };
     pub use crate::value::{Access, Codec};
 }

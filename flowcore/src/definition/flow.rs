@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::labels::{Labels, label_methods};
 use super::task::{BodyFuture, TaskError};
 use crate::runner::{TaskRunner, ThreadPoolTaskRunner};
@@ -52,6 +54,7 @@ pub struct FlowOptions {
     task_runner: RunnerSource,
     persist_result: Option<bool>,
     result_store: Option<Cow<'static, str>>,
+    resumed: Option<Uuid>,
 }
 
 #[derive(Clone)]
@@ -138,6 +141,7 @@ impl FlowOptions {
                 Some(url) => Some(Cow::Borrowed(url)),
                 None => None,
             },
+            resumed: None,
         }
     }
 
@@ -184,6 +188,11 @@ impl FlowOptions {
         self
     }
 
+    /// The run that goes on, if it is not a new one.
+    pub(crate) fn resumed(&self) -> Option<Uuid> {
+        self.resumed
+    }
+
     pub(crate) fn results(&self) -> (Option<bool>, Option<&Cow<'static, str>>) {
         (self.persist_result, self.result_store.as_ref())
     }
@@ -217,6 +226,15 @@ enum Source {
 }
 
 impl FlowConfiguration {
+    /// A copy whose runs are that run again.
+    #[must_use]
+    pub fn resume(&self, run: Uuid) -> Self {
+        self.with_options(|options| FlowOptions {
+            resumed: Some(run),
+            ..options
+        })
+    }
+
     /// The configuration of a flow's static.
     #[must_use]
     pub const fn of(options: &'static FlowOptions) -> Self {

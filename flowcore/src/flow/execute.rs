@@ -44,13 +44,17 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
             Some(text.clone())
         })
     });
+    let id = configuration
+        .options()
+        .resumed()
+        .unwrap_or_else(Uuid::now_v7);
     let results = {
         let around = RunContext::current();
         let parent = around.as_ref().map(|context| &**context.flow());
         let parent = parent.filter(|flow| !flow.is_standalone());
         FlowResults::of_flow(configuration.options(), parent, written)
     };
-    let flow = FlowRun::new(Uuid::now_v7(), name, results);
+    let flow = FlowRun::new(id, name, results);
     let startable = Startable {
         flow: Arc::clone(&flow),
         blocks: matches!(body, FlowBody::Blocking(_)),
@@ -68,6 +72,16 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
                 options.name_in_force()
             ),
         );
+        if flow.results().persists() {
+            end::say(
+                &flow,
+                &format!(
+                    "Its id is {}: `{}.resume(id)` finds its finished tasks again",
+                    flow.id(),
+                    info.function
+                ),
+            );
+        }
         // From here on a dropped call is a cancelled flow run.
         let mut guard = StopOnDrop(Some(Dropped {
             registration: Registration::new(&flow, parent.as_ref()),

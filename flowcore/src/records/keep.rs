@@ -8,11 +8,13 @@
 use std::fmt;
 
 use super::key::{KeyFacts, Unstable, compute};
+use super::lock::{Isolation, Lock};
 use super::options::Rules;
 use super::record::{Label, Record, RecordProblem};
 use super::store::ResultStore;
 use crate::context::RunContext;
 use crate::definition::{TaskInfo, TaskOptions};
+use crate::error::Result;
 use crate::runner::catch;
 use crate::value::{Codec, EncodedValue};
 
@@ -72,28 +74,39 @@ impl Keep {
         None
     }
 
-    /// Looks for the record.
-    pub(crate) async fn begin<T>(self, codec: Option<&Codec<T>>) -> Begun<T> {
+    /// Waits for the lock, if there shall be one, and looks for the record.
+    ///
+    /// # Errors
+    ///
+    /// There shall be a lock, and it cannot be had.
+    pub(crate) async fn begin<T>(self, codec: Option<&Codec<T>>) -> Result<Begun<T>> {
         let Some(codec) = codec else {
             self.warn("the task is `local`, so its result cannot be written down");
-            return Begun::empty();
+            return Ok(Begun::empty());
         };
+        let is_locked = self.rules.isolation == Isolation::Serializable;
         let store = match ResultStore::open(&self.rules.store) {
             Ok(store) => store,
+            Err(error) if is_locked => return Err(error),
             Err(error) => {
                 self.warn(&error);
-                return Begun::empty();
+                return Ok(Begun::empty());
             }
+        };
+        let lock = if is_locked {
+            Some(store.lock(&self.key).await?)
+        } else {
+            None
         };
         let value = if self.rules.refresh {
             None
         } else {
             self.find(&store, codec).await
         };
-        Begun {
+        Ok(Begun {
             value,
-            place: Some((self, store)),
-        }
+            place: Some((self, store, lock)),
+        })
     }
 
     async fn find<T>(&self, store: &ResultStore, codec: &Codec<T>) -> Option<T> {
@@ -127,7 +140,7 @@ impl Keep {
 /// After the look: a value that was found, or what a value will be written to.
 pub(crate) struct Begun<T> {
     value: Option<T>,
-    place: Option<(Keep, ResultStore)>,
+    place: Option<(Keep, ResultStore, Option<Lock>)>,
 }
 
 impl<T> Begun<T> {
@@ -146,11 +159,12 @@ impl<T> Begun<T> {
 
     /// The value as it will be written.
     pub(crate) fn encode(self, value: &T, codec: Option<&Codec<T>>) -> Option<Encoded<T>> {
-        let (keep, store) = self.place?;
+        let (keep, store, lock) = self.place?;
         match codec?.encode(value) {
             Ok(encoded) => Some(Encoded {
                 keep,
                 store,
+                lock,
                 encoded,
                 value: std::marker::PhantomData,
             }),
@@ -170,6 +184,8 @@ impl<T> Begun<T> {
 pub(crate) struct Encoded<T> {
     keep: Keep,
     store: ResultStore,
+    /// Held until the record is written.
+    lock: Option<Lock>,
     encoded: EncodedValue,
     value: std::marker::PhantomData<fn() -> T>,
 }
@@ -180,6 +196,7 @@ impl<T> Encoded<T> {
         let Self {
             keep,
             store,
+            lock,
             encoded,
             ..
         } = self;
@@ -196,6 +213,7 @@ impl<T> Encoded<T> {
                 keep.key
             );
         }
+        drop(lock);
     }
 }
 

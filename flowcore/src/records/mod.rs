@@ -8,6 +8,7 @@
 mod json;
 mod keep;
 mod key;
+mod lock;
 mod options;
 mod policy;
 mod record;
@@ -17,6 +18,7 @@ mod store;
 pub(crate) use keep::{Begun, Keep, KeySource};
 pub(crate) use key::stable_text;
 pub use key::{IntoCacheKey, Unstable, stable_text_of_loan};
+pub use lock::Isolation;
 pub use options::{FlowParameters, ResultAttributes, ResultDescriptor, flow_parameters};
 pub(crate) use options::{FlowResults, ResultOptions};
 pub use policy::{

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::json;
 use super::key::{Unstable, object};
+use super::lock::Isolation;
 use super::policy::{CachePart, CachePolicy, DEFAULT, NO_CACHE};
 use super::settings::Settings;
 use super::store::absolute;
@@ -26,6 +27,7 @@ pub(crate) struct ResultOptions {
     refresh: Option<bool>,
     persist: Option<bool>,
     store: Option<Cow<'static, str>>,
+    isolation: Isolation,
 }
 
 /// What `#[task(..)]` says of results, as the macro writes it down.
@@ -44,6 +46,8 @@ pub struct ResultAttributes {
     pub persist_result: Option<bool>,
     /// Where.
     pub result_store: Option<&'static str>,
+    /// What runs with one key see of each other.
+    pub isolation: Isolation,
 }
 
 impl ResultAttributes {
@@ -55,6 +59,7 @@ impl ResultAttributes {
         refresh_cache: None,
         persist_result: None,
         result_store: None,
+        isolation: Isolation::ReadCommitted,
     };
 }
 
@@ -73,6 +78,7 @@ impl ResultOptions {
                 Some(url) => Some(Cow::Borrowed(url)),
                 None => None,
             },
+            isolation: attributes.isolation,
         }
     }
 
@@ -114,6 +120,7 @@ impl ResultOptions {
             policy,
             expires_after: self.expires_after,
             refresh: self.refresh.unwrap_or(settings.refresh_cache),
+            isolation: self.isolation,
             store: store.map_or_else(
                 || settings.storage.to_string_lossy().into_owned(),
                 str::to_owned,
@@ -130,6 +137,7 @@ pub(crate) struct Rules {
     pub(super) expires_after: Option<Duration>,
     /// A record that is there does not count.
     pub(super) refresh: bool,
+    pub(super) isolation: Isolation,
     /// The URL of the store.
     pub(super) store: String,
 }
@@ -176,6 +184,11 @@ impl FlowResults {
                 .or_else(|| parent.and_then(|flow| flow.results().store.clone())),
             parameters,
         }
+    }
+
+    /// Whether tasks that say nothing write their results down.
+    pub(crate) fn persists(&self) -> bool {
+        self.persists
     }
 
     /// The flow's arguments, or why there is no text of them.
@@ -277,6 +290,17 @@ impl TaskOptions {
         self
     }
 
+    /// What runs with one key see of each other, also between processes.
+    /// Default: records that have been written.
+    ///
+    /// With [`Isolation::Serializable`] one runs at a time. A run whose store
+    /// has no locks fails.
+    #[must_use]
+    pub fn isolation(mut self, isolation: Isolation) -> Self {
+        self.results.isolation = isolation;
+        self
+    }
+
     /// Where results are written: a URL or path, as in
     /// [`ResultStore::open`](crate::results::ResultStore::open).
     #[must_use]
@@ -295,6 +319,7 @@ pub struct ResultDescriptor {
     has_key_function: bool,
     expires_after: Option<Duration>,
     refresh: bool,
+    isolation: Isolation,
     store: String,
     /// The flow's arguments, if the key needs them.
     flow_parameters: Option<String>,
@@ -315,6 +340,7 @@ impl ResultDescriptor {
             has_key_function: rules.has_key_function,
             expires_after: rules.expires_after,
             refresh: rules.refresh,
+            isolation: rules.isolation,
             store: absolute(&rules.store),
             flow_parameters: options
                 .results
@@ -353,6 +379,7 @@ impl ResultDescriptor {
             expires_after: self.expires_after,
             refresh: Some(self.refresh),
             persist: Some(true),
+            isolation: self.isolation,
             store: Some(Cow::Owned(self.store.clone())),
         }
     }

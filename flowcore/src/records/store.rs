@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use super::lock::MemoryLocks;
 use super::record::{Label, Record};
 use super::settings::{Settings, expanded};
 use crate::error::{Error, ErrorKind, Result};
@@ -55,7 +56,7 @@ struct Inner {
 #[derive(Clone, Debug)]
 pub(super) enum Place {
     Directory(PathBuf),
-    Memory,
+    Memory(Arc<MemoryLocks>),
     /// Traffic needs the runtime that has a poller.
     Remote,
 }
@@ -209,8 +210,12 @@ impl ResultStore {
     pub(super) fn storage_key(&self, key: &str) -> String {
         match &self.0.place {
             Place::Directory(directory) => directory.join(key).to_string_lossy().into_owned(),
-            Place::Memory | Place::Remote => key.to_owned(),
+            Place::Memory(_) | Place::Remote => key.to_owned(),
         }
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.0.place
     }
 
     /// What went wrong with a record of this store.
@@ -247,7 +252,7 @@ impl ResultStore {
                 .spawn(work)
                 .await
                 .unwrap_or_else(|source| Err(object_store::Error::JoinError { source })),
-            Place::Directory(_) | Place::Memory => work.await,
+            Place::Directory(_) | Place::Memory(_) => work.await,
         }
     }
 }
@@ -277,7 +282,7 @@ impl Inner {
                 url: url.to_owned(),
                 objects: Arc::new(InMemory::new()),
                 prefix: Path::default(),
-                place: Place::Memory,
+                place: Place::Memory(Arc::default()),
             }),
             "file" => {
                 let parsed = Url::parse(url).ok().and_then(|url| url.to_file_path().ok());

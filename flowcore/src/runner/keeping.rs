@@ -62,7 +62,7 @@ impl<T: Send> Kept<T> {
         code: BodyFuture<'_, T>,
         fill: impl FnOnce(T),
     ) -> Result<(), TaskError> {
-        let mut begun = begin(self.keep, &self.access).await;
+        let mut begun = begin(self.keep, &self.access).await?;
         if let Some(value) = begun.found() {
             self.control.note_cached();
             fill(value);
@@ -82,7 +82,7 @@ impl<T: Send> Kept<T> {
         code: impl FnOnce() -> Result<T, TaskError>,
         fill: impl FnOnce(T),
     ) -> Result<(), TaskError> {
-        let mut begun = block(begin(self.keep, &self.access));
+        let mut begun = block(begin(self.keep, &self.access))?;
         if let Some(value) = begun.found() {
             if self.control.finish() {
                 self.control.note_cached();
@@ -102,10 +102,13 @@ impl<T: Send> Kept<T> {
     }
 }
 
-async fn begin<T>(keep: Option<Keep>, access: &Access<T>) -> Begun<T> {
+async fn begin<T>(keep: Option<Keep>, access: &Access<T>) -> Result<Begun<T>, TaskError> {
     match keep {
-        Some(keep) => keep.begin(access.codec()).await,
-        None => Begun::empty(),
+        Some(keep) => keep
+            .begin(access.codec())
+            .await
+            .map_err(TaskError::from_flow),
+        None => Ok(Begun::empty()),
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Results {
     refresh_cache: Option<bool>,
     pub(crate) persist_result: Option<bool>,
     pub(crate) result_store: Option<LitStr>,
+    /// A variant of `Isolation`.
+    isolation: Option<&'static str>,
 }
 
 /// A policy as `flowcore` holds it: `INPUTS` last in a sum.
@@ -66,6 +68,7 @@ impl Results {
             "result_store" => {
                 self.result_store = value::nonempty_text(given, "\"./results\"", problems);
             }
+            "isolation" => self.isolation = isolation(given, problems),
             _ => return false,
         }
         true
@@ -146,6 +149,9 @@ impl Results {
         let refresh = self.refresh_cache.iter().map(|value| some(quote!(#value)));
         let persist = self.persist_result.iter().map(|value| some(quote!(#value)));
         let store = self.result_store.iter().map(|value| some(quote!(#value)));
+        let isolation = self.isolation.iter();
+        let isolation =
+            isolation.map(|name| proc_macro2::Ident::new(name, proc_macro2::Span::call_site()));
         quote! {
             #private::ResultAttributes {
                 #(cache: #cache,)*
@@ -154,6 +160,7 @@ impl Results {
                 #(refresh_cache: #refresh,)*
                 #(persist_result: #persist,)*
                 #(result_store: #store,)*
+                #(isolation: #private::Isolation::#isolation,)*
                 ..#private::ResultAttributes::NONE
             }
         }
@@ -167,6 +174,27 @@ impl Results {
             || self.refresh_cache.is_some()
             || self.persist_result.is_some()
             || self.result_store.is_some()
+            || self.isolation.is_some()
+    }
+}
+
+/// Reads `serializable` or `read_committed`, in any spelling of Prefect's.
+fn isolation(given: &Given, problems: &mut Problems) -> Option<&'static str> {
+    let written = value::required(given, "serializable", problems)?;
+    let name = match written {
+        Expr::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()),
+        _ => None,
+    };
+    match name.unwrap_or_default().to_lowercase().as_str() {
+        "serializable" => Some("Serializable"),
+        "read_committed" | "readcommitted" => Some("ReadCommitted"),
+        _ => {
+            problems.push(
+                written,
+                "`isolation` is `serializable` or `read_committed`: `isolation = serializable`",
+            );
+            None
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::retry::{self, RetryDelay};
 use super::{options, value};
 use crate::problems::Problems;
 
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 21] = [
     "name",
     "description",
     "version",
@@ -29,6 +29,7 @@ const KNOWN: [&str; 20] = [
     "refresh_cache",
     "persist_result",
     "result_store",
+    "isolation",
     "local",
     "crate",
 ];

@@ -20,6 +20,7 @@ pub(super) fn tokens(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStr
     let call = call(handle);
     let start = start_method(handle);
     let info_method = handle.method("info");
+    let resume = handle.method("resume");
     quote! {
         #before
         impl #type_name {
@@ -28,6 +29,18 @@ pub(super) fn tokens(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStr
             #func
 
             #with_options
+
+            /// A copy whose next call is that run again, with its id: tasks that
+            /// finished and wrote their results down are found and do not run.
+            /// The run must have ended, in whatever way.
+            #[must_use]
+            #[allow(dead_code)]
+            #visibility #resume(&self, run: #private::Uuid) -> Self {
+                Self {
+                    __configuration: self.__configuration.resume(run),
+                    __call: ::std::sync::OnceLock::new(),
+                }
+            }
 
             /// The facts of the flow: its key, its module, its parameters.
             #[must_use]

@@ -1,0 +1,142 @@
+//! The child of the test of results: a flow in a process of its own, which may
+//! be killed.
+//!
+//!     results_child STEP DIRECTORY [RUN]
+//!
+//! The store is `DIRECTORY/store`; each computation appends a line to
+//! `DIRECTORY/computed`.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use flowcore::prelude::*;
+
+fn directory() -> PathBuf {
+    std::env::args().nth(2).expect("a directory").into()
+}
+
+fn store() -> String {
+    directory().join("store").display().to_string()
+}
+
+/// Notes that a value was computed.
+fn note(text: &str) {
+    let path = directory().join("computed");
+    let mut file = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(path)
+        .expect("the directory of the test");
+    writeln!(file, "{text}").expect("the directory of the test");
+}
+
+fn say(text: &str) {
+    println!("{text}");
+    std::io::stdout().flush().expect("the test reads");
+}
+
+#[task(cache = INPUTS, isolation = serializable)]
+fn slowly(x: i64) -> i64 {
+    note("slowly");
+    std::thread::sleep(Duration::from_millis(300));
+    x + 1
+}
+
+#[task(cache = INPUTS, isolation = serializable)]
+fn never(x: i64) -> i64 {
+    say("locked");
+    if x == 1 && !directory().join("computed").exists() {
+        note("never");
+        loop {
+            std::thread::park();
+        }
+    }
+    note("after all");
+    x
+}
+
+#[task]
+fn step(n: i64) -> i64 {
+    note(&format!("step {n}"));
+    n * 10
+}
+
+#[task]
+fn dies(n: i64) -> i64 {
+    if !directory().join("again").exists() {
+        say("working");
+        loop {
+            std::thread::park();
+        }
+    }
+    note("last step");
+    n + 1
+}
+
+#[flow(persist_result)]
+async fn nightly() -> Result<i64> {
+    let run = flowcore::run_info().expect("in a flow").flow_run_id;
+    say(&run.to_string());
+    let steps = step.map([1, 2, 3]);
+    steps.wait(None).await;
+    for state in steps.states() {
+        say(state.as_str());
+    }
+    let last = dies.submit(steps.get(2));
+    last.await
+}
+
+#[task(cache = INPUTS)]
+fn plain(x: i64) -> i64 {
+    note("plain");
+    x
+}
+
+#[task(persist_result)]
+fn by_default(x: i64) -> i64 {
+    note("by default");
+    x
+}
+
+#[flow]
+async fn settings() -> Result<()> {
+    for _ in 0..2 {
+        let run = plain.with_options(|o| o.result_store(store())).submit(7);
+        run.wait(None).await;
+        say(run.state().name().as_str());
+    }
+    for _ in 0..2 {
+        let run = by_default
+            .with_options(|o| o.result_store(store()))
+            .submit(7);
+        run.wait(None).await;
+        say(run.state().name().as_str());
+    }
+    Ok(())
+}
+
+#[flowcore::main]
+async fn main() -> Result<()> {
+    match std::env::args().nth(1).as_deref() {
+        Some("slowly") => {
+            let kept = slowly.with_options(|o| o.result_store(store()));
+            say(&kept(1).await?.to_string());
+        }
+        Some("never") => {
+            let kept = never.with_options(|o| o.result_store(store()));
+            say(&kept(1).await?.to_string());
+        }
+        Some("nightly") => {
+            let kept = nightly.with_options(|o| o.result_store(store()));
+            let value = match std::env::args().nth(3) {
+                None => kept().await?,
+                Some(run) => kept.resume(run.parse()?)().await?,
+            };
+            say(&value.to_string());
+        }
+        Some("settings") => settings().await?,
+        other => return Err(flowcore::Error::msg(format!("no step {other:?}"))),
+    }
+    Ok(())
+}
