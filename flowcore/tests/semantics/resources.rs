@@ -1,9 +1,12 @@
 //! Resources: made once per process, shared by all runs.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use flowcore::prelude::*;
 use flowcore::{ErrorKind, Resource};
+use tokio::sync::Mutex;
+use tokio::time::Interval;
 
 use crate::support::{Bad, in_time, run};
 
@@ -147,23 +150,20 @@ fn a_small_pool_has_room_for_the_making() {
     assert_eq!(run(starved()).unwrap(), [3, 4, 5, 3, 4, 5]);
 }
 
-static PORT: Resource<tokio::net::UdpSocket> = Resource::new_async(|| {
-    Box::pin(async { Ok(tokio::net::UdpSocket::bind("127.0.0.1:0").await?) })
+/// A timer belongs to the runtime that it was made in.
+static TICKS: Resource<Mutex<Interval>> = Resource::new_async(|| {
+    let every = Duration::from_millis(1);
+    Box::pin(async move { Ok(Mutex::new(tokio::time::interval(every))) })
 });
 
 #[test]
-fn what_is_opened_outlives_the_runtime_of_its_first_user() {
-    let send = || async {
-        let socket = PORT.get().await.unwrap();
-        socket
-            .send_to(b"hello", socket.local_addr().unwrap())
-            .await
-            .unwrap();
-        let mut buffer = [0; 5];
-        socket.recv_from(&mut buffer).await.unwrap();
-        buffer
+fn what_is_made_outlives_the_runtime_of_its_first_user() {
+    let ticks = || async {
+        let mut interval = TICKS.get().await.unwrap().lock().await;
+        interval.tick().await;
+        interval.tick().await;
     };
     // Each time in a runtime of its own, which ends.
-    assert_eq!(run(send()), *b"hello");
-    assert_eq!(run(send()), *b"hello");
+    run(ticks());
+    run(ticks());
 }
