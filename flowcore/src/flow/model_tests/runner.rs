@@ -182,6 +182,8 @@ impl Desk {
             attempt.info(),
             attempt.options(),
             &name,
+            // No task of the model has jitter.
+            0.0,
         );
         witness.ends(run, times_out);
         match next {
