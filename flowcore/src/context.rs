@@ -140,6 +140,10 @@ impl RunContext {
         )
     }
 
+    fn task_run_id(&self) -> Option<uuid::Uuid> {
+        Some(self.flow.task_run_id(self.run()?))
+    }
+
     pub(crate) fn cancellation(&self) -> Cancellation {
         let run = match self.task.as_ref().map(|task| &task.place) {
             None => RunSource::None,
@@ -221,6 +225,8 @@ pub struct RunInfo {
     /// The tags of the task run, or of the flow run in a flow's own code; those
     /// of a [`Scope`] among them.
     pub tags: Vec<String>,
+    /// The id of the task run, in a task.
+    pub task_run_id: Option<uuid::Uuid>,
     /// The attempt, from 1.
     pub attempt: u32,
     /// Whether the run was asked to stop: it was cancelled, or its time is up.
@@ -260,6 +266,7 @@ pub fn run_info() -> Option<RunInfo> {
             Some(task) => task.options.all_tags().map(str::to_owned).collect(),
             None => context.flow.tags().to_vec(),
         },
+        task_run_id: context.task_run_id(),
         attempt: control.map_or(1, |control| control.attempt()),
         is_cancelled: context.cancellation().is_cancelled(),
     })

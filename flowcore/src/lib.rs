@@ -45,6 +45,7 @@ mod flag;
 mod flow;
 mod future;
 mod handle;
+mod hooks;
 mod limits;
 mod mapped;
 #[cfg(feature = "otel")]
@@ -78,6 +79,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use flow::{Call, FlowHandle, StateCall};
 pub use flowmacros::{flow, main, task};
 pub use future::TaskFuture;
+pub use hooks::HookOutcome;
 pub use limits::{
     ConcurrencySlots, LimitNames, Limits, SlotRequest, concurrency, limits, rate_limit,
 };
@@ -141,6 +143,7 @@ pub mod __private {
         call_flow, map, start, submit,
     };
     pub use crate::future::TaskFuture;
+    pub use crate::hooks::{AttributeHook, HookEvent, HookOutcome};
     pub use crate::mapped::Mapped;
     pub use crate::records::{
         CachePart, FlowParameters, IntoCacheKey, Isolation, ResultAttributes, Unstable,

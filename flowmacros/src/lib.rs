@@ -41,6 +41,7 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// The guide's examples are tested here, because the guide is no crate.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/guide/tasks.md")]
+#[doc = include_str!("../../docs/guide/definitions.md")]
 #[doc = include_str!("../../docs/guide/control.md")]
 #[doc = include_str!("../../docs/guide/limits.md")]
 #[doc = include_str!("../../docs/guide/seeing.md")]

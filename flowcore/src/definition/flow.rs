@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::labels::{Labels, label_methods};
 use super::task::{BodyFuture, TaskError};
+use crate::hooks::{AttributeHook, Hooks, hook_methods};
 use crate::runner::{TaskRunner, ThreadPoolTaskRunner};
 
 /// The facts of one flow, known at compile time.
@@ -55,6 +56,7 @@ pub struct FlowOptions {
     persist_result: Option<bool>,
     result_store: Option<Cow<'static, str>>,
     resumed: Option<Uuid>,
+    pub(crate) hooks: Hooks<FlowInfo>,
 }
 
 #[derive(Clone)]
@@ -96,6 +98,8 @@ pub struct FlowAttributes {
     pub persist_result: Option<bool>,
     /// Where.
     pub result_store: Option<&'static str>,
+    /// What is called when a run enters a state.
+    pub hooks: &'static [AttributeHook<FlowInfo>],
 }
 
 impl FlowAttributes {
@@ -112,6 +116,7 @@ impl FlowAttributes {
             task_runner: None,
             persist_result: None,
             result_store: None,
+            hooks: &[],
         }
     }
 }
@@ -142,10 +147,12 @@ impl FlowOptions {
                 None => None,
             },
             resumed: None,
+            hooks: Hooks::new(attributes.hooks),
         }
     }
 
     label_methods!();
+    hook_methods!(FlowInfo);
 
     /// The longest time that a run may take. Default: no limit.
     #[must_use]

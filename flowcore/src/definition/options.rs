@@ -11,8 +11,10 @@ use std::time::Duration;
 use super::labels::{Labels, label_methods};
 use super::resources::Resources;
 use super::retry::{RetryDelay, RetryDelayAttribute, check_jitter};
+use super::task::TaskInfo;
 use crate::arguments::{Dependencies, IntoDependencies};
 use crate::error::{Error, Result};
+use crate::hooks::{AttributeHook, Hooks, hook_methods};
 use crate::records::{ResultAttributes, ResultOptions};
 use crate::scope::Scope;
 
@@ -41,6 +43,7 @@ pub struct TaskOptions {
     pub(crate) priority: i32,
     pub(crate) resources: Resources,
     pub(crate) results: ResultOptions,
+    pub(crate) hooks: Hooks<TaskInfo>,
 }
 
 /// `retry_if` of a task: a function that says whether a failure is worth
@@ -85,6 +88,8 @@ pub struct TaskAttributes {
     pub resources: &'static [(&'static str, f64)],
     /// What it says of results.
     pub results: ResultAttributes,
+    /// What is called when a run enters a state.
+    pub hooks: &'static [AttributeHook<TaskInfo>],
 }
 
 impl TaskAttributes {
@@ -107,6 +112,7 @@ impl TaskAttributes {
             priority: 0,
             resources: &[],
             results: ResultAttributes::NONE,
+            hooks: &[],
         }
     }
 }
@@ -134,10 +140,12 @@ impl TaskOptions {
             priority: attributes.priority,
             resources: Resources::new(attributes.resources),
             results: ResultOptions::from_attributes(attributes.results),
+            hooks: Hooks::new(attributes.hooks),
         }
     }
 
     label_methods!();
+    hook_methods!(TaskInfo);
 
     /// How often a failed or timed-out run is tried again. Default: 0.
     #[must_use]

@@ -469,6 +469,9 @@ async fn run_in_place<'a, D: TaskDefinition>(
         options: configuration.source(),
     };
     drive_in_place(place, attempts).await;
+    if !configuration.options().hooks.is_empty() {
+        flow.hooks_called().await;
+    }
     let ended = Ended::of(flow, cell);
     here.leave().await;
     ended

@@ -96,6 +96,8 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
             at: crate::runtime::now(),
         });
         flow.life().begin(|state| flow.tell_state(state));
+        flow.set_hooks(info, &configuration);
+        flow.call_hooks().await;
         let started = options.runner().start(Home(Arc::downgrade(&flow))).await;
         let returned = match started {
             Ok(session) => {
@@ -142,6 +144,7 @@ fn tags_of(options: &FlowOptions) -> Vec<String> {
 async fn conclude(flow: &Arc<FlowRun>, message: Option<&str>, failure: Option<&Failure>) {
     flow.end().await;
     flow.has_final_state(message, failure);
+    flow.call_hooks().await;
     end::say(flow, &format!("Finished in state {}", flow.state()));
 }
 

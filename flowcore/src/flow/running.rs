@@ -140,18 +140,23 @@ pub(crate) async fn end_all(signal: Signal) {
         }
     };
     let _ = crate::runtime::timeout(CODE_LIMIT, stopped).await;
-    for flow in give_up() {
-        if flow.is_standalone() {
-            continue;
-        }
+    let mut stuck = give_up();
+    stuck.retain(|flow| !flow.is_standalone());
+    for flow in &stuck {
         let failure = Interrupt::Signal(signal).of_flow("", flow.name());
         flow.has_final_state(None, Some(&failure));
+        flow.note_state();
         end::say(
-            &flow,
+            flow,
             &format!("Finished in state {}; its code still runs", flow.state()),
         );
     }
-    let ended = until(|running| running.flows.is_empty());
+    let ended = async {
+        until(|running| running.flows.is_empty()).await;
+        for flow in &stuck {
+            flow.hooks_called().await;
+        }
+    };
     let _ = crate::runtime::timeout(ENDING_LIMIT, ended).await;
 }
 

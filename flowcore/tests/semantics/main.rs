@@ -10,6 +10,7 @@ mod environments;
 mod errors;
 mod flows;
 mod graphs;
+mod hooks;
 mod hostile;
 mod limits;
 mod maps;

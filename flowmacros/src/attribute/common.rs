@@ -1,8 +1,10 @@
 //! The options that tasks and flows share.
 
 use proc_macro2::TokenStream;
+use quote::quote;
 use syn::LitStr;
 
+use super::hooks::{self, Hook};
 use super::{Given, value};
 use crate::crate_path::CratePath;
 use crate::function::Parameter;
@@ -20,6 +22,7 @@ pub(crate) struct Common {
     pub(crate) timeout: Option<TokenStream>,
     /// `task_run_name` or `flow_run_name`.
     pub(crate) run_name: Option<LitStr>,
+    pub(crate) hooks: Vec<Hook>,
 }
 
 impl Common {
@@ -40,8 +43,19 @@ impl Common {
                 self.run_name = value::nonempty_text(given, "\"nightly-{day}\"", problems);
             }
             "crate" => self.krate = value::crate_path(given, problems).unwrap_or_default(),
-            _ => {}
+            _ => {
+                hooks::read(given, &mut self.hooks, problems);
+            }
         }
+    }
+
+    /// The hooks as a field of the attributes, if there are any.
+    pub(crate) fn hooks(&self) -> TokenStream {
+        if self.hooks.is_empty() {
+            return TokenStream::new();
+        }
+        let hooks = self.hooks.iter().map(|hook| hook.tokens(&self.krate));
+        quote!(hooks: &[#(#hooks),*],)
     }
 
     /// Checks the template of run names against the parameters; one that is

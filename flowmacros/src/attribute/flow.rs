@@ -7,7 +7,7 @@ use super::common::Common;
 use super::{options, value};
 use crate::problems::Problems;
 
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 15] = [
     "name",
     "description",
     "version",
@@ -17,6 +17,11 @@ const KNOWN: [&str; 10] = [
     "timeout",
     "persist_result",
     "result_store",
+    "on_running",
+    "on_completion",
+    "on_failure",
+    "on_crashed",
+    "on_cancellation",
     "crate",
 ];
 

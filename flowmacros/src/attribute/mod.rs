@@ -5,6 +5,7 @@
 
 mod common;
 mod flow;
+mod hooks;
 mod resources;
 mod results;
 mod retry;
@@ -153,6 +154,8 @@ fn elsewhere(name: &str, word: &str) -> Option<&'static str> {
             "it belongs to a task; what there is says the runner: `task_runner = \
              ThreadPoolTaskRunner::new().resources([(\"GPU\", 1.0)])`"
         }
+        ("on_complete" | "on_success", _) => "write `on_completion = notify`",
+        ("on_cancelled", _) => "write `on_cancellation = notify`",
         ("wait_for", "task") => "order without data is `task.after(&a).submit(..)`",
         ("cache_policy", _) => "write `cache = INPUTS + TASK_SOURCE`",
         ("cache_key_fn", _) => "write `cache_key = function`",

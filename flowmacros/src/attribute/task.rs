@@ -10,7 +10,7 @@ use super::retry::{self, RetryDelay};
 use super::{options, value};
 use crate::problems::Problems;
 
-const KNOWN: [&str; 21] = [
+const KNOWN: [&str; 26] = [
     "name",
     "description",
     "version",
@@ -31,6 +31,11 @@ const KNOWN: [&str; 21] = [
     "result_store",
     "isolation",
     "local",
+    "on_running",
+    "on_completion",
+    "on_failure",
+    "on_crashed",
+    "on_cancellation",
     "crate",
 ];
 

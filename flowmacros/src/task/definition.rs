@@ -176,6 +176,7 @@ fn info(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
         .is_some()
         .then(|| results.tokens(&private))
         .into_iter();
+    let hooks = common.hooks();
     quote! {
         #private::TaskInfo {
             key: #key,
@@ -196,6 +197,7 @@ fn info(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
                 #(timeout: ::core::option::Option::Some(#timeout),)*
                 #(task_run_name: ::core::option::Option::Some(#run_name),)*
                 #(results: #results,)*
+                #hooks
                 ..#private::TaskAttributes::named(#name)
             }),
         }

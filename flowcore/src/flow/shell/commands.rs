@@ -27,6 +27,7 @@ struct Todo {
     /// Permits came back, and others may wait for them.
     has_permits: bool,
     has_letters: bool,
+    has_hooks: bool,
     is_idle: bool,
 }
 
@@ -42,6 +43,7 @@ impl FlowRun {
             let now = now();
             let result = change(&mut shell, now);
             self.collect(&mut shell, &mut todo, now);
+            todo.has_hooks = shell.hooks.must_be_worked_on();
             todo.has_letters = self.put_out(&mut todo.work, &mut todo.stop_remote);
             result
         };
@@ -61,8 +63,8 @@ impl FlowRun {
                         continue;
                     }
                     if let Some(RunEntry::Job(job)) = shell.jobs.get(id) {
-                        let options = job.options().clone();
-                        let dispatched = RunEntry::Dispatched(options, job.is_local());
+                        let (info, options) = (job.info(), job.options().clone());
+                        let dispatched = RunEntry::Dispatched(info, options, job.is_local());
                         if let Some(RunEntry::Job(job)) = shell.jobs.replace(id, dispatched) {
                             todo.work.push(WorkKind::Run(id, job));
                         }
@@ -128,6 +130,16 @@ impl FlowRun {
         let Some(entry) = shell.jobs.remove(id) else {
             return;
         };
+        let options = entry.source();
+        if !options.hooks.is_empty()
+            && self.says(entry.is_local())
+            && let Some(view) = shell.engine.run(id)
+            && options.hooks.want(view.name)
+        {
+            let name = control.as_ref().and_then(|control| control.name());
+            let info = entry.info();
+            shell.hooks.note_run(id.into(), info, options, view, name);
+        }
         if end::is_heard()
             && self.says(entry.is_local())
             && let Some(view) = shell.engine.run(id)
@@ -141,9 +153,9 @@ impl FlowRun {
         todo.jobs.push(entry);
     }
 
-    /// Whether lines about such runs are written here: what goes home from
-    /// another process is written there.
-    fn says(&self, is_local: bool) -> bool {
+    /// Whether lines about such runs are written here, and their hooks called:
+    /// what goes home from another process is told there.
+    pub(super) fn says(&self, is_local: bool) -> bool {
         is_local || !self.is_elsewhere()
     }
 
@@ -170,6 +182,21 @@ impl FlowRun {
         if heard && let Some(map) = shell.engine.map(id) {
             entry.log.rows(map, rows, names, &mut todo.lines);
         }
+        let options = entry.job.options();
+        if !options.hooks.is_empty()
+            && self.says(entry.job.info().is_local)
+            && let Some(map) = shell.engine.map(id)
+        {
+            for row in rows.clone() {
+                let Some(view) = map.view(row).filter(|view| options.hooks.want(view.name)) else {
+                    continue;
+                };
+                let run = RunReference::row(id, row);
+                let name = controls.get(&run).and_then(|control| control.name());
+                let info = entry.job.info();
+                shell.hooks.note_run(run, info, options, view, name);
+            }
+        }
         if !shell.controls.is_empty() {
             for row in rows.clone() {
                 shell.controls.remove(&RunReference::row(id, row));
@@ -194,6 +221,9 @@ impl FlowRun {
         }
         if todo.has_letters {
             self.send_out();
+        }
+        if todo.has_hooks {
+            self.work_on_hooks();
         }
         for kind in todo.work {
             self.dispatch(kind);

@@ -38,7 +38,8 @@ impl FlowRun {
     /// Whether nothing is left that the end waits for.
     fn is_idle(&self) -> bool {
         let shell = self.shell.lock();
-        shell.is_idle() || (self.aborted.is_set() && shell.engine.is_idle())
+        let is_over = shell.is_idle() || (self.aborted.is_set() && shell.engine.is_idle());
+        is_over && shell.hooks.is_idle()
     }
 
     /// The run of another process that this stands for has ended: what it

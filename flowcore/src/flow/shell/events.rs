@@ -18,6 +18,7 @@ impl FlowRun {
             let begins = start(&mut shell.engine, run, control.attempt(), now);
             if begins {
                 shell.controls.insert(run, Arc::clone(control));
+                self.note_running(shell, run);
             }
             begins
         })
@@ -25,7 +26,13 @@ impl FlowRun {
 
     /// An attempt begins somewhere else.
     pub(crate) fn started(self: &Arc<Self>, run: RunReference, attempt: u32) -> bool {
-        self.update(|shell, now| start(&mut shell.engine, run, attempt, now))
+        self.update(|shell, now| {
+            let begins = start(&mut shell.engine, run, attempt, now);
+            if begins {
+                self.note_running(shell, run);
+            }
+            begins
+        })
     }
 
     /// A row has been running for a while.

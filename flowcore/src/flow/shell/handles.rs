@@ -31,7 +31,7 @@ impl FlowRun {
     /// The settled run, or a note to wake the caller when it is.
     pub(crate) fn poll_settled(&self, run: RunReference, waker: &Waker) -> Poll<RunView> {
         let mut shell = self.shell.lock();
-        let is_leaving = shell.is_leaving(run);
+        let is_leaving = shell.is_leaving(run) || shell.hooks.holds(run);
         match shell.view(run).or_else(|| shell.missing_row(run)) {
             Some(view) if view.name.is_settled() && !is_leaving => Poll::Ready(view),
             _ => {
@@ -109,7 +109,7 @@ impl FlowRun {
 impl Shell {
     fn is_map_settled(&self, id: MapId, rows: Option<&Range<u32>>) -> bool {
         match (self.engine.map(id), rows) {
-            _ if self.leaving.contains(&id) => false,
+            _ if self.leaving.contains(&id) || self.hooks.holds_rows(id, rows) => false,
             (None, _) => true,
             (Some(map), None) => map.is_settled(),
             (Some(map), Some(rows)) => {

@@ -11,6 +11,7 @@ mod ending;
 mod events;
 mod handles;
 mod held;
+mod hooked;
 mod observed;
 mod outbox;
 mod permits;
@@ -33,7 +34,7 @@ use super::life::Life;
 use super::names;
 use super::observer::Observers;
 use crate::clock::Timestamp;
-use crate::definition::{OptionsSource, TaskInfo, TaskOptions};
+use crate::definition::{FlowConfiguration, FlowInfo, OptionsSource, TaskInfo, TaskOptions};
 use crate::engine::{End, Engine, Map, MapId, Run, RunId, RunView, Side};
 use crate::flag::Flag;
 use crate::progress::Progress;
@@ -66,6 +67,8 @@ pub(crate) struct FlowRun {
     /// What tasks in other processes ask for.
     served: Mutex<Served>,
     results: FlowResults,
+    /// The flow with its options, if it has hooks.
+    flow_hooks: OnceLock<(&'static FlowInfo, FlowConfiguration)>,
 }
 
 /// What a flow run stands for.
@@ -91,6 +94,7 @@ pub(super) struct Shell {
     /// Attempts that run and can be stopped.
     controls: HashMap<RunReference, Arc<AttemptControl>>,
     permits: permits::Permits,
+    hooks: hooked::HookQueue,
 }
 
 /// What the shell keeps for a run until it has settled.
@@ -98,7 +102,7 @@ pub(super) enum RunEntry {
     /// It waits for its inputs; then a runner executes it.
     Job(Arc<dyn Execution>),
     /// A runner has it, and its arguments; whether in this process.
-    Dispatched(OptionsSource, bool),
+    Dispatched(&'static TaskInfo, OptionsSource, bool),
     /// Its caller executes it in place.
     InPlace(&'static TaskInfo, OptionsSource),
 }
@@ -109,9 +113,13 @@ impl RunEntry {
     }
 
     fn options(&self) -> &TaskOptions {
+        self.source()
+    }
+
+    fn source(&self) -> &OptionsSource {
         match self {
             Self::Job(job) => job.options(),
-            Self::Dispatched(options, _) | Self::InPlace(_, options) => options,
+            Self::Dispatched(_, options, _) | Self::InPlace(_, options) => options,
         }
     }
 
@@ -119,17 +127,15 @@ impl RunEntry {
     fn is_local(&self) -> bool {
         match self {
             Self::Job(job) => job.is_local(),
-            Self::Dispatched(_, is_local) => *is_local,
+            Self::Dispatched(_, _, is_local) => *is_local,
             Self::InPlace(..) => true,
         }
     }
 
-    /// For messages: the task's key, or its name once a runner has it.
-    fn task_key(&self) -> String {
+    fn info(&self) -> &'static TaskInfo {
         match self {
-            Self::Job(job) => job.info().key.to_owned(),
-            Self::InPlace(info, _) => info.key.to_owned(),
-            Self::Dispatched(options, _) => options.labels.name.clone().into_owned(),
+            Self::Job(job) => job.info(),
+            Self::Dispatched(info, ..) | Self::InPlace(info, _) => info,
         }
     }
 }
@@ -190,6 +196,7 @@ impl FlowRun {
             observers: OnceLock::new(),
             served: Mutex::default(),
             results,
+            flow_hooks: OnceLock::new(),
         })
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use tokio::task::AbortHandle;
 
-use super::{FlowRun, RunEntry, Shell, end};
+use super::{FlowRun, Shell, end};
 use crate::clock::Timestamp;
 use crate::definition::TaskOptions;
 use crate::engine::{End, MapId, RunId, Slots, Ticket};
@@ -113,7 +113,7 @@ impl FlowRun {
         };
         match limits::request(&slots, 1, options.priority, waiter) {
             Err(error) => {
-                let failure = end::refused(&entry.task_key(), error);
+                let failure = end::refused(entry.info().key, error);
                 shell.engine.run_settled(id, End::Ended(failure), now);
                 false
             }
@@ -177,8 +177,8 @@ impl FlowRun {
                     permits
                 }
                 Reply::Refused(error) => {
-                    let key = shell.jobs.get(id).map(RunEntry::task_key);
-                    let failure = end::refused(&key.unwrap_or_default(), error);
+                    let key = shell.jobs.get(id).map_or("", |entry| entry.info().key);
+                    let failure = end::refused(key, error);
                     shell.engine.run_settled(id, End::Ended(failure), now);
                     Vec::new()
                 }

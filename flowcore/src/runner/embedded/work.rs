@@ -130,6 +130,7 @@ impl Rows {
             && options.timeout.is_none()
             && options.task_run_name.is_none()
             && !self.job.persists()
+            && !options.hooks.want_running()
     }
 }
 
