@@ -142,13 +142,13 @@ pub(crate) fn jittered(delay: Duration, factor: f64, random: f64) -> Duration {
     if factor == 0.0 || delay.is_zero() {
         return delay;
     }
-    // The exponential distribution of mean 1, cut so that as much of it lies
-    // between the lower end and the median as between the median and the upper
-    // end.
-    let upper = 1.0 - (-(1.0 + factor)).exp();
-    let lower = 1.0 - upper;
-    let probability = lower + (upper - lower) * random;
-    let multiple = (-(1.0 - probability).ln()).clamp(0.0, 1.0 + factor);
+    // The exponential distribution of mean 1, cut at both ends: above at the
+    // longest delay, below where Prefect cuts it so that the mean stays.
+    let longest = 1.0 + factor;
+    let shortest = -(1.0 - (-longest).exp2()).log2();
+    let [low, high] = [shortest, longest].map(|end| 1.0 - (-end).exp());
+    let probability = low + (high - low) * random;
+    let multiple = (-(1.0 - probability).ln()).clamp(shortest, longest);
     Duration::try_from_secs_f64(delay.as_secs_f64() * multiple).unwrap_or(delay)
 }
 
@@ -177,7 +177,7 @@ mod tests {
                 sum += jittered;
             }
             let mean = sum / f64::from(draws);
-            assert!((6.0..14.0).contains(&mean), "{factor}: {mean}");
+            assert!((9.9..10.1).contains(&mean), "{factor}: {mean}");
         }
         assert_eq!(jittered(delay, 0.0, 0.9), delay);
     }

@@ -42,7 +42,7 @@ impl Ending {
 }
 
 /// What follows.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Next {
     Settle(End),
     /// Another attempt after the delay; `log` is the line that says so.
@@ -78,7 +78,7 @@ pub(crate) fn next(
         _ if may_retry => None,
         _ => return Next::Settle(End::Ended(failure(ending, info, run_name))),
     };
-    let refused = failure.filter(|failure| !is_retriable(failure, options));
+    let refused = failure.filter(|failure| !is_retriable(failure, options, run_name));
     if let Some(failure) = refused {
         Next::Settle(End::Ended(failure))
     } else {
@@ -100,13 +100,14 @@ pub(crate) fn next(
 }
 
 /// Asks the task's `retry_if`; a panic in it is a "no", as in Prefect.
-fn is_retriable(failure: &Failure, options: &TaskOptions) -> bool {
+fn is_retriable(failure: &Failure, options: &TaskOptions, run_name: &str) -> bool {
     let Some(condition) = &options.retry_if else {
         return true;
     };
     catch(|| (condition.is_retriable)(&failure.0.error)).unwrap_or_else(|report| {
         tracing::error!(
             target: "flowcore::runs",
+            who = format!("Task run '{run_name}'"),
             "An error was encountered while running `retry_if` check '{}' for task '{}': {report}",
             condition.name,
             options.labels.name,
@@ -169,4 +170,91 @@ fn cancelled(info: &TaskInfo, run_name: &str) -> Failure {
             .run(run_name)
             .finish(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::{RetryCondition, TaskAttributes, exponential_backoff};
+
+    static INFO: TaskInfo = TaskInfo {
+        key: "m::load",
+        function: "load",
+        module: "m",
+        file: "m.rs",
+        line: 1,
+        parameters: &[],
+        fingerprint: 0,
+        is_async: false,
+        is_local: false,
+        options: TaskOptions::from_attributes(TaskAttributes::named("load")),
+    };
+
+    fn after(attempt: u32, options: &TaskOptions, random: f64) -> Next {
+        let ending = Ending::Failed(TaskError::from_display("gone"));
+        next(ending, attempt, &INFO, options, "load-1", random)
+    }
+
+    fn wait(next: Next) -> (Duration, String) {
+        match next {
+            Next::Retry { delay, log } => (delay, log),
+            Next::Settle(end) => panic!("no retry: {end:?}"),
+        }
+    }
+
+    #[test]
+    fn waits_follow_the_options() {
+        let second = Duration::from_secs(1);
+        let options = INFO.options.clone().retries(9);
+        let each = options.clone().retry_delay([second, second * 10]);
+        let waits = [1, 2, 3].map(|attempt| wait(after(attempt, &each, 0.0)).0.as_secs());
+        assert_eq!(waits, [1, 10, 10]);
+        let doubling = options.clone().retry_delay(exponential_backoff(second));
+        let (delay, log) = wait(after(4, &doubling, 0.0));
+        assert_eq!(delay, second * 8);
+        assert_eq!(
+            log,
+            "Task run failed with exception: Error(\"gone\") - Retry 4/9 will start 8 second(s) \
+             from now"
+        );
+        let (_, log) = wait(after(1, &options, 0.0));
+        assert!(log.ends_with("will start immediately"), "{log}");
+    }
+
+    #[test]
+    fn jitter_is_drawn_from_what_comes_in() {
+        let options = INFO.options.clone().retries(1).retry_jitter(0.5);
+        let spread = options.clone().retry_delay(Duration::from_secs(10));
+        let [low, high] = [0.0, 1.0].map(|random| wait(after(1, &spread, random)).0);
+        assert!(low < Duration::from_secs(7) && high > Duration::from_millis(14_999));
+        // Nothing is spread to something.
+        assert!(wait(after(1, &options, 1.0)).0.is_zero());
+    }
+
+    #[test]
+    fn a_condition_decides_and_its_panic_is_a_no() {
+        let asked = |is_retriable| {
+            let mut options = INFO.options.clone().retries(5);
+            options.retry_if = Some(RetryCondition {
+                name: "f",
+                is_retriable,
+            });
+            options
+        };
+        let gone = asked(|error| error.to_string() == "gone");
+        assert!(matches!(after(2, &gone, 0.0), Next::Retry { .. }));
+        let never = asked(|_| false);
+        let Next::Settle(End::Ended(failure)) = after(2, &never, 0.0) else {
+            panic!("a retry");
+        };
+        assert_eq!(failure.0.name, StateName::Failed);
+        let panics = asked(|_| panic!("no idea"));
+        assert!(matches!(after(1, &panics, 0.0), Next::Settle(_)));
+        // Nobody is asked where no retry is left.
+        let unasked = asked(|_| unreachable!("asked"));
+        assert!(matches!(
+            after(6, &unasked, 0.0),
+            Next::Settle(End::Ended(_))
+        ));
+    }
 }

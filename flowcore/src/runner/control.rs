@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use tokio::sync::Notify;
 
+use super::attempt::Next;
 use crate::flag::Flag;
 
 const OPEN: u8 = 0;
@@ -30,6 +31,8 @@ pub(crate) struct AttemptControl {
     is_cached: AtomicBool,
     /// The run's name, if a template made one.
     name: OnceLock<String>,
+    /// What follows an abandoned attempt.
+    next: OnceLock<Next>,
 }
 
 impl AttemptControl {
@@ -45,6 +48,7 @@ impl AttemptControl {
             ended: Notify::new(),
             is_cached: AtomicBool::new(false),
             name: OnceLock::new(),
+            next: OnceLock::new(),
         }
     }
 
@@ -99,6 +103,12 @@ impl AttemptControl {
 
     pub(crate) fn is_abandoned(&self) -> bool {
         self.phase.load(Ordering::Acquire) == ABANDONED
+    }
+
+    /// What follows an abandoned attempt: its timer and its code both ask, and
+    /// it is decided once.
+    pub(crate) fn decided(&self, decide: impl FnOnce() -> Next) -> Next {
+        self.next.get_or_init(decide).clone()
     }
 
     /// Asks the code to stop: async code ends at its next await, sync code

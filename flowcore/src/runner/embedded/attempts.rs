@@ -123,10 +123,7 @@ impl EmbeddedSession {
                 return;
             }
             session.lend();
-            match facts.decide(&control, Ending::TimedOut(limit)) {
-                Next::Settle(end) => facts.flow.settled_late(facts.run, end, &control),
-                Next::Retry { log, .. } => facts.flow.retry(facts.run, &control, &log),
-            }
+            facts.timed_out(control, limit);
         });
     }
 
@@ -154,6 +151,21 @@ impl Facts {
         self.flow.settled(self.run, End::Ended(failure));
     }
 
+    /// The attempt was abandoned; its code still runs.
+    fn timed_out(self, control: Arc<AttemptControl>, limit: Duration) {
+        let asks = self.options.retry_if.is_some();
+        let tell = move || match self.decide(&control, Ending::TimedOut(limit)) {
+            Next::Settle(end) => self.flow.settled_late(self.run, end, &control),
+            Next::Retry { log, .. } => self.flow.retry(self.run, &control, &log),
+        };
+        // The service thread runs no code of users.
+        if asks {
+            crate::runtime::service().spawn_blocking(tell);
+        } else {
+            tell();
+        }
+    }
+
     /// What follows the attempt.
     fn decide(&self, control: &AttemptControl, ending: Ending) -> Next {
         let ending = ending.of_attempt(control);
@@ -165,6 +177,12 @@ impl Facts {
                 .attempt_name(&self.options.labels.name, self.run, control),
         };
         let random = self.flow.random(self.run, self.number);
-        next(ending, self.number, self.info, &self.options, &name, random)
+        let is_abandoned = matches!(ending, Ending::TimedOut(_)) && control.is_abandoned();
+        let decide = || next(ending, self.number, self.info, &self.options, &name, random);
+        if is_abandoned {
+            control.decided(decide)
+        } else {
+            decide()
+        }
     }
 }
