@@ -248,9 +248,9 @@ impl TaskOptions {
     /// #[task]
     /// fn load(path: String) -> usize { path.len() }
     ///
-    /// let cached = load.with_options(|o| o.cache(INPUTS + TASK_SOURCE).result_store("memory://doc"));
     /// # #[flowcore::main]
     /// # async fn main() -> Result<()> {
+    /// let cached = load.with_options(|o| o.cache(INPUTS + TASK_SOURCE).result_store("memory://doc"));
     /// let state = cached("x".into()).state().await;
     /// assert_eq!(state.to_string(), "Completed()");
     /// let state = cached("x".into()).state().await;
