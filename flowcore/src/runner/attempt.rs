@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::catch;
 use super::control::AttemptControl;
 use super::panic::PanicReport;
-use crate::definition::{Failure, TaskError, TaskInfo, TaskOptions, jittered};
+use crate::definition::{Failure, RetryCondition, TaskError, TaskInfo, TaskOptions, jittered};
 use crate::engine::End;
 use crate::error::{Error, ErrorKind};
 use crate::state::StateName;
@@ -26,7 +26,29 @@ pub(crate) enum Ending {
     Cancelled,
 }
 
+impl From<Result<(), TaskError>> for Ending {
+    fn from(result: Result<(), TaskError>) -> Self {
+        match result {
+            Ok(()) => Self::Completed,
+            Err(error) => Self::Failed(error),
+        }
+    }
+}
+
 impl Ending {
+    /// Sync code that could not be left behind returned after `took`: that
+    /// its time was up shows only now.
+    pub(crate) fn of_sync(
+        result: Result<(), TaskError>,
+        took: Duration,
+        limit: Option<Duration>,
+    ) -> Self {
+        match limit {
+            Some(limit) if took > limit => Self::TimedOut(limit),
+            _ => result.into(),
+        }
+    }
+
     /// The ending, with what the attempt's control knows of it.
     ///
     /// Code that was asked to stop and did not complete has stopped, in
@@ -52,14 +74,15 @@ pub(crate) enum Next {
     },
 }
 
-/// Decides what follows attempt number `attempt` (from 1).
+/// Decides what follows attempt number `attempt` (from 1); `random` is drawn
+/// only for a retry.
 pub(crate) fn next(
     ending: Ending,
     attempt: u32,
     info: &TaskInfo,
     options: &TaskOptions,
     run_name: &str,
-    random: f64,
+    random: impl FnOnce() -> f64,
 ) -> Next {
     let is_final = matches!(&ending, Ending::Failed(error) if error.is_final());
     let brief = match &ending {
@@ -70,40 +93,38 @@ pub(crate) fn next(
         Ending::Panicked(report) => report.to_string(),
         Ending::TimedOut(limit) => timeout_message(*limit),
     };
-    let may_retry = attempt <= options.retries && !is_final;
-    let failure = match &options.retry_if {
-        // Only a condition needs the whole error before it is clear that the
-        // run has failed.
-        Some(_) if may_retry => Some(failure(ending, info, run_name)),
-        _ if may_retry => None,
-        _ => return Next::Settle(End::Ended(failure(ending, info, run_name))),
-    };
-    let refused = failure.filter(|failure| !is_retriable(failure, options, run_name));
-    if let Some(failure) = refused {
-        Next::Settle(End::Ended(failure))
-    } else {
-        let delay = options.retry_delay.before(attempt);
-        let delay = jittered(delay, options.retry_jitter, random);
-        let when = if delay.is_zero() {
-            "immediately".to_owned()
-        } else {
-            format!("{} second(s) from now", delay.as_secs_f64())
-        };
-        Next::Retry {
-            delay,
-            log: format!(
-                "Task run failed with exception: {brief} - Retry {attempt}/{} will start {when}",
-                options.retries
-            ),
+    if is_final || attempt > options.retries {
+        return Next::Settle(End::Ended(failure(ending, info, run_name)));
+    }
+    if let Some(condition) = &options.retry_if {
+        let failure = failure(ending, info, run_name);
+        if !is_retriable(condition, &failure, options, run_name) {
+            return Next::Settle(End::Ended(failure));
         }
+    }
+    let delay = options.retry_delay.before(attempt);
+    let delay = jittered(delay, options.retry_jitter, random());
+    let when = if delay.is_zero() {
+        "immediately".to_owned()
+    } else {
+        format!("{} second(s) from now", delay.as_secs_f64())
+    };
+    Next::Retry {
+        delay,
+        log: format!(
+            "Task run failed with exception: {brief} - Retry {attempt}/{} will start {when}",
+            options.retries
+        ),
     }
 }
 
 /// Asks the task's `retry_if`; a panic in it is a "no", as in Prefect.
-fn is_retriable(failure: &Failure, options: &TaskOptions, run_name: &str) -> bool {
-    let Some(condition) = &options.retry_if else {
-        return true;
-    };
+fn is_retriable(
+    condition: &RetryCondition,
+    failure: &Failure,
+    options: &TaskOptions,
+    run_name: &str,
+) -> bool {
     catch(|| (condition.is_retriable)(&failure.0.error)).unwrap_or_else(|report| {
         tracing::error!(
             target: "flowcore::runs",
@@ -160,7 +181,7 @@ fn timeout_message(limit: Duration) -> String {
 }
 
 /// The end of a run that was asked to stop.
-fn cancelled(info: &TaskInfo, run_name: &str) -> Failure {
+pub(super) fn cancelled(info: &TaskInfo, run_name: &str) -> Failure {
     let message = "Task run was cancelled.";
     Failure::new(
         StateName::Cancelled,
@@ -175,7 +196,7 @@ fn cancelled(info: &TaskInfo, run_name: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::definition::{RetryCondition, TaskAttributes, exponential_backoff};
+    use crate::definition::{TaskAttributes, exponential_backoff};
 
     static INFO: TaskInfo = TaskInfo {
         key: "m::load",
@@ -192,7 +213,7 @@ mod tests {
 
     fn after(attempt: u32, options: &TaskOptions, random: f64) -> Next {
         let ending = Ending::Failed(TaskError::from_display("gone"));
-        next(ending, attempt, &INFO, options, "load-1", random)
+        next(ending, attempt, &INFO, options, "load-1", || random)
     }
 
     fn wait(next: Next) -> (Duration, String) {

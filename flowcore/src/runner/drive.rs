@@ -22,14 +22,12 @@ pub(crate) async fn run_attempt(
     limit: Option<Duration>,
 ) -> Ending {
     let future = match body {
-        AttemptBody::Done(Ok(())) => return Ending::Completed,
-        AttemptBody::Done(Err(error)) => return Ending::Failed(error),
+        AttemptBody::Done(result) => return result.into(),
         AttemptBody::Future(future) => future,
     };
     let code = async {
         match Caught(future).await {
-            Ok(Ok(())) => Ending::Completed,
-            Ok(Err(error)) => Ending::Failed(error),
+            Ok(result) => result.into(),
             Err(report) => Ending::Panicked(report),
         }
     };
@@ -89,27 +87,18 @@ pub(crate) async fn drive_in_place<'a>(
             .scope(async {
                 match catch(|| attempts(&control)) {
                     Err(report) => Ending::Panicked(report),
-                    Ok(AttemptBody::Done(result)) => match (options.timeout, result) {
-                        // Sync code in the caller's own thread cannot be left
-                        // behind: that it took too long shows at its end.
-                        (Some(limit), _) if started.elapsed() > limit => Ending::TimedOut(limit),
-                        (_, Ok(())) => Ending::Completed,
-                        (_, Err(error)) => Ending::Failed(error),
-                    },
+                    Ok(AttemptBody::Done(result)) => {
+                        Ending::of_sync(result, started.elapsed(), options.timeout)
+                    }
                     Ok(body) => run_attempt(body, &control, options.timeout).await,
                 }
             })
             .await;
         let ending = ending.of_attempt(&control);
         let name = flow.attempt_name(&options.labels.name, run, &control);
-        match next(
-            ending,
-            attempt,
-            info,
-            &options,
-            &name,
-            flow.random(run, attempt),
-        ) {
+        match next(ending, attempt, info, &options, &name, || {
+            flow.random(run, attempt)
+        }) {
             Next::Settle(end) => {
                 flow.settled(run, end);
                 break;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use super::attempt::{Ending, Next, next};
+use super::attempt::{Ending, Next, cancelled, next};
 use super::channel::{Line, Lines, Submitting, ToHome, ToWorker};
 use super::control::AttemptControl;
 use super::descriptor::{RunReference, ValueSource, WorkDescriptor};
@@ -210,7 +210,7 @@ impl Worker {
             let ending = ending.of_attempt(&control);
             let name = control.name().unwrap_or(&work.run_name);
             let info = execution.info();
-            let random = flow.random(run, attempt);
+            let random = || flow.random(run, attempt);
             match next(ending, attempt, info, execution.options(), name, random) {
                 Next::Settle(end @ (End::Completed | End::Cached)) => {
                     let value = execution.output().map_err(|error| {
@@ -221,19 +221,9 @@ impl Worker {
                 Next::Settle(End::Ended(failure) | End::NotReady(failure)) => return Err(failure),
                 Next::Retry { delay, log } => {
                     report(RunEvent::AwaitingRetry { run, message: log });
-                    let cancelled = crate::runtime::timeout(delay, control.cancelled());
-                    if lend_while(|| pollster::block_on(cancelled)).is_some() {
-                        let cancelled = next(
-                            Ending::Cancelled,
-                            attempt,
-                            info,
-                            execution.options(),
-                            name,
-                            random,
-                        );
-                        if let Next::Settle(End::Ended(failure)) = cancelled {
-                            return Err(failure);
-                        }
+                    let stopped = crate::runtime::timeout(delay, control.cancelled());
+                    if lend_while(|| pollster::block_on(stopped)).is_some() {
+                        return Err(cancelled(info, name));
                     }
                     drop(registered);
                     attempt += 1;
@@ -257,11 +247,9 @@ impl Worker {
             .enter(|| catch(|| execution.attempt(control)));
         match body {
             Err(panic) => Ending::Panicked(panic),
-            Ok(AttemptBody::Done(result)) => match (work.timeout, result) {
-                (Some(limit), _) if started.elapsed() > limit => Ending::TimedOut(limit),
-                (_, Ok(())) => Ending::Completed,
-                (_, Err(error)) => Ending::Failed(error),
-            },
+            Ok(AttemptBody::Done(result)) => {
+                Ending::of_sync(result, started.elapsed(), work.timeout)
+            }
             Ok(body @ AttemptBody::Future(_)) => {
                 let attempt = run_attempt(body, control, work.timeout);
                 let attempt = std::pin::pin!(context.scope(attempt));

@@ -92,8 +92,7 @@ impl Attempt {
             })
         });
         match body {
-            Ok(AttemptBody::Done(Ok(()))) => Ending::Completed,
-            Ok(AttemptBody::Done(Err(error))) => Ending::Failed(error),
+            Ok(AttemptBody::Done(result)) => result.into(),
             Ok(AttemptBody::Future(_)) => unreachable!("the programs' tasks are sync"),
             Err(report) => Ending::Panicked(report),
         }
@@ -183,7 +182,7 @@ impl Desk {
             attempt.options(),
             &name,
             // No task of the model has jitter.
-            0.0,
+            || 0.0,
         );
         witness.ends(run, times_out);
         match next {

@@ -35,8 +35,7 @@ impl EmbeddedSession {
             self.watch(facts.clone(), &control, limit);
         }
         let ending = match context.enter(|| catch(|| attempt.start(&control))) {
-            Ok(AttemptBody::Done(Ok(()))) => Ending::Completed,
-            Ok(AttemptBody::Done(Err(error))) => Ending::Failed(error),
+            Ok(AttemptBody::Done(result)) => result.into(),
             Ok(AttemptBody::Future(_)) => unreachable!("a sync task gives no future"),
             Err(report) => Ending::Panicked(report),
         };
@@ -130,8 +129,7 @@ impl EmbeddedSession {
     /// The code of an abandoned attempt returned at last.
     fn returned_late(self: &Arc<Self>, attempt: Attempt, control: &Arc<AttemptControl>) {
         let limit = attempt.facts.options.timeout.unwrap_or_default();
-        let ending = Ending::TimedOut(limit);
-        match attempt.facts.decide(control, ending) {
+        match attempt.facts.after_timeout(control, limit) {
             Next::Retry { delay, .. } => self.again(attempt, delay),
             Next::Settle(_) => attempt.facts.flow.returned_late(attempt.facts.run, control),
         }
@@ -154,7 +152,7 @@ impl Facts {
     /// The attempt was abandoned; its code still runs.
     fn timed_out(self, control: Arc<AttemptControl>, limit: Duration) {
         let asks = self.options.retry_if.is_some();
-        let tell = move || match self.decide(&control, Ending::TimedOut(limit)) {
+        let tell = move || match self.after_timeout(&control, limit) {
             Next::Settle(end) => self.flow.settled_late(self.run, end, &control),
             Next::Retry { log, .. } => self.flow.retry(self.run, &control, &log),
         };
@@ -176,13 +174,12 @@ impl Facts {
                 .flow
                 .attempt_name(&self.options.labels.name, self.run, control),
         };
-        let random = self.flow.random(self.run, self.number);
-        let is_abandoned = matches!(ending, Ending::TimedOut(_)) && control.is_abandoned();
-        let decide = || next(ending, self.number, self.info, &self.options, &name, random);
-        if is_abandoned {
-            control.decided(decide)
-        } else {
-            decide()
-        }
+        let random = || self.flow.random(self.run, self.number);
+        next(ending, self.number, self.info, &self.options, &name, random)
+    }
+
+    /// What follows the abandoned attempt.
+    fn after_timeout(&self, control: &AttemptControl, limit: Duration) -> Next {
+        control.decided(|| self.decide(control, Ending::TimedOut(limit)))
     }
 }
