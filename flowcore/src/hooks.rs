@@ -147,35 +147,27 @@ impl<D> Hooks<D> {
 
     /// Whether a hook is called when a run enters this state.
     pub(crate) fn want(&self, state: StateName) -> bool {
-        let Some(event) = HookEvent::of(state) else {
-            return false;
-        };
-        self.attribute.iter().any(|hook| hook.event == event)
-            || self.added.iter().any(|hook| hook.event == event)
+        self.of(state).next().is_some()
     }
 
-    /// Whether a hook is called when an attempt begins.
-    pub(crate) fn want_running(&self) -> bool {
-        !self.is_empty() && self.want(StateName::Running)
+    /// The hooks that are called when a run enters this state, by name.
+    fn of(&self, state: StateName) -> impl Iterator<Item = (&str, &Function<D>)> {
+        let event = HookEvent::of(state);
+        let attribute = self.attribute.iter();
+        let attribute = attribute.map(|hook| (hook.event, hook.name, &hook.call as &Function<D>));
+        let added = self.added.iter();
+        let added = added.map(|hook| (hook.event, &*hook.name, &*hook.call));
+        attribute
+            .chain(added)
+            .filter(move |(of, ..)| Some(*of) == event)
+            .map(|(_, name, call)| (name, call))
     }
 
     /// Calls those for the state, one after the other. `who` is the run, as
     /// log lines name it.
     pub(crate) fn call(&self, who: &str, definition: &D, run: &RunInfo, state: &State) {
-        let event = HookEvent::of(state.name());
-        for hook in self.attribute {
-            if Some(hook.event) == event {
-                call_one(who, hook.name, state, || {
-                    (hook.call)(definition, run, state)
-                });
-            }
-        }
-        for hook in &self.added {
-            if Some(hook.event) == event {
-                call_one(who, &hook.name, state, || {
-                    (hook.call)(definition, run, state)
-                });
-            }
+        for (name, call) in self.of(state.name()) {
+            call_one(who, name, state, || call(definition, run, state));
         }
     }
 }

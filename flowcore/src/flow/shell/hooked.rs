@@ -18,7 +18,7 @@ use crate::context::{RunContext, RunInfo, run_info};
 use crate::definition::{FlowConfiguration, FlowInfo, OptionsSource, TaskInfo};
 use crate::engine::{MapId, RunId, RunView};
 use crate::runner::{AttemptControl, RunReference, catch, drop_caught};
-use crate::state::State;
+use crate::state::{State, StateName};
 use crate::value::StoredValue;
 
 thread_local! {
@@ -112,7 +112,7 @@ impl FlowRun {
                 None => return,
             },
         };
-        if !options.hooks.want_running() || !self.says(is_local) {
+        if !options.hooks.want(StateName::Running) || !self.says(is_local) {
             return;
         }
         if let Some(view) = shell.view(run) {

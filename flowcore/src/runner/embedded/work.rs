@@ -12,6 +12,7 @@ use crate::context::RunContext;
 use crate::definition::{OptionsSource, TaskInfo};
 use crate::engine::{MapId, RunId};
 use crate::flow::FlowRun;
+use crate::state::StateName;
 
 /// One attempt of one run, or many rows of a map.
 pub(super) enum Item {
@@ -130,7 +131,7 @@ impl Rows {
             && options.timeout.is_none()
             && options.task_run_name.is_none()
             && !self.job.persists()
-            && !options.hooks.want_running()
+            && !options.hooks.want(StateName::Running)
     }
 }
 
