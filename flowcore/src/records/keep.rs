@@ -117,12 +117,7 @@ impl Keep {
                 return None;
             }
         };
-        let read = Record::from_bytes(&bytes).and_then(|record| {
-            if record.has_expired(crate::runtime::now())? {
-                return Ok(None);
-            }
-            record.value(codec).map(Some)
-        });
+        let read = Record::read(&bytes, codec, crate::runtime::now());
         read.unwrap_or_else(|problem| {
             self.warn(&store.distrusts(&self.key, problem));
             None

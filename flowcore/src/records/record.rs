@@ -134,7 +134,7 @@ impl Record {
     /// # Errors
     ///
     /// It is not.
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, RecordProblem> {
+    fn from_bytes(bytes: &[u8]) -> Result<Self, RecordProblem> {
         let record: Self = serde_json::from_slice(bytes).map_err(RecordProblem::Broken)?;
         match &record.metadata.flowcore {
             Some(own) if own.checksum != checksum(&record.result) => Err(RecordProblem::Checksum),
@@ -142,12 +142,25 @@ impl Record {
         }
     }
 
-    /// Whether its time is over.
+    /// The value of a record's bytes, unless its time is over.
     ///
     /// # Errors
     ///
-    /// Its expiration is no time.
-    pub(crate) fn has_expired(&self, now: Timestamp) -> Result<bool, RecordProblem> {
+    /// The record is not whole, or of another type, or of a codec that is not
+    /// read here.
+    pub(crate) fn read<T>(
+        bytes: &[u8],
+        codec: &Codec<T>,
+        now: Timestamp,
+    ) -> Result<Option<T>, RecordProblem> {
+        let record = Self::from_bytes(bytes)?;
+        if record.has_expired(now)? {
+            return Ok(None);
+        }
+        record.value(codec).map(Some)
+    }
+
+    fn has_expired(&self, now: Timestamp) -> Result<bool, RecordProblem> {
         let Some(expiration) = &self.metadata.expiration else {
             return Ok(false);
         };
@@ -162,7 +175,7 @@ impl Record {
     /// # Errors
     ///
     /// It is of another type, or of a codec that is not read here.
-    pub(crate) fn value<T>(&self, codec: &Codec<T>) -> Result<T, RecordProblem> {
+    fn value<T>(&self, codec: &Codec<T>) -> Result<T, RecordProblem> {
         let wanted = std::any::type_name::<T>();
         if let Some(own) = &self.metadata.flowcore
             && own.r#type != wanted

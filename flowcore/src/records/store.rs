@@ -140,13 +140,8 @@ impl ResultStore {
         let Some(bytes) = self.get(key).await? else {
             return Ok(None);
         };
-        let value = Record::from_bytes(&bytes).and_then(|record| {
-            if record.has_expired(crate::runtime::now())? {
-                return Ok(None);
-            }
-            record.value(&Codec::message_pack()).map(Some)
-        });
-        value.map_err(|problem| self.error("cannot use the record", key, problem))
+        Record::read(&bytes, &Codec::message_pack(), crate::runtime::now())
+            .map_err(|problem| self.error("cannot use the record", key, problem))
     }
 
     /// Writes a record, in the place of one that is there.
