@@ -1,7 +1,7 @@
 //! One parameter: how it is written, how it is stored, what callers see.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{ToTokens, format_ident, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Lifetime, PatType, PathArguments, Type};
@@ -84,6 +84,15 @@ impl Parameter {
         match types::bare(&self.written) {
             Type::Reference(reference) => &reference.elem,
             owned => owned,
+        }
+    }
+
+    /// A reference to the argument, which may be one already.
+    pub(crate) fn lent_value(&self) -> TokenStream {
+        let name = &self.name;
+        match self.mode {
+            Mode::Owned => quote!(&#name),
+            Mode::Shared => quote!(#name),
         }
     }
 

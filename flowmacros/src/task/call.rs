@@ -5,12 +5,12 @@
 //! the attempt that may take them.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote, quote_spanned};
+use quote::{quote, quote_spanned};
 use syn::Index;
 
 use super::definition::key_call;
 use crate::attribute::TaskAttribute;
-use crate::function::Mode;
+use crate::function::{Mode, Parameter};
 use crate::handle::Handle;
 
 pub(super) fn tokens(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
@@ -65,12 +65,7 @@ fn borrowed(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
     let imports = handle.text_imports();
     let texts = handle.parameters.iter().enumerate();
     let texts = texts.map(|(index, parameter)| {
-        let name = &parameter.name;
-        // A loan is a reference already.
-        let (ty, value) = match parameter.mode {
-            Mode::Owned => (parameter.owned.clone(), quote!(&#name)),
-            Mode::Shared => (parameter.lent().to_token_stream(), quote!(#name)),
-        };
+        let (ty, value) = (parameter.lent(), parameter.lent_value());
         quote!(#index => (&&&#private::probe::ValueProbe::<#ty>::new()).text(#value),)
     });
     let list = handle.parameter_list();
@@ -116,11 +111,7 @@ fn keep(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
     let private = handle.private();
     let texts = handle.parameters.iter().enumerate();
     let texts = texts.map(|(index, parameter)| {
-        let name = &parameter.name;
-        let (ty, value) = match parameter.mode {
-            Mode::Owned => (parameter.owned.clone(), quote!(&#name)),
-            Mode::Shared => (parameter.lent().to_token_stream(), quote!(#name)),
-        };
+        let (ty, value) = (parameter.lent(), parameter.lent_value());
         let field = Index::from(index);
         quote! {
             #index => #private::stable_text_of_loan(
@@ -131,13 +122,7 @@ fn keep(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
     });
     let key = match &attribute.results.cache_key {
         Some(function) => {
-            let arguments = handle.parameters.iter().map(|parameter| {
-                let name = &parameter.name;
-                match parameter.mode {
-                    Mode::Owned => quote!(&#name),
-                    Mode::Shared => quote!(#name),
-                }
-            });
+            let arguments = handle.parameters.iter().map(Parameter::lent_value);
             key_call(handle, function, arguments)
         }
         None => quote!(::core::result::Result::Ok(::core::option::Option::None)),
