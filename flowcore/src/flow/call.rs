@@ -451,7 +451,7 @@ async fn run_in_place<'a, D: TaskDefinition>(
     attempts: impl FnMut(&Arc<AttemptControl>) -> AttemptBody<'a> + Send + 'a,
 ) -> Ended<D::Output> {
     let flow = &here.flow;
-    if let Err(error) = slots::<D>(flow, configuration) {
+    if let Err(error) = slots(flow, D::info(), configuration.options()) {
         return Ended::refused(error);
     }
     let id = flow.enter_inline(D::info(), configuration);

@@ -8,9 +8,9 @@ use super::shell::{MapEntry, RunEntry};
 use super::{FlowRun, end};
 use crate::arguments::{ColumnInput, ColumnLength, Edge, Upstream};
 use crate::context::RunContext;
-use crate::definition::{Parameters, TaskConfiguration, TaskDefinition};
+use crate::definition::{Parameters, TaskConfiguration, TaskDefinition, TaskInfo, TaskOptions};
 use crate::engine::{Dependent, MapInput, RunId, RunInput, Slots, Source, Waits};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::future::{Place, TaskFuture};
 use crate::handle::{Handle, MapCell, RowStore, RunCell};
 use crate::mapped::Mapped;
@@ -60,41 +60,35 @@ fn flow_of<D: TaskDefinition>(method: &str) -> Result<Arc<FlowRun>> {
     let info = D::info();
     let function = info.function;
     let context = RunContext::current().ok_or_else(|| {
-        Error::build(
-            crate::ErrorKind::Invalid,
+        invalid(
+            info,
             format!(
                 "`{function}.{method}(..)` was called outside a flow: call it inside a function \
                  with `#[flow]` (a spawned future takes the flow run along in \
                  `flowcore::in_current_run(..)`), or call the task itself: `{function}(..)`"
             ),
         )
-        .task(info.key)
-        .finish()
     })?;
     let flow = context.flow();
     if flow.is_elsewhere() && info.is_local {
-        return Err(Error::build(
-            crate::ErrorKind::Invalid,
+        return Err(invalid(
+            info,
             format!(
                 "`{function}.{method}(..)` was called in a task that runs in another process than \
                  its flow, and `{function}` is local to that one: call the task itself, \
                  `{function}(..)`, or mark the caller `#[task(local)]`"
             ),
-        )
-        .task(info.key)
-        .finish());
+        ));
     }
     if flow.has_ended() {
-        return Err(Error::build(
-            crate::ErrorKind::Invalid,
+        return Err(invalid(
+            info,
             format!(
                 "`{function}.{method}(..)` was called after its flow run '{}' had ended: the flow \
                  must await whatever submits tasks",
                 flow.name()
             ),
-        )
-        .task(info.key)
-        .finish());
+        ));
     }
     Ok(Arc::clone(flow))
 }
@@ -106,36 +100,34 @@ fn check_retries<D: TaskDefinition>(configuration: &TaskConfiguration) -> Result
     }
     match D::Parameters::taken_once(&D::access()) {
         None => Ok(()),
-        Some((index, type_name)) => Err(Error::build(
-            crate::ErrorKind::Invalid,
+        Some((index, type_name)) => Err(invalid(
+            D::info(),
             format!(
                 "`{}` has retries, and each needs a value for `{}`, but `{type_name}` is neither \
                  `Clone` nor serializable: derive `Clone`, or take it as `&{type_name}`",
                 D::info().function,
                 D::info().parameters[index],
             ),
-        )
-        .task(D::info().key)
-        .finish()),
+        )),
     }
+}
+
+/// What the caller of this task asked for cannot be.
+fn invalid(info: &TaskInfo, message: String) -> Error {
+    Error::build(ErrorKind::Invalid, message)
+        .task(info.key)
+        .finish()
 }
 
 /// The slots that a run needs before it starts; an error if its options are
 /// wrong or the flow's runner never has them.
-pub(super) fn slots<D: TaskDefinition>(
+pub(super) fn slots(
     flow: &FlowRun,
-    configuration: &TaskConfiguration,
+    info: &TaskInfo,
+    options: &TaskOptions,
 ) -> Result<Option<Slots>> {
-    let options = configuration.options();
     let slots = options.check().and_then(|()| flow.slots_for(options));
-    slots.map_err(|error| {
-        Error::build(
-            crate::ErrorKind::Invalid,
-            format!("`{}`: {error}", D::info().function),
-        )
-        .task(D::info().key)
-        .finish()
-    })
+    slots.map_err(|error| invalid(info, format!("`{}`: {error}", info.function)))
 }
 
 pub(super) fn submit_in<D: TaskDefinition>(
@@ -145,14 +137,12 @@ pub(super) fn submit_in<D: TaskDefinition>(
     is_direct: bool,
 ) -> Result<Arc<RunCell<D::Output>>> {
     // What may have to wait for slots is held back.
-    let slots = slots::<D>(flow, configuration)?;
+    let slots = slots(flow, D::info(), configuration.options())?;
     let mut inputs = Inputs::of(flow);
     D::Parameters::edges(&arguments, &mut |parameter, edge| {
         inputs.add(Some(parameter), edge);
     });
-    if let Some(dependencies) = configuration.dependencies() {
-        dependencies.edges(&mut |edge| inputs.add(None, edge));
-    }
+    inputs.add_dependencies(configuration);
     let is_local = is_direct || D::info().is_local;
     let output = Arc::new(ValueCell::default());
     let job = Arc::new(SingleExecution::<D> {
@@ -204,20 +194,14 @@ impl FlowRun {
     /// A run whose arguments are all values, for a task in another process.
     pub(crate) fn submit_job(self: &Arc<Self>, job: &Arc<dyn Execution>) -> Result<RunId> {
         let info = job.info();
-        let invalid = |text: String| {
-            Error::build(
-                crate::ErrorKind::Invalid,
-                format!("`{}`: {text}", info.function),
-            )
-            .task(info.key)
-            .finish()
-        };
         if self.has_ended() {
-            return Err(invalid(format!("its flow run '{}' has ended", self.name())));
+            let name = self.name();
+            return Err(invalid(
+                info,
+                format!("`{}`: its flow run '{name}' has ended", info.function),
+            ));
         }
-        let slots = self
-            .slots_for(job.options())
-            .map_err(|error| invalid(error.to_string()))?;
+        let slots = slots(self, info, job.options())?;
         let is_early = !job.is_local() && slots.is_none() && self.feeds_early();
         Ok(self.update(|shell, now| {
             let id = shell.engine.reserve_run();
@@ -240,13 +224,8 @@ fn map_in<D: TaskDefinition>(
     configuration: &TaskConfiguration,
     columns: <D::Parameters as Parameters>::Columns,
 ) -> Result<MapCell<D::Output>> {
-    let invalid = |message: String| {
-        Error::build(crate::ErrorKind::Invalid, message)
-            .task(D::info().key)
-            .finish()
-    };
     let length = MapExecution::<D>::length(&columns)?;
-    let slots = slots::<D>(flow, configuration)?;
+    let slots = slots(flow, D::info(), configuration.options())?;
     let mut whole = Inputs::of(flow);
     let mut inputs = Vec::new();
     let mut foreign_rows = false;
@@ -293,15 +272,16 @@ fn map_in<D: TaskDefinition>(
         }
     });
     if foreign_rows {
-        return Err(invalid(format!(
-            "`{}.map(..)` maps over runs of another flow run: await them there and map over their \
+        return Err(invalid(
+            D::info(),
+            format!(
+                "`{}.map(..)` maps over runs of another flow run: await them there and map over their \
              values",
-            D::info().function
-        )));
+                D::info().function
+            ),
+        ));
     }
-    if let Some(dependencies) = configuration.dependencies() {
-        dependencies.edges(&mut |edge| whole.add(None, edge));
-    }
+    whole.add_dependencies(configuration);
     let Inputs {
         here,
         foreign,
@@ -370,9 +350,7 @@ pub(super) fn dependencies<'a>(
     configuration: &TaskConfiguration,
 ) -> Inputs<'a> {
     let mut inputs = Inputs::of(flow);
-    if let Some(dependencies) = configuration.dependencies() {
-        dependencies.edges(&mut |edge| inputs.add(None, edge));
-    }
+    inputs.add_dependencies(configuration);
     inputs
 }
 
@@ -399,6 +377,13 @@ impl<'a> Inputs<'a> {
     fn add(&mut self, parameter: Option<usize>, edge: Edge<'_>) {
         self.note(parameter, None, &edge);
         self.attach(edge);
+    }
+
+    /// What `after(..)` was given.
+    fn add_dependencies(&mut self, configuration: &TaskConfiguration) {
+        if let Some(dependencies) = configuration.dependencies() {
+            dependencies.edges(&mut |edge| self.add(None, edge));
+        }
     }
 
     fn note(&mut self, parameter: Option<usize>, row: Option<u32>, edge: &Edge<'_>) {

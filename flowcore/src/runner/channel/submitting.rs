@@ -10,7 +10,6 @@ use tokio::task::AbortHandle;
 use super::line::Line;
 use super::messages::{Answer, Request};
 use crate::error::{Error, Result};
-use crate::limits::OfferedResources;
 use crate::runner::descriptor::encoded;
 use crate::runner::{
     ArgumentDescriptor, Home, RunEvent, RunReference, RunnerFuture, RunnerSession, ValueSource,
@@ -99,11 +98,6 @@ fn failed(run: RunReference, error: Error) -> RunEvent {
 }
 
 impl RunnerSession for Submitting {
-    /// Those of the flow's runner, which decides at home.
-    fn resources(&self) -> Option<&OfferedResources> {
-        None
-    }
-
     fn submit(&self, work: Work) {
         for (run, descriptor) in work.describe() {
             match descriptor.and_then(|work| self.with_values(work)) {
