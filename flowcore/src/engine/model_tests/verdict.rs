@@ -6,6 +6,26 @@ use std::collections::{BTreeSet, HashSet};
 use super::model::{Dependency, Model, Upstream, Verdict, passes};
 use crate::state::StateName;
 
+impl Verdict {
+    /// What several dependencies say together.
+    fn of_all(verdicts: impl Iterator<Item = Self>) -> Self {
+        let mut waits = false;
+        let mut roots = BTreeSet::new();
+        for verdict in verdicts {
+            match verdict {
+                Self::Waits => waits = true,
+                Self::Passes => {}
+                Self::Stops(more) => roots.extend(more),
+            }
+        }
+        match (roots.is_empty(), waits) {
+            (false, _) => Self::Stops(roots),
+            (true, true) => Self::Waits,
+            (true, false) => Self::Passes,
+        }
+    }
+}
+
 impl Model {
     pub(super) fn verdict(&self, dependency: &Dependency) -> Verdict {
         let allow = dependency.allow_failure;
@@ -37,38 +57,12 @@ impl Model {
                 Verdict::Stops([format!("no row {}", rows.end - 1)].into())
             };
         }
-        let mut waits = false;
-        let mut roots = BTreeSet::new();
-        for row in rows {
-            match nodes[row as usize].verdict(allow) {
-                Verdict::Waits => waits = true,
-                Verdict::Passes => {}
-                Verdict::Stops(more) => roots.extend(more),
-            }
-        }
-        match (roots.is_empty(), waits) {
-            (false, _) => Verdict::Stops(roots),
-            (true, true) => Verdict::Waits,
-            (true, false) => Verdict::Passes,
-        }
+        Verdict::of_all(rows.map(|row| nodes[row as usize].verdict(allow)))
     }
 
     /// All that the dependencies say together.
     pub(super) fn judge(&self, dependencies: &[Dependency]) -> Verdict {
-        let mut waits = false;
-        let mut roots = BTreeSet::new();
-        for dependency in dependencies {
-            match self.verdict(dependency) {
-                Verdict::Waits => waits = true,
-                Verdict::Passes => {}
-                Verdict::Stops(more) => roots.extend(more),
-            }
-        }
-        match (roots.is_empty(), waits) {
-            (false, _) => Verdict::Stops(roots),
-            (true, true) => Verdict::Waits,
-            (true, false) => Verdict::Passes,
-        }
+        Verdict::of_all(dependencies.iter().map(|one| self.verdict(one)))
     }
 
     /// Works out everything that follows, from scratch.
