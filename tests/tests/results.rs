@@ -1,8 +1,14 @@
-//! Results between processes: locks, flows that died, settings.
+//! Results between processes: locks, flows that died, settings, and Python.
 
+use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use flow_tests::python::Environment;
+use flowcore::prelude::*;
+use flowcore::results::ResultStore;
+use serde::Deserialize;
 use tempfile::TempDir;
 
 /// A child at work; it does not outlive the test.
@@ -130,4 +136,83 @@ fn the_environment_changes_all_tasks() {
         states(&no_cache),
         ["Cached", "Cached", "Completed", "Completed"]
     );
+}
+
+#[task(cache = INPUTS)]
+fn shared(name: String, values: Vec<f64>) -> Vec<String> {
+    values
+        .iter()
+        .map(|value| format!("{name}={value}"))
+        .collect()
+}
+
+#[derive(serde::Serialize, Deserialize)]
+struct Point {
+    y: f64,
+    x: char,
+}
+
+/// A value of each form that both languages write alike, in another order.
+#[task(cache = INPUTS)]
+fn of_many_types(
+    text: String,
+    floats: Vec<f64>,
+    single: f32,
+    numbers: (i64, u64),
+    map: HashMap<i64, Option<bool>>,
+    point: Point,
+    nothing: (),
+) -> Vec<String> {
+    let () = nothing;
+    let rest = (floats, single, numbers, map.len(), point.y, point.x);
+    vec![format!("{text:?} {rest:?}")]
+}
+
+/// What the Python program saw.
+#[derive(Deserialize)]
+struct Seen {
+    states: Vec<String>,
+    values: Vec<Vec<String>>,
+}
+
+#[test]
+fn prefect_finds_our_records_and_we_find_those_of_prefect() {
+    let environment = Environment::prefect().expect("Python and a package registry");
+    let directory = temporary();
+    let store = directory.path().join("storage");
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.expect("a runtime");
+    let task = shared.with_options(|o| o.result_store(store.display().to_string()));
+
+    let ours = runtime
+        .block_on(task("ü".into(), vec![1.5, 1e22]))
+        .expect("a value");
+    let many = of_many_types.with_options(|o| o.result_store(store.display().to_string()));
+    let many = runtime.block_on(many(
+        "\u{7f}\"\\/\n😀".into(),
+        vec![0.0, -0.0, 1e-5, 1e16, 5e-324, 0.1, f64::INFINITY],
+        0.1,
+        (-1, u64::MAX),
+        [(10, Some(true)), (9, None)].into(),
+        Point { y: 1.0, x: 'z' },
+        (),
+    ));
+
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/prefect/results.py");
+    let seen: Seen = environment
+        .program(program)
+        .with_prefect(directory.path())
+        .run_json()
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(seen.states, ["Cached", "Completed", "Cached"]);
+    assert_eq!(seen.values[0], ours);
+    assert_eq!(seen.values[2], many.expect("a value"));
+
+    // The second one Python computed, in its own way.
+    let theirs = runtime.block_on(task("b".into(), vec![2.0]).state());
+    assert_eq!(theirs.name().as_str(), "Cached");
+    assert_eq!(seen.values[1], ["python"]);
+    let store = ResultStore::open(store.display().to_string()).expect("the store");
+    let by_hand: Option<Vec<i64>> = runtime.block_on(store.read("by-hand")).expect("a record");
+    assert_eq!(by_hand, Some(vec![1, 2]));
 }
