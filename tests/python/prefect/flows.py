@@ -23,6 +23,7 @@ from prefect.futures import as_completed, wait
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Cancelling, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.tasks import exponential_backoff
 
 TABLE = []
 
@@ -809,6 +810,83 @@ def limited_by_name():
     return most_inside
 
 
+# --- Hooks --------------------------------------------------------------------
+
+HEARD = []
+
+
+def hear(_, run, state):
+    HEARD.append(state.name)
+
+
+def hear_too(_, run, state):
+    HEARD.append(f"{state.name} too")
+
+
+def stumble(_, run, state):
+    raise ValueError("a hook stumbled")
+
+
+@task(on_running=[hear], on_completion=[hear, hear_too], on_failure=[hear])
+def heard_even(x):
+    return even.fn(x)
+
+
+@row
+@flow
+def hooks_of_a_task_that_completes():
+    heard_even.submit(2).wait()
+    return HEARD
+
+
+@row
+@flow
+def hooks_of_a_task_that_fails():
+    heard_even.submit(1).wait()
+    return HEARD
+
+
+@row
+@flow
+def hooks_of_a_task_that_is_tried_again():
+    heard_even.with_options(retries=1, retry_delay_seconds=0.01).submit(1).wait()
+    return HEARD
+
+
+@row
+@flow
+def hooks_of_a_task_that_never_starts():
+    heard_even.submit(bad.submit(1)).wait()
+    return HEARD
+
+
+@row
+@flow
+def hooks_that_fail():
+    bystander = inc.with_options(on_completion=[stumble, hear])
+    state = bystander(1, return_state=True)
+    return state.name, HEARD
+
+
+@flow(on_running=[hear], on_completion=[hear], on_failure=[hear])
+def heard_child(x):
+    return even(x)
+
+
+@row
+@flow
+def hooks_of_a_flow_that_completes():
+    heard_child(2)
+    return HEARD
+
+
+@row
+@flow
+def hooks_of_a_flow_that_fails():
+    heard_child(1, return_state=True)
+    return HEARD
+
+
 # --- Retries -----------------------------------------------------------------
 
 CALLS = {}
@@ -850,6 +928,50 @@ def retried_call():
 @flow
 def retried_after_a_delay():
     return [good_at.with_options(retry_delay_seconds=0.05).submit(2)]
+
+
+@row
+@flow
+def retried_after_a_list_of_delays():
+    return [good_at.with_options(retry_delay_seconds=[0.01, 0.05]).submit(3)]
+
+
+@row
+@flow
+def retried_after_growing_delays():
+    growing = exponential_backoff(backoff_factor=0.02)
+    return [good_at.with_options(retry_delay_seconds=growing).submit(3)]
+
+
+@row
+@flow
+def retried_after_spread_delays():
+    spread = good_at.with_options(retry_delay_seconds=0.02, retry_jitter_factor=0.5)
+    return [spread.submit(2)]
+
+
+def says_first(task, run, state):
+    try:
+        state.result()
+    except ValueError as error:
+        return str(error) == "attempt 1"
+
+
+def stumbles(task, run, state):
+    raise ValueError("the condition stumbled")
+
+
+@row
+@flow
+def retried_while_the_condition_holds():
+    choosy = good_at.with_options(retry_condition_fn=says_first, retry_delay_seconds=0.01)
+    return [choosy.submit(9)]
+
+
+@row
+@flow
+def not_retried_when_the_condition_fails():
+    return [good_at.with_options(retry_condition_fn=stumbles).submit(9)]
 
 
 @task(retries=1)

@@ -134,6 +134,7 @@ def observe():
             continue
         flows.CALLS.clear()
         flows.EVENTS.clear()
+        flows.HEARD.clear()
         rows.append({"name": row.fn.__name__, "lines": [["gives", gives(row)]]})
     return rows
 

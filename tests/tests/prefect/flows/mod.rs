@@ -15,6 +15,7 @@ use crate::text::named;
 mod caching;
 mod cancellation;
 mod ends;
+mod hooks;
 mod limits;
 mod maps;
 mod names;
@@ -37,6 +38,7 @@ pub(crate) fn table() -> impl Iterator<Item = &'static Row> {
         ends::ROWS,
         cancellation::ROWS,
         limits::ROWS,
+        hooks::ROWS,
         retries::ROWS,
         caching::ROWS,
         timeouts::ROWS,
@@ -124,6 +126,7 @@ async fn told(event: &str) {
 
 /// Before each row.
 pub(crate) fn forget() {
+    hooks::forget();
     CALLS.lock().expect("nobody panics here").clear();
     EVENTS.send_modify(HashSet::clear);
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flowcore::exponential_backoff;
 use flowcore::prelude::*;
 
 use super::{ValueError, attempt, bad};
@@ -12,6 +13,11 @@ pub(super) const ROWS: &[Row] = rows![
     retried_in_vain,
     retried_call,
     retried_after_a_delay,
+    retried_after_a_list_of_delays,
+    retried_after_growing_delays,
+    retried_after_spread_delays,
+    retried_while_the_condition_holds,
+    not_retried_when_the_condition_fails,
     retried_rows,
     retried_state_made_by_hand,
     not_retried_when_cancelled,
@@ -46,6 +52,57 @@ async fn retried_call() -> Result<i64> {
 async fn retried_after_a_delay() -> Vec<TaskFuture<i64>> {
     let patient = good_at.with_options(|o| o.retry_delay(Duration::from_millis(50)));
     vec![patient.submit(2)]
+}
+
+#[flow]
+async fn retried_after_a_list_of_delays() -> Vec<TaskFuture<i64>> {
+    let delays = [10, 50].map(Duration::from_millis);
+    let patient = good_at.with_options(|o| o.retry_delay(delays));
+    vec![patient.submit(3)]
+}
+
+#[flow]
+async fn retried_after_growing_delays() -> Vec<TaskFuture<i64>> {
+    let growing = exponential_backoff(Duration::from_millis(20));
+    let patient = good_at.with_options(|o| o.retry_delay(growing));
+    vec![patient.submit(3)]
+}
+
+#[flow]
+async fn retried_after_spread_delays() -> Vec<TaskFuture<i64>> {
+    let delay = Duration::from_millis(20);
+    let patient = good_at.with_options(|o| o.retry_delay(delay).retry_jitter(0.5));
+    vec![patient.submit(2)]
+}
+
+fn says_first(error: &Error) -> bool {
+    error.to_string() == "attempt 1"
+}
+
+fn stumbles(_: &Error) -> bool {
+    panic!("the condition stumbled")
+}
+
+#[task(retries = 2, retry_delay = "10ms", retry_if = says_first)]
+fn good_if_first_at(wanted: i64) -> Result<i64, ValueError> {
+    good_at.func(wanted)
+}
+
+#[flow]
+async fn retried_while_the_condition_holds() -> Vec<TaskFuture<i64>> {
+    let task = good_if_first_at.with_options(|o| o.name("good_at"));
+    vec![task.submit(9)]
+}
+
+#[task(retries = 2, retry_if = stumbles)]
+fn good_if_told_at(wanted: i64) -> Result<i64, ValueError> {
+    good_at.func(wanted)
+}
+
+#[flow]
+async fn not_retried_when_the_condition_fails() -> Vec<TaskFuture<i64>> {
+    let task = good_if_told_at.with_options(|o| o.name("good_at"));
+    vec![task.submit(9)]
 }
 
 #[task(retries = 1)]
