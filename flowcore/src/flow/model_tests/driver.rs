@@ -13,7 +13,7 @@ use super::Random;
 use super::program::{Column, Options, Program, Step};
 use super::reference::{Input, Number, Reference, What};
 use super::runner::{Desk, Witness};
-use super::tasks::{Code, mix, mix_anyway, total};
+use super::tasks::{Code, mix, mix_anyway, mix_once, total};
 use crate::arguments::Argument;
 use crate::error::{Error, Result};
 use crate::runner::RunReference;
@@ -31,6 +31,7 @@ struct World {
     /// The handles, and the nodes that they stand for.
     runs: Vec<(TaskFuture<i64>, usize)>,
     maps: Vec<(Mapped<i64>, Vec<usize>)>,
+    /// Of the limit, and of the store of records.
     tag: String,
 }
 
@@ -39,7 +40,8 @@ type Shared = Arc<Mutex<World>>;
 pub(super) fn run(seed: u64, reference: Reference) {
     let mut random = Random(seed);
     let program = Arc::new(Program::draw(&mut random));
-    let tag = format!("model-{seed}");
+    // Programs of one seed may be played side by side.
+    let tag = format!("model-{}", uuid::Uuid::now_v7());
     limits().set(format!("tag:{tag}"), program.limit as u32);
     let world = Shared::default();
     world.lock().reference = Reference {
@@ -160,16 +162,21 @@ impl World {
         allow_failure_of_x: bool,
         options: Options,
     ) {
+        let allow = allow_failure_of_x && x.is_some();
+        let options = options.cached_unless(allow);
         let change = self.change(options);
         let handle = |run: usize| self.runs[run].0.clone();
         let node = |run: usize| self.runs[run].1;
         let after_runs: Vec<_> = after.map(handle).into_iter().collect();
         let y_given = Given(y.map(handle), 2);
-        let allow = allow_failure_of_x && x.is_some();
         let run = match x {
             Some(x) if allow => {
                 let task = mix_anyway.with_options(change).after(&after_runs);
                 task.submit(code, allow_failure(handle(x)), y_given)
+            }
+            x if options.cached => {
+                let task = mix_once.with_options(change).after(&after_runs);
+                task.submit(code, Given(x.map(handle), 1), y_given)
             }
             x => {
                 let task = mix.with_options(change).after(&after_runs);
@@ -188,22 +195,33 @@ impl World {
     }
 
     fn map(&mut self, code: Code, x: Column, y: Option<usize>, allow: bool, options: Options) {
+        let allow = allow && matches!(x, Column::Map(_));
+        let options = options.cached_unless(allow);
         let change = self.change(options);
         let y_given = unmapped(Given(y.map(|run| self.runs[run].0.clone()), 2));
         let code_given = unmapped(code);
+        let numbers = |count: usize| -> Vec<i64> { (0..count as i64).collect() };
         let rows = match x {
-            Column::Numbers(count) => {
-                let numbers: Vec<i64> = (0..count as i64).collect();
-                mix.with_options(change).map(code_given, numbers, y_given)
-            }
             Column::Map(map) if allow => {
                 let column = allow_failure(&self.maps[map].0);
                 let task = mix_anyway.with_options(change);
                 task.map(code_given, column, y_given)
             }
+            Column::Numbers(count) if options.cached => {
+                let task = mix_once.with_options(change);
+                task.map(code_given, numbers(count), y_given)
+            }
+            Column::Numbers(count) => {
+                let task = mix.with_options(change);
+                task.map(code_given, numbers(count), y_given)
+            }
+            Column::Map(map) if options.cached => {
+                let task = mix_once.with_options(change);
+                task.map(code_given, &self.maps[map].0, y_given)
+            }
             Column::Map(map) => {
-                let column = &self.maps[map].0;
-                mix.with_options(change).map(code_given, column, y_given)
+                let task = mix.with_options(change);
+                task.map(code_given, &self.maps[map].0, y_given)
             }
         };
         let y = y.map(|run| self.runs[run].1);
@@ -241,12 +259,17 @@ impl World {
 
     fn change(&self, options: Options) -> impl FnOnce(TaskOptions) -> TaskOptions + use<> {
         let tag = options.limited.then(|| self.tag.clone());
+        let store = options.cached.then(|| format!("memory://{}", self.tag));
         move |o| {
             let o = o
                 .retries(options.retries)
                 .retry_delay(Duration::from_millis(options.delay));
             let o = match options.timeout {
                 Some(limit) => o.timeout(Duration::from_millis(limit)),
+                None => o,
+            };
+            let o = match store {
+                Some(store) => o.result_store(store),
                 None => o,
             };
             o.tags(tag)
@@ -300,6 +323,7 @@ const PLAIN: Options = Options {
     delay: 0,
     timeout: None,
     limited: false,
+    cached: false,
 };
 
 fn input(node: usize, allow_failure: bool) -> Input {

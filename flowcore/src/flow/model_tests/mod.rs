@@ -1,6 +1,6 @@
 //! Whole flows against a model of them: random programs of runs and maps, with
-//! failures, panics, retries, timeouts, limits and cancellations, through the
-//! real shell and the real values.
+//! failures, panics, retries, timeouts, limits, cache hits and cancellations,
+//! through the real shell, the real values and real records.
 //!
 //! Everything happens on one thread, in an order drawn from the seed, and time
 //! passes when the [`runner`] says so: a seed that fails fails again. The
@@ -15,7 +15,7 @@ mod tasks;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use reference::Reference;
+use reference::{Mistake, Reference};
 
 /// Chooses one program instead of all.
 const SEED: &str = "FLOW_TEST_SEED";
@@ -44,14 +44,16 @@ fn whole_flows_do_what_the_model_does() {
 
 #[test]
 fn a_reference_that_is_wrong_is_found_out() {
-    let is_found = (0..100).any(|seed| {
-        let reference = Reference {
-            forgets_retries: true,
-            ..Reference::default()
-        };
-        catch_unwind(AssertUnwindSafe(|| driver::run(seed, reference))).is_err()
-    });
-    assert!(is_found);
+    for mistake in [Mistake::ForgetsRetries, Mistake::ForgetsRecords] {
+        let is_found = (0..100).any(|seed| {
+            let reference = Reference {
+                mistake: Some(mistake),
+                ..Reference::default()
+            };
+            catch_unwind(AssertUnwindSafe(|| driver::run(seed, reference))).is_err()
+        });
+        assert!(is_found, "{mistake:?}");
+    }
 }
 
 fn number(variable: &str) -> Option<u64> {

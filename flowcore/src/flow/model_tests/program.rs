@@ -40,6 +40,18 @@ pub(super) struct Options {
     pub(super) timeout: Option<u64>,
     /// It runs under the program's limit.
     pub(super) limited: bool,
+    /// What completed with the same inputs is not computed again; only where
+    /// no input may fail.
+    pub(super) cached: bool,
+}
+
+impl Options {
+    pub(super) fn cached_unless(self, an_input_may_fail: bool) -> Self {
+        Self {
+            cached: self.cached && !an_input_may_fail,
+            ..self
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -125,5 +137,6 @@ fn options(random: &mut Random) -> Options {
         delay: [0, 0, 7, 30][random.below(4)],
         timeout: random.once_in(4).then_some(12),
         limited: random.once_in(4),
+        cached: random.once_in(4),
     }
 }

@@ -4,6 +4,8 @@
 //! A run or a row is a node with its inputs. What follows from a change is
 //! worked out again from all nodes, as slowly as it is plain.
 
+use std::collections::HashMap;
+
 use super::program::Options;
 use super::tasks::{Code, result};
 use crate::state::StateName;
@@ -45,8 +47,16 @@ pub(super) struct Input {
 pub(super) struct Reference {
     pub(super) nodes: Vec<Node>,
     pub(super) limit: usize,
+    /// What cached runs with these inputs gave.
+    pub(super) records: HashMap<(Code, i64, i64), i64>,
     /// It is wrong on purpose.
-    pub(super) forgets_retries: bool,
+    pub(super) mistake: Option<Mistake>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Mistake {
+    ForgetsRetries,
+    ForgetsRecords,
 }
 
 impl Reference {
@@ -68,7 +78,7 @@ impl Reference {
     /// Whether an input that ended so lets its dependents go on.
     fn passes(&self, input: &Input) -> bool {
         match self.nodes[input.node].state {
-            StateName::Completed => true,
+            StateName::Completed | StateName::Cached => true,
             StateName::Failed | StateName::TimedOut | StateName::NotReady => input.allow_failure,
             _ => false,
         }
@@ -124,20 +134,29 @@ impl Reference {
     /// The attempt ends, by its own code or because its time is up.
     pub(super) fn end(&mut self, index: usize, timed_out: bool) {
         let node = &self.nodes[index];
+        let key = self.key(node);
+        let record = key.and_then(|key| self.records.get(&key));
         let ended = if timed_out {
             Err(StateName::TimedOut)
+        } else if let Some(&value) = record {
+            Ok((value, StateName::Cached))
         } else {
-            self.result(node).map_err(|_| StateName::Failed)
+            let result = self.result(node).map_err(|_| StateName::Failed);
+            result.map(|value| (value, StateName::Completed))
         };
+        if let (Some(key), Ok((value, _)), None) = (key, &ended, self.mistake) {
+            self.records.insert(key, *value);
+        }
+        let forgets_retries = self.mistake == Some(Mistake::ForgetsRetries);
         let node = &mut self.nodes[index];
         node.is_busy = false;
         node.state = match ended {
-            Ok(value) => {
+            Ok((value, state)) => {
                 node.value = Some(value);
-                StateName::Completed
+                state
             }
             Err(_) if node.asked_to_stop => StateName::Cancelled,
-            Err(_) if node.attempt <= node.options.retries && !self.forgets_retries => {
+            Err(_) if node.attempt <= node.options.retries && !forgets_retries => {
                 StateName::AwaitingRetry
             }
             Err(state) => state,
@@ -146,14 +165,32 @@ impl Reference {
     }
 
     fn result(&self, node: &Node) -> Result<i64, String> {
-        let value = |node: usize| self.nodes[node].value.unwrap_or(-1);
-        let number = |number| match number {
-            Number::Known(known) => known,
-            Number::Of(node) => value(node),
-        };
         match &node.what {
-            What::Mix(code, x, y) => result(*code, node.attempt, number(*x), number(*y)),
-            What::Total(rows) => Ok(rows.iter().map(|&row| value(row)).sum::<i64>() % 1009),
+            What::Mix(code, x, y) => {
+                let [x, y] = [*x, *y].map(|number| self.number(number));
+                result(*code, node.attempt, x, y)
+            }
+            What::Total(rows) => {
+                let rows = rows.iter().map(|&row| self.number(Number::Of(row)));
+                Ok(rows.sum::<i64>() % 1009)
+            }
+        }
+    }
+
+    fn number(&self, number: Number) -> i64 {
+        match number {
+            Number::Known(known) => known,
+            Number::Of(node) => self.nodes[node].value.unwrap_or(-1),
+        }
+    }
+
+    /// What the value of a cached run is kept under.
+    fn key(&self, node: &Node) -> Option<(Code, i64, i64)> {
+        match &node.what {
+            What::Mix(code, x, y) if node.options.cached => {
+                Some((*code, self.number(*x), self.number(*y)))
+            }
+            _ => None,
         }
     }
 
