@@ -3,6 +3,8 @@
 
 use std::future::Future;
 
+use crate::error::{Error, Result};
+
 /// Makes this process ready for runs: console lines, panics of tasks that are
 /// told by their runs and not printed twice, and signals: Ctrl-C and SIGTERM
 /// end all flow runs as Crashed and then the process, with exit code 130 or
@@ -21,7 +23,8 @@ use std::future::Future;
 /// # Panics
 ///
 /// If the program is built with `panic = "abort"`: a panic in a task must
-/// fail its run and not end the process.
+/// fail its run and not end the process. If two tasks have one key;
+/// [`tasks`](crate::tasks) gives that as an error.
 pub fn init() {
     Setup::new().init();
 }
@@ -65,15 +68,19 @@ impl Setup {
         #[cfg(panic = "abort")]
         panic!("{ABORTS}");
         #[cfg(not(panic = "abort"))]
-        self.prepare();
+        if let Err(error) = self.prepare() {
+            panic!("{error}");
+        }
     }
 
-    fn prepare(self) {
+    fn prepare(self) -> Result<()> {
+        crate::definition::check_keys()?;
         crate::console::install();
         crate::runner::install_hook();
         if self.signals {
             crate::signals::install();
         }
+        Ok(())
     }
 }
 
@@ -84,10 +91,13 @@ const ABORTS: &str = "this program is built with `panic = \"abort\"`, so a panic
 /// What `#[flowcore::main]` calls.
 #[doc(hidden)]
 pub fn run_main<F: Future>(aborts: bool, signals: bool, main: F) -> F::Output {
-    if aborts {
-        eprintln!("error: {ABORTS}");
+    let prepared = match aborts {
+        true => Err(Error::invalid(ABORTS)),
+        false => Setup::new().signals(signals).prepare(),
+    };
+    if let Err(error) = prepared {
+        eprintln!("error: {error}");
         std::process::exit(2);
     }
-    Setup::new().signals(signals).prepare();
     crate::runtime::user().block_on(crate::signals::main_until_ended(main))
 }

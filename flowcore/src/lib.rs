@@ -72,7 +72,9 @@ pub use cancellation::{Cancellation, cancellation};
 pub use console::layer;
 pub use context::{RunInfo, in_current_run, run_info};
 pub use definition::{
-    FlowInfo, FlowOptions, RetryDelay, TaskInfo, TaskOptions, exponential_backoff, tasks,
+    Definition, DefinitionKind, Definitions, Description, FlowInfo, FlowOptions, JsonCall,
+    ParameterDescription, ParameterError, ParameterErrors, RetryDelay, TaskInfo, TaskOptions,
+    exponential_backoff, flows, tasks,
 };
 pub use entry::{Setup, init};
 pub use error::{Error, ErrorKind, Result};
@@ -120,8 +122,8 @@ pub mod bridge {
 /// Everything for writing flows: `use flowcore::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Error, Mapped, Result, SequentialTaskRunner, State, TaskFuture, ThreadPoolTaskRunner,
-        allow_failure, flow, task, unmapped,
+        Definition, Error, Mapped, Result, SequentialTaskRunner, State, TaskFuture,
+        ThreadPoolTaskRunner, allow_failure, flow, task, unmapped,
     };
 }
 
@@ -133,14 +135,16 @@ pub mod __private {
 
     pub use crate::arguments::{Argument, Column, IntoArgument, IntoColumn, IntoDependencies};
     pub use crate::definition::{
-        BodyFuture, CacheKey, FlowAttributes, FlowBody, FlowConfiguration, FlowInfo, FlowOptions,
-        Owned, Parameters, RetryCondition, RetryDelayAttribute, Shared, TaskAttributes, TaskBody,
-        TaskConfiguration, TaskDefinition, TaskEntry, TaskError, TaskInfo, TaskOptions, probe,
+        BodyFuture, CacheKey, Definition, Facts, FlowAttributes, FlowBody, FlowConfiguration,
+        FlowEntry, FlowInfo, FlowOptions, JsonCall, Owned, ParameterSignature, Parameters,
+        ReadJson, ReadValues, RetryCondition, RetryDelayAttribute, SchemaOf, Shared, Signature,
+        TaskAttributes, TaskBody, TaskConfiguration, TaskDefinition, TaskEntry, TaskError,
+        TaskInfo, TaskOptions, WriteJson, call_for_json, call_for_json_with_loans, probe,
     };
     pub use crate::entry::run_main;
     pub use crate::flow::{
-        BorrowedBody, Call, FlowHandle, FlowOutcome, OwnedValue, ReturnedRuns, call, call_borrowed,
-        call_flow, map, start, submit,
+        BorrowedBody, Call, Ended, FlowHandle, FlowOutcome, OwnedValue, ReturnedRuns, call,
+        call_borrowed, call_flow, ended, map, start, submit,
     };
     pub use crate::future::TaskFuture;
     pub use crate::hooks::{AttributeHook, HookEvent, HookOutcome};

@@ -350,6 +350,20 @@ impl<T> State<T> {
         }
     }
 
+    /// The state of a run whose value is another one by now.
+    pub(crate) fn of_other_value<U>(self) -> State<U> {
+        State {
+            name: self.name,
+            message: self.message,
+            timestamp: self.timestamp,
+            outcome: match self.outcome {
+                StateOutcome::Open | StateOutcome::Value(_) => StateOutcome::Open,
+                StateOutcome::Error(error) => StateOutcome::Error(error),
+            },
+            by_hand: self.by_hand,
+        }
+    }
+
     /// The same completed state with its value.
     pub(crate) fn with_value(mut self, value: Arc<T>) -> Self {
         self.outcome = StateOutcome::Value(StoredValue::shared(value));

@@ -159,7 +159,7 @@ impl<'a> Handle<'a> {
         let callable = self.callable();
         let configuration_type = format_ident!("{}Configuration", self.kind);
         // Messages that say where the task is defined point from `fn` to its
-        // name, and warnings about unused tasks are those of any item.
+        // name.
         let keyword = self.function.signature.fn_token.span;
         let struct_keyword = quote_spanned!(keyword=> struct);
         let static_keyword = quote_spanned!(keyword=> static);

@@ -6,6 +6,7 @@
 
 mod attribute;
 mod crate_path;
+mod description;
 mod duration;
 mod entry_point;
 mod fingerprint;

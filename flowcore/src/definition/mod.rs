@@ -1,7 +1,10 @@
 //! What the macros generate and what is known of tasks and flows before they
 //! run.
 
+mod callable;
+mod description;
 mod flow;
+mod json_parameters;
 mod labels;
 mod name_template;
 mod options;
@@ -12,13 +15,19 @@ mod resources;
 mod retry;
 mod task;
 
+pub use callable::{
+    Definition, DefinitionKind, Facts, JsonCall, ParameterSignature, Signature, WriteJson,
+    call_for_json, call_for_json_with_loans,
+};
+pub use description::{Description, ParameterDescription};
 pub use flow::{FlowAttributes, FlowBody, FlowConfiguration, FlowInfo, FlowOptions};
+pub use json_parameters::{ParameterError, ParameterErrors, ReadJson, ReadValues, SchemaOf};
 pub(crate) use name_template::render;
 pub(crate) use options::OptionsSource;
 pub use options::{RetryCondition, TaskAttributes, TaskConfiguration, TaskOptions};
 pub use parameters::{Owned, Parameters, Shared};
-pub(crate) use registry::find_task;
-pub use registry::{TaskEntry, tasks};
+pub use registry::{Definitions, FlowEntry, TaskEntry, flows, tasks};
+pub(crate) use registry::{check_keys, find_task, task_infos};
 pub(crate) use resources::{Resources, millionths};
 pub(crate) use retry::jittered;
 pub use retry::{RetryDelay, RetryDelayAttribute, exponential_backoff};

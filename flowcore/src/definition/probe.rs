@@ -7,6 +7,8 @@
 //! from the most to the least special, each with one reference less. This
 //! works where `T` is concrete, which generated code sees to.
 
+mod json;
+
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt::{self, Debug, Display, Write};
@@ -20,6 +22,8 @@ use crate::error::Error;
 use crate::flow::{FlowOutcome, ReturnedRuns};
 use crate::records::Unstable;
 use crate::value::{Codec, CodecError};
+
+pub use json::{JsonProbe, NoSchema, Read, Schema, Unread, Unwritten, Write as WriteJson};
 
 type BoxedError = Box<dyn StdError + Send + Sync>;
 

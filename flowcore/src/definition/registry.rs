@@ -1,9 +1,11 @@
-//! All tasks of this program by key, so that another process that runs the
-//! same program finds them.
+//! All tasks and flows of this program: by key, so that another process that
+//! runs the same program finds them, and by name, for people.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use super::callable::{Definition, DefinitionKind};
+use super::flow::FlowInfo;
 use super::task::{TaskDefinition, TaskInfo};
 use crate::error::{Error, Result};
 use crate::runner::{Execution, ValueSource, WorkDescriptor, execution_of};
@@ -13,6 +15,7 @@ use crate::runner::{Execution, ValueSource, WorkDescriptor, execution_of};
 #[derive(Debug)]
 pub struct TaskEntry {
     info: fn() -> &'static TaskInfo,
+    definition: fn() -> &'static dyn Definition,
     execution: ExecutionOf,
 }
 
@@ -23,9 +26,10 @@ inventory::collect!(TaskEntry);
 impl TaskEntry {
     /// The entry of a task.
     #[must_use]
-    pub const fn of<D: TaskDefinition>() -> Self {
+    pub const fn of<D: TaskDefinition>(definition: fn() -> &'static dyn Definition) -> Self {
         Self {
             info: D::info,
+            definition,
             execution: execution_of::<D>,
         }
     }
@@ -49,44 +53,302 @@ impl TaskEntry {
     }
 }
 
-type Registry = HashMap<&'static str, &'static TaskEntry>;
-
-fn registry() -> &'static Result<Registry> {
-    static REGISTRY: OnceLock<Result<Registry>> = OnceLock::new();
-    REGISTRY.get_or_init(|| {
-        let mut registry = Registry::new();
-        for entry in inventory::iter::<TaskEntry> {
-            let info = (entry.info)();
-            if let Some(other) = registry.insert(info.key, entry) {
-                let other = (other.info)();
-                return Err(Error::invalid(format!(
-                    "two tasks have the key `{}`: {}:{} and {}:{}; give one of them \
-                     `#[task(name = \"..\")]`",
-                    info.key, other.file, other.line, info.file, info.line
-                )));
-            }
-        }
-        Ok(registry)
-    })
+/// One flow in the registry; the macro submits it.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct FlowEntry {
+    info: &'static FlowInfo,
+    definition: fn() -> &'static dyn Definition,
 }
 
-/// The facts of all tasks of this program, ordered by key.
+inventory::collect!(FlowEntry);
+
+impl FlowEntry {
+    /// The entry of a flow.
+    #[must_use]
+    pub const fn new(info: &'static FlowInfo, definition: fn() -> &'static dyn Definition) -> Self {
+        Self { info, definition }
+    }
+}
+
+/// What is in the registry: it has a key and stands somewhere.
+trait Entry: Sync + 'static {
+    const KIND: DefinitionKind;
+
+    fn key(&self) -> &'static str;
+    fn place(&self) -> (&'static str, u32);
+    fn definition(&self) -> &'static dyn Definition;
+}
+
+impl Entry for TaskEntry {
+    const KIND: DefinitionKind = DefinitionKind::Task;
+
+    fn key(&self) -> &'static str {
+        (self.info)().key
+    }
+
+    fn place(&self) -> (&'static str, u32) {
+        let info = (self.info)();
+        (info.file, info.line)
+    }
+
+    fn definition(&self) -> &'static dyn Definition {
+        (self.definition)()
+    }
+}
+
+impl Entry for FlowEntry {
+    const KIND: DefinitionKind = DefinitionKind::Flow;
+
+    fn key(&self) -> &'static str {
+        self.info.key
+    }
+
+    fn place(&self) -> (&'static str, u32) {
+        (self.info.file, self.info.line)
+    }
+
+    fn definition(&self) -> &'static dyn Definition {
+        (self.definition)()
+    }
+}
+
+/// The entries by key.
+fn by_key<E: Entry>(
+    entries: impl IntoIterator<Item = &'static E>,
+) -> Result<HashMap<&'static str, &'static E>> {
+    let mut by_key: HashMap<_, &'static E> = HashMap::new();
+    for entry in entries {
+        let Some(other) = by_key.insert(entry.key(), entry) else {
+            continue;
+        };
+        let mut places = [other.place(), entry.place()];
+        places.sort_unstable();
+        let [(file, line), (other_file, other_line)] = places;
+        let kind = E::KIND.word();
+        let cure = match E::KIND {
+            DefinitionKind::Task => "give one of them another name, as in `#[task(name = \"..\")]`",
+            DefinitionKind::Flow => "rename one of the functions, or move it to another module",
+        };
+        return Err(Error::invalid(format!(
+            "two {kind}s have the key `{}`: {file}:{line} and {other_file}:{other_line}; {cure}",
+            entry.key(),
+        )));
+    }
+    Ok(by_key)
+}
+
+fn task_entries() -> Result<&'static HashMap<&'static str, &'static TaskEntry>> {
+    static ENTRIES: OnceLock<Result<HashMap<&'static str, &'static TaskEntry>>> = OnceLock::new();
+    let entries = ENTRIES.get_or_init(|| by_key(inventory::iter::<TaskEntry>));
+    entries.as_ref().map_err(Clone::clone)
+}
+
+/// All tasks of this program, ordered by key.
+///
+/// ```standalone_crate
+/// use flowcore::prelude::*;
+///
+/// /// Doubles a number.
+/// #[task]
+/// fn double(x: i64) -> i64 { x * 2 }
+///
+/// # fn main() -> Result<()> {
+/// let task = flowcore::tasks()?.get("double")?;
+/// assert_eq!(task.description(), "Doubles a number.");
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 ///
-/// Two tasks with one key.
-pub fn tasks() -> Result<Vec<&'static TaskInfo>> {
-    let registry = registry().as_ref().map_err(Clone::clone)?;
-    let mut tasks: Vec<_> = registry.values().map(|entry| (entry.info)()).collect();
-    tasks.sort_unstable_by_key(|info| info.key);
-    Ok(tasks)
+/// Two tasks with one key; the error names both places.
+pub fn tasks() -> Result<&'static Definitions> {
+    static TASKS: OnceLock<Result<Definitions>> = OnceLock::new();
+    let tasks = TASKS.get_or_init(|| Ok(Definitions::of(task_entries()?)));
+    tasks.as_ref().map_err(Clone::clone)
+}
+
+/// All flows of this program, ordered by key.
+///
+/// ```standalone_crate
+/// use flowcore::prelude::*;
+/// use serde_json::json;
+///
+/// #[flow]
+/// async fn greet(name: String) -> String { format!("Hello, {name}!") }
+///
+/// # #[flowcore::main]
+/// # async fn main() -> Result<()> {
+/// let flow = flowcore::flows()?.get("greet")?;
+/// println!("{}", flow.describe());
+/// let greeting = flow.call_json(json!({"name": "Ada"}))?.await??;
+/// assert_eq!(greeting, "Hello, Ada!");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// Two flows with one key; the error names both places.
+pub fn flows() -> Result<&'static Definitions> {
+    static FLOWS: OnceLock<Result<Definitions>> = OnceLock::new();
+    let flows = FLOWS.get_or_init(|| Ok(Definitions::of(&by_key(inventory::iter::<FlowEntry>)?)));
+    flows.as_ref().map_err(Clone::clone)
+}
+
+/// Whether the keys of tasks are there once; asked when a program begins,
+/// because other processes find tasks by them. Flows are found by key only
+/// where [`flows`] is asked.
+pub(crate) fn check_keys() -> Result<()> {
+    task_entries().map(drop)
 }
 
 pub(crate) fn find_task(key: &str) -> Result<&'static TaskEntry> {
-    let registry = registry().as_ref().map_err(Clone::clone)?;
-    registry.get(key).copied().ok_or_else(|| {
+    task_entries()?.get(key).copied().ok_or_else(|| {
         Error::invalid(format!(
             "this program has no task `{key}`: it is another program, or another build of it"
         ))
     })
+}
+
+/// The facts of all tasks, if their keys are in order.
+pub(crate) fn task_infos() -> impl Iterator<Item = &'static TaskInfo> {
+    let entries = task_entries().into_iter().flat_map(HashMap::values);
+    entries.map(|entry| (entry.info)())
+}
+
+/// The tasks or the flows of a program; see [`tasks`] and [`flows`].
+#[derive(Debug)]
+pub struct Definitions {
+    kind: DefinitionKind,
+    by_key: Vec<&'static dyn Definition>,
+}
+
+impl Definitions {
+    fn of<E: Entry>(entries: &HashMap<&'static str, &'static E>) -> Self {
+        let mut by_key: Vec<_> = entries.values().map(|entry| entry.definition()).collect();
+        by_key.sort_unstable_by_key(|definition| definition.key());
+        Self {
+            kind: E::KIND,
+            by_key,
+        }
+    }
+
+    /// The one of this key, or of this name if no other has it.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or several have the name; the error names those that
+    /// there are.
+    pub fn get(&self, name: &str) -> Result<&'static dyn Definition> {
+        let by_key = self.by_key.binary_search_by_key(&name, |it| it.key());
+        if let Ok(at) = by_key {
+            return Ok(self.by_key[at]);
+        }
+        let named: Vec<_> = self.iter().filter(|it| it.name() == name).collect();
+        let kind = self.kind.word();
+        match named[..] {
+            [definition] => Ok(definition),
+            [] => Err(Error::invalid(format!(
+                "this program has no {kind} `{name}`; {}",
+                match self.by_key[..] {
+                    [] => format!("it has no {kind} at all"),
+                    _ => format!(
+                        "its {kind}s are {}",
+                        listed(self.iter().map(Definition::name))
+                    ),
+                }
+            ))),
+            _ => Err(Error::invalid(format!(
+                "{} {kind}s are called `{name}`: take the key instead, one of {}",
+                named.len(),
+                listed(named.iter().map(|it| it.key()))
+            ))),
+        }
+    }
+
+    /// All of them, ordered by key.
+    pub fn iter(&self) -> impl Iterator<Item = &'static dyn Definition> + use<'_> {
+        self.by_key.iter().copied()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+}
+
+impl<'a> IntoIterator for &'a Definitions {
+    type Item = &'static dyn Definition;
+    type IntoIter = std::iter::Copied<std::slice::Iter<'a, &'static dyn Definition>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.by_key.iter().copied()
+    }
+}
+
+/// `a, b, c and 7 more`, so that an error stays readable.
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 20;
+    let names: Vec<_> = names.collect();
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len().checked_sub(SHOWN) {
+        None | Some(0) => shown,
+        Some(more) => format!("{shown} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::{FlowAttributes, FlowOptions};
+
+    const fn info(key: &'static str, line: u32) -> FlowInfo {
+        FlowInfo {
+            key,
+            function: "f",
+            module: "m",
+            file: "m.rs",
+            line,
+            parameters: &[],
+            is_async: true,
+            options: FlowOptions::from_attributes(FlowAttributes::named("f")),
+        }
+    }
+
+    fn nowhere() -> &'static dyn Definition {
+        unreachable!("keys are compared without it")
+    }
+
+    #[test]
+    fn flows_with_one_key_are_told_with_both_places() {
+        static INFOS: [FlowInfo; 3] = [info("m::f", 9), info("m::g", 3), info("m::f", 4)];
+        static ENTRIES: [FlowEntry; 3] = [
+            FlowEntry::new(&INFOS[0], nowhere),
+            FlowEntry::new(&INFOS[1], nowhere),
+            FlowEntry::new(&INFOS[2], nowhere),
+        ];
+        assert_eq!(by_key(&ENTRIES[..2]).unwrap().len(), 2);
+        assert_eq!(
+            by_key(&ENTRIES).unwrap_err().to_string(),
+            "two flows have the key `m::f`: m.rs:4 and m.rs:9; rename one of the functions, or \
+             move it to another module"
+        );
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let names: Vec<_> = (0..22).map(|number| number.to_string()).collect();
+        let text = listed(names.iter().map(String::as_str));
+        assert!(text.ends_with("18, 19 and 2 more"), "{text}");
+        assert_eq!(listed(["a", "b"].into_iter()), "a, b");
+    }
 }

@@ -57,7 +57,8 @@ pub(super) struct Startable {
 }
 
 /// How a call ended.
-pub(crate) struct Ended<T> {
+#[doc(hidden)]
+pub struct Ended<T> {
     pub(crate) state: State<T>,
     /// The value beside a state that is not completed: a flow that returned a
     /// list of runs, some of which failed.
@@ -74,10 +75,7 @@ impl<T> fmt::Debug for Call<'_, T> {
 
 impl<'a, T: Send + Sync + 'static> Call<'a, T> {
     pub(super) fn new(code: impl Future<Output = Ended<T>> + Send + 'a) -> Self {
-        Self {
-            code: Box::pin(code),
-            flow: None,
-        }
+        Self::of_code(code)
     }
 
     pub(super) fn of_flow(
@@ -150,6 +148,67 @@ impl<'a, T: Send + Sync + 'static> Call<'a, T> {
     /// Those of awaiting the call.
     pub fn block(self) -> Result<T> {
         block_on(self)
+    }
+}
+
+/// The end of a call, for code that goes on with it.
+#[doc(hidden)]
+pub fn ended<T>(call: Call<'_, T>) -> impl Future<Output = Ended<T>> + Send {
+    call.code
+}
+
+impl<T> fmt::Debug for Ended<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Ended").field(&self.state).finish()
+    }
+}
+
+// Without bounds, so that a value that cannot be shared is told where the
+// task is defined, once.
+impl<'a, T> Call<'a, T> {
+    /// The same call with another value.
+    pub(crate) fn mapped<U: Send + Sync + 'static>(
+        self,
+        change: impl Fn(&T) -> U + Send + 'a,
+    ) -> Call<'a, U>
+    where
+        T: 'a,
+    {
+        let Self { code, flow } = self;
+        Call {
+            code: Box::pin(async move { code.await.mapped(change) }),
+            flow,
+        }
+    }
+
+    /// A call whose code holds what it lends.
+    pub(crate) fn of_code(code: impl Future<Output = Ended<T>> + Send + 'a) -> Self {
+        Self {
+            code: Box::pin(code),
+            flow: None,
+        }
+    }
+}
+
+impl<T> Ended<T> {
+    /// The same end with another value.
+    fn mapped<U: Send + Sync + 'static>(self, change: impl Fn(&T) -> U) -> Ended<U> {
+        let Self { state, value, cell } = self;
+        let changed = match (value, cell) {
+            (Some(value), _) => Ok(Some(change(&value))),
+            (None, Some(cell)) if state.is_completed() => {
+                cell.value().share().map(|value| Some(change(&value)))
+            }
+            (None, _) => Ok(None),
+        };
+        match changed {
+            Ok(value) => Ended {
+                state: state.of_other_value(),
+                value,
+                cell: None,
+            },
+            Err(error) => Ended::refused(error),
+        }
     }
 }
 

@@ -17,8 +17,7 @@ mod submit;
 mod model_tests;
 
 pub use aggregate::{FlowOutcome, ReturnedRuns};
-pub(crate) use call::Ended;
-pub use call::{BorrowedBody, Call, OwnedValue, StateCall, call, call_borrowed};
+pub use call::{BorrowedBody, Call, Ended, OwnedValue, StateCall, call, call_borrowed, ended};
 pub use execute::call_flow;
 pub use handle::{FlowHandle, start};
 pub(crate) use interrupt::Interrupt;

@@ -208,10 +208,7 @@ fn are_parameters_wanted() -> bool {
     static BY_ATTRIBUTES: OnceLock<bool> = OnceLock::new();
     ARE_PARAMETERS_WANTED.load(Ordering::Relaxed)
         || *BY_ATTRIBUTES.get_or_init(|| {
-            let tasks = crate::definition::tasks().unwrap_or_default();
-            tasks
-                .iter()
-                .any(|info| info.options.results.wants_parameters())
+            crate::definition::task_infos().any(|info| info.options.results.wants_parameters())
         })
 }
 

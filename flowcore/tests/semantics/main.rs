@@ -6,6 +6,7 @@
 mod arguments;
 mod caching;
 mod cancelling;
+mod definitions;
 mod environments;
 mod errors;
 mod flows;

@@ -343,7 +343,7 @@ fn drawings_are_whole_whatever_things_are_called() {
 #[test]
 fn drawings_stay_small() {
     #[flow]
-    async fn inner(x: i64) -> Result<i64> {
+    async fn first(x: i64) -> Result<i64> {
         inc.submit(x).await
     }
 
@@ -352,7 +352,7 @@ fn drawings_stay_small() {
         let kept: Vec<_> = (0..3_000).map(|x| inc.submit(x)).collect();
         let odds: Vec<_> = (0..300).map(|x| odd.map([x, x + 1])).collect();
         for x in 0..300 {
-            inner(x).await?;
+            first(x).await?;
         }
         let rows = inc.map(0..200_000);
         sum_all.submit(kept).wait(None).await;
@@ -377,13 +377,13 @@ fn drawings_stay_small() {
 #[test]
 fn the_graph_has_the_edges_of_the_flow() {
     #[flow]
-    async fn inner(x: i64) -> Result<i64> {
+    async fn middle(x: i64) -> Result<i64> {
         inc.submit(x).await
     }
 
     #[task]
     async fn calls(x: i64) -> Result<i64> {
-        inner(x).await
+        middle(x).await
     }
 
     #[flow]

@@ -15,6 +15,7 @@ pub(super) fn tokens(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStr
     let type_name = &handle.type_name;
     let visibility = &handle.function.visibility;
     let info = info(handle, attribute);
+    let conditions = &handle.carried.conditions;
     let func = handle.func_method();
     let with_options = handle.with_options_method();
     let call = call(handle);
@@ -52,6 +53,11 @@ pub(super) fn tokens(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStr
             #start
 
             #call
+        }
+
+        #conditions
+        #private::inventory::submit! {
+            #private::FlowEntry::new(#type_name::__INFO, #type_name::__definition)
         }
     }
 }

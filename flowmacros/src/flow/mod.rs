@@ -48,6 +48,7 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
     let type_and_static = handle
         .type_and_static(&quote!(#private::FlowConfiguration::of(&#type_name::__INFO.options)));
     let definition = definition::tokens(&handle, &attribute);
+    let description = crate::description::tokens(&handle);
     let deref_and_debug = handle.deref_and_debug();
     let guard = handle.alias_guard();
     let problems = problems.into_tokens();
@@ -55,6 +56,7 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
         #plain
         #type_and_static
         #definition
+        #description
         #deref_and_debug
         #guard
         #problems

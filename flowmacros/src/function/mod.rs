@@ -9,6 +9,7 @@ mod documentation;
 mod output;
 mod parameter;
 mod pattern;
+mod type_text;
 mod types;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
@@ -20,6 +21,8 @@ pub(crate) use self::carried::Carried;
 pub(crate) use self::documentation::description;
 pub(crate) use self::output::{Output, Shape};
 pub(crate) use self::parameter::{Mode, Parameter};
+pub(crate) use self::type_text::type_text;
+pub(crate) use self::types::names_lifetime;
 
 use crate::problems::Problems;
 

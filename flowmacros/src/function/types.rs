@@ -2,7 +2,7 @@
 
 use syn::{GenericArgument, Lifetime, Path, PathArguments, ReturnType, Type};
 
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 
 /// Something in a type that stands in the way, with its tokens.
@@ -115,6 +115,28 @@ fn is_elided(lifetime: &Lifetime) -> bool {
     lifetime.ident == "_"
 }
 
+/// Whether a lifetime stands anywhere in a type, also that of `&T`. What such a
+/// type implements may hold for that lifetime only. `Cow` is known to own what
+/// it is read from.
+pub(crate) fn names_lifetime(ty: &TokenStream) -> bool {
+    let mut is_cow = false;
+    for token in ty.clone() {
+        match token {
+            TokenTree::Group(group) if names_lifetime(&group.stream()) => return true,
+            TokenTree::Punct(punct) if punct.as_char() == '&' => return true,
+            TokenTree::Punct(punct) if punct.as_char() == '\'' && !is_cow => return true,
+            TokenTree::Punct(punct) if punct.as_char() == '<' => continue,
+            TokenTree::Ident(ident) => {
+                is_cow = ident == "Cow";
+                continue;
+            }
+            _ => {}
+        }
+        is_cow = false;
+    }
+    false
+}
+
 /// The type without the groups and parentheses around it.
 pub(crate) fn bare(ty: &Type) -> &Type {
     match ty {
@@ -160,6 +182,20 @@ mod tests {
             lend(&mut ty, &parse_quote!('run));
             let found = ty.to_token_stream().to_string();
             assert_eq!(found.replace(' ', ""), lent.to_string().replace(' ', ""));
+        }
+    }
+
+    #[test]
+    fn lifetimes_are_found_at_any_depth() {
+        for (ty, expected) in [
+            (quote!(Vec<(i64, Option<String>)>), false),
+            (quote!(Vec<Cow<'static, str>>), false),
+            (quote!(Cow<'_, [Log<'_>]>), true),
+            (quote!(&'static str), true),
+            (quote!(Vec<(u8, &str)>), true),
+            (quote!([Log<'static>; 2]), true),
+        ] {
+            assert_eq!(names_lifetime(&ty), expected, "{ty}");
         }
     }
 

@@ -40,7 +40,7 @@ pub(super) fn tokens(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStr
 
         #conditions
         #private::inventory::submit! {
-            #private::TaskEntry::of::<#type_name>()
+            #private::TaskEntry::of::<#type_name>(#type_name::__definition)
         }
     }
 }

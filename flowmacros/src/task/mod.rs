@@ -56,6 +56,7 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
     let type_and_static = handle
         .type_and_static(&quote!(#private::TaskConfiguration::of(&#type_name::__INFO.options)));
     let definition = definition::tokens(&handle, &attribute);
+    let description = crate::description::tokens(&handle);
     let methods = methods::tokens(&handle);
     let start = call::tokens(&handle, &attribute);
     let deref_and_debug = handle.deref_and_debug();
@@ -67,6 +68,7 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
         #methods
         #start
         #definition
+        #description
         #deref_and_debug
         #guard
         #problems

@@ -296,7 +296,7 @@ fn keys_are_paths_of_functions() {
     let keys: Vec<_> = flowcore::tasks()
         .unwrap()
         .iter()
-        .map(|task| task.key)
+        .map(flowcore::Definition::key)
         .collect();
     assert!(keys.contains(&"forms::items::documented"));
 }
