@@ -160,5 +160,5 @@ fn a_flow_times_out_and_takes_its_runs_with_it() {
     assert_eq!(state.error().unwrap().kind(), ErrorKind::TimedOut);
     // On a busy machine the run may have waited for a thread until now: it
     // never begins, and the thread that looks at it lets its argument go.
-    run(until(|| seen.get() == 1));
+    run(until(move || seen.get() == 1));
 }
