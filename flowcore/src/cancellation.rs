@@ -132,7 +132,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> 
     lend_while(|| {
         let future = std::pin::pin!(future);
         let cancelled = std::pin::pin!(cancellation.cancelled());
-        match pollster::block_on(futures_util::future::select(future, cancelled)) {
+        match crate::runtime::block_on(futures_util::future::select(future, cancelled)) {
             futures_util::future::Either::Left((result, _)) => result,
             futures_util::future::Either::Right(_) => Err(asked_to_stop()),
         }

@@ -24,6 +24,14 @@ impl Timestamp {
         self.0 != 0
     }
 
+    /// What the machine's wall clock says.
+    pub(crate) fn of_wall_clock() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        // Before the epoch nobody has set it: any time is as good.
+        let nanoseconds = since.map_or(1, |since| since.as_nanos());
+        Self(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+    }
+
     /// The time since `earlier`; none if that is later.
     pub(crate) fn duration_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
@@ -51,20 +59,20 @@ impl std::ops::Add<Duration> for Timestamp {
 }
 
 /// Wall time that never steps back while the process lives: the wall clock is
-/// read once, and the monotonic clock counts from there.
+/// read once, and the monotonic clock counts from there. Whoever sets the wall
+/// clock meanwhile changes no time and no duration here.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     started: Instant,
-    started_at: u64,
+    started_at: Timestamp,
 }
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        let started_at = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(1, |since| {
-                u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-            });
+        Self::starting_at(Timestamp::of_wall_clock())
+    }
+
+    fn starting_at(started_at: Timestamp) -> Self {
         Self {
             started: Instant::now(),
             started_at,
@@ -72,9 +80,7 @@ impl Clock {
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        let elapsed = self.started.elapsed().as_nanos();
-        let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
-        Timestamp(self.started_at.saturating_add(elapsed))
+        self.started_at + self.started.elapsed()
     }
 }
 
@@ -85,11 +91,8 @@ mod tests {
     #[test]
     fn times_never_step_back_whatever_the_wall_clock_says() {
         // Unset, of today, and of a year that does not fit.
-        for started_at in [1, Clock::start().started_at, u64::MAX - 1] {
-            let clock = Clock {
-                started: Instant::now(),
-                started_at,
-            };
+        for started_at in [1, Timestamp::of_wall_clock().0, u64::MAX - 1] {
+            let clock = Clock::starting_at(Timestamp(started_at));
             let times: Vec<_> = (0..100).map(|_| clock.now()).collect();
             assert!(times.is_sorted());
             assert!(times[0].is_some() && times[0].0 >= started_at);

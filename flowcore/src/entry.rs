@@ -99,5 +99,5 @@ pub fn run_main<F: Future>(aborts: bool, signals: bool, main: F) -> F::Output {
         eprintln!("error: {error}");
         std::process::exit(2);
     }
-    crate::runtime::user().block_on(crate::signals::main_until_ended(main))
+    crate::runtime::process_user().block_on(crate::signals::main_until_ended(main))
 }

@@ -60,8 +60,11 @@ mod scope;
 mod signals;
 mod spawn;
 mod state;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod value;
 mod wait;
+mod world;
 
 pub use arguments::{
     AllowFailure, Dependencies, IntoArgument, IntoColumn, IntoDependencies, Unmapped,

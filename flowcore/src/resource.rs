@@ -157,7 +157,7 @@ impl<T: Send + Sync + 'static> Resource<T> {
                 // Pools of async libraries want to see a runtime.
                 let _runtime = Handle::try_current()
                     .is_err()
-                    .then(|| crate::runtime::user().enter());
+                    .then(|| crate::runtime::process_user().enter());
                 block_on(self.get())
             }
         }
@@ -167,8 +167,10 @@ impl<T: Send + Sync + 'static> Resource<T> {
 /// What the code opens belongs to the runtime that lives as long as the
 /// process, and not to the caller's.
 async fn within_user_runtime<F: Future + Unpin>(mut code: F) -> F::Output {
+    // It takes real time, whatever the clock of the code around it.
+    let _hold = crate::runtime::hold();
     std::future::poll_fn(|context| {
-        let _runtime = crate::runtime::user().enter();
+        let _runtime = crate::runtime::process_user().enter();
         Pin::new(&mut code).poll(context)
     })
     .await

@@ -1,6 +1,8 @@
 //! The process's threads beside those of runners: a service runtime for
 //! timers and traffic, which no user code ever blocks, and a runtime for
 //! users' async code.
+//!
+//! Threads of a [`World`] have that one's runtime and time instead.
 
 use std::future::Future;
 use std::sync::{LazyLock, OnceLock};
@@ -9,12 +11,14 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::clock::{Clock, Timestamp};
+use crate::world::{Hold, World};
 
 static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::start);
 
-/// The time of this process's runs.
+/// The time of the runs on this thread.
+#[inline]
 pub(crate) fn now() -> Timestamp {
-    CLOCK.now()
+    World::here(|world| world.map_or_else(|| CLOCK.now(), World::now))
 }
 
 /// How many threads the machine runs at once.
@@ -23,8 +27,18 @@ pub(crate) fn cores() -> usize {
     *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
+/// Timers, and what goes on beside users' code.
+pub(crate) fn service() -> Handle {
+    World::here(|world| world.map_or_else(|| process_service().clone(), World::handle))
+}
+
+/// Users' async code.
+pub(crate) fn user() -> Handle {
+    World::here(|world| world.map_or_else(|| process_user().clone(), World::handle))
+}
+
 /// Timers and traffic: one thread, nobody's busy loop.
-pub(crate) fn service() -> &'static Handle {
+pub(crate) fn process_service() -> &'static Handle {
     static SERVICE: OnceLock<Handle> = OnceLock::new();
     SERVICE.get_or_init(|| {
         let runtime = Builder::new_current_thread()
@@ -40,17 +54,47 @@ pub(crate) fn service() -> &'static Handle {
     })
 }
 
-/// Users' async code: a worker thread per core.
-pub(crate) fn user() -> &'static Runtime {
+/// Users' async code, as long as the process lives: a worker thread per core.
+pub(crate) fn process_user() -> &'static Handle {
     static USER: OnceLock<Runtime> = OnceLock::new();
-    USER.get_or_init(|| {
+    let runtime = USER.get_or_init(|| {
         Builder::new_multi_thread()
             .worker_threads(cores())
             .thread_name("flow-async")
             .enable_all()
             .build()
             .expect("the operating system starts threads")
-    })
+    });
+    runtime.handle()
+}
+
+/// A thread with the time of the one that starts it.
+pub(crate) fn start_thread(
+    name: &str,
+    code: impl FnOnce() + Send + 'static,
+) -> std::io::Result<()> {
+    let world = World::current();
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || match world {
+            None => code(),
+            Some(world) => world.enter(code),
+        })?;
+    Ok(())
+}
+
+/// While this lives, a paused clock stands still.
+pub(crate) fn hold() -> Option<Hold> {
+    World::here(|world| world.map(World::hold))
+}
+
+/// Blocks this thread until the future is ready. A paused clock goes on
+/// meanwhile.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    match World::current() {
+        None => pollster::block_on(future),
+        Some(world) => world.block_on(future),
+    }
 }
 
 /// Blocking code on a thread of its own: however many wait for each other, none
@@ -59,13 +103,15 @@ pub(crate) fn on_a_thread<R: Send + 'static>(
     code: impl FnOnce() -> R + Send + 'static,
 ) -> std::io::Result<tokio::sync::oneshot::Receiver<R>> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
-    std::thread::Builder::new()
-        .name("flow-sync".to_owned())
-        .spawn(move || {
-            let _runtime = user().enter();
+    let hold = hold();
+    start_thread("flow-sync", move || {
+        let runtime = user();
+        let _runtime = runtime.enter();
+        Hold::keep(hold, || {
             // Nobody may be left to hear of it.
             let _ = sender.send(code());
-        })?;
+        });
+    })?;
     Ok(receiver)
 }
 
@@ -73,7 +119,8 @@ pub(crate) fn on_a_thread<R: Send + 'static>(
 /// `None` if the time was up first.
 pub(crate) async fn timeout<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     let timer = {
-        let _context = service().enter();
+        let service = service();
+        let _context = service.enter();
         tokio::time::timeout(limit, future)
     };
     timer.await.ok()
@@ -81,7 +128,8 @@ pub(crate) async fn timeout<F: Future>(limit: Duration, future: F) -> Option<F::
 
 /// A timer for any executor: the service thread wakes it.
 pub(crate) fn sleep(limit: Duration) -> tokio::time::Sleep {
-    let _context = service().enter();
+    let service = service();
+    let _context = service.enter();
     tokio::time::sleep(limit)
 }
 

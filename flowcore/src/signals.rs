@@ -64,7 +64,7 @@ const MAIN_LIMIT: Duration = Duration::from_secs(1);
 pub(crate) fn install() {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(|| {
-        let service = crate::runtime::service();
+        let service = crate::runtime::process_service();
         let _context = service.enter();
         match Signals::new() {
             Ok(signals) => drop(service.spawn(watch(signals))),

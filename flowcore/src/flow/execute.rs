@@ -24,6 +24,7 @@ use crate::error::{Error, ErrorKind, TextChain};
 use crate::flag::Flag;
 use crate::records::{FlowParameters, FlowResults};
 use crate::runner::{Caught, Home, PanicReport, catch, drop_caught, install_hook};
+use crate::runtime::now;
 use crate::scope::Scope;
 use crate::state::{State, StateName, StateOutcome};
 
@@ -93,7 +94,7 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
         flow.begin_observed(&Began {
             flow: Some((info, options)),
             parent: RunContext::current().map(|context| (context.flow().id(), context.run())),
-            at: crate::runtime::now(),
+            at: now(),
         });
         flow.life().begin(|state| flow.tell_state(state));
         flow.set_hooks(info, &configuration);
@@ -116,11 +117,11 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
         flow.life().return_to_caller().await;
         Ended {
             state: match &ended.failure {
-                Some(failure) => State::of_failure(failure, crate::runtime::now()),
+                Some(failure) => State::of_failure(failure, now()),
                 None => State::new(
                     StateName::Completed,
                     ended.message.map(Arc::from),
-                    crate::runtime::now(),
+                    now(),
                     StateOutcome::Open,
                 ),
             },
@@ -175,7 +176,7 @@ async fn run_body<T: Send + 'static>(
 ) -> BodyEnd<T> {
     install_hook();
     let context = RunContext::of_flow(flow);
-    let started = std::time::Instant::now();
+    let started = now();
     match body {
         FlowBody::Future(future) => {
             let code = context.scope(Caught(future));
@@ -189,7 +190,7 @@ async fn run_body<T: Send + 'static>(
             let ended = context.enter(|| catch(function));
             match limit {
                 // Code on the caller's own thread cannot be left behind.
-                Some(limit) if started.elapsed() > limit => BodyEnd::TimedOut(limit),
+                Some(limit) if now().duration_since(started) > limit => BodyEnd::TimedOut(limit),
                 _ => ended.into(),
             }
         }

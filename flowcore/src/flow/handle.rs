@@ -51,7 +51,7 @@ pub fn start<T: Send + Sync + 'static>(call: Call<'static, T>) -> FlowHandle<T> 
     };
     if started.blocks {
         // Without a thread the sender is dropped, and the handle tells it.
-        let _ = crate::runtime::on_a_thread(move || pollster::block_on(code));
+        let _ = crate::runtime::on_a_thread(move || crate::runtime::block_on(code));
     } else {
         crate::runtime::user().spawn(code);
     }

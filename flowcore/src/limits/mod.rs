@@ -9,7 +9,7 @@ mod permits;
 mod resources;
 
 pub use acquire::{ConcurrencySlots, LimitNames, SlotRequest, concurrency, rate_limit};
-pub(crate) use permits::{Permit, Reply, forget, request, slots_of_tags, tell};
+pub(crate) use permits::{LimitsHere, Permit, Reply, forget, request, slots_of_tags, tell};
 pub use resources::OfferedResources;
 
 use crate::error::{Error, Result};

@@ -18,10 +18,13 @@ use crate::engine::{Answer, LimitId, Limits, Refusal, Slots, Ticket};
 use crate::error::Error;
 use crate::runner::SlotsElsewhere;
 use crate::runtime::now;
+use crate::world::World;
 
 /// Slots for one run, until this is dropped.
 pub(crate) struct Permit {
     slots: Slots,
+    /// Where they go back to; nowhere if they come back by themselves.
+    limits: Option<Arc<LimitsHere>>,
     /// Those that the flow's process holds for a run of this one.
     _elsewhere: Option<SlotsElsewhere>,
 }
@@ -34,16 +37,17 @@ impl fmt::Debug for Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if !self.slots.is_empty() {
-            change(|limits, now| limits.release(&self.slots, now));
+        if let Some(limits) = self.limits.take() {
+            limits.change(|limits, now| limits.release(&self.slots, now));
         }
     }
 }
 
 impl Permit {
-    fn new(slots: &Slots) -> Self {
+    fn new(limits: &Arc<LimitsHere>, slots: &Slots) -> Self {
         Self {
             slots: Arc::clone(slots),
+            limits: Some(Arc::clone(limits)),
             _elsewhere: None,
         }
     }
@@ -51,20 +55,22 @@ impl Permit {
     pub(crate) fn elsewhere(slots: SlotsElsewhere) -> Self {
         Self {
             slots: Slots::default(),
+            limits: None,
             _elsewhere: Some(slots),
         }
     }
 
     /// The slots come back by themselves.
     pub(crate) fn leave(mut self) {
-        self.slots = Slots::default();
+        self.limits = None;
     }
 
     /// Gives the slots back under a lock that those may need who wait for
     /// them: [`tell`] follows without it.
     pub(crate) fn give_back(mut self) {
-        let slots = std::mem::take(&mut self.slots);
-        quietly(|limits, now| limits.release(&slots, now));
+        if let Some(limits) = self.limits.take() {
+            limits.quietly(|limits, now| limits.release(&self.slots, now));
+        }
     }
 }
 
@@ -91,41 +97,37 @@ struct State {
     rings_at: Option<Timestamp>,
 }
 
+/// The limits of the process, or of a test's own world.
 #[derive(Default)]
-struct Shell {
+pub(crate) struct LimitsHere {
     state: Mutex<State>,
     /// Whether there ever was a limit.
     is_used: AtomicBool,
     turn: Mutex<()>,
 }
 
-static SHELL: LazyLock<Shell> = LazyLock::new(Shell::default);
+/// Those that the code on this thread is under.
+pub(super) fn here() -> Arc<LimitsHere> {
+    static OF_PROCESS: LazyLock<Arc<LimitsHere>> = LazyLock::new(Arc::default);
+    World::here(|world| Arc::clone(world.map_or(&OF_PROCESS, World::limits)))
+}
 
 /// Changes the limits and tells whoever waited for it.
 pub(super) fn change<R>(change: impl FnOnce(&mut Limits, Timestamp) -> R) -> R {
-    let result = quietly(change);
-    tell();
-    result
-}
-
-/// Changes the limits; whoever waited for it is told by the next [`tell`].
-fn quietly<R>(change: impl FnOnce(&mut Limits, Timestamp) -> R) -> R {
-    let mut state = SHELL.state.lock();
-    let result = change(&mut state.limits, now());
-    state.wind();
-    if !state.limits.is_empty() {
-        SHELL.is_used.store(true, Ordering::Release);
-    }
-    result
+    here().change(change)
 }
 
 /// The slots that runs with these tags take, where there is a limit.
 pub(crate) fn slots_of_tags<'a>(tags: impl Iterator<Item = &'a str>) -> Vec<(LimitId, u64)> {
     let mut tags = tags.peekable();
-    if !SHELL.is_used.load(Ordering::Acquire) || tags.peek().is_none() {
+    if tags.peek().is_none() {
         return Vec::new();
     }
-    let state = SHELL.state.lock();
+    let here = here();
+    if !here.is_used.load(Ordering::Acquire) {
+        return Vec::new();
+    }
+    let state = here.state.lock();
     let mut found: Vec<_> = tags
         .filter_map(|tag| state.limits.find(&format!("tag:{tag}")))
         .map(|id| (id, 1))
@@ -143,36 +145,128 @@ pub(crate) fn request(
     priority: i32,
     waiter: impl FnOnce() -> Waiter,
 ) -> Result<Requested, Error> {
-    let mut state = SHELL.state.lock();
-    let received = state
-        .limits
-        .request(slots, units, priority, now())
-        .map_err(|refusal| refused(&refusal))?;
-    if let Some(ticket) = received.ticket {
-        state.waiters.insert(ticket, waiter());
-    }
-    state.wind();
-    if state.limits.has_answers() {
-        // Not here: the caller may hold a lock that the others need.
-        crate::runtime::later(Duration::ZERO, tell);
-    }
-    drop(state);
-    Ok(Requested {
-        granted: permits(slots, received.granted),
-        ticket: received.ticket,
-    })
+    here().request(slots, units, priority, waiter)
 }
 
 /// Nobody waits for this any more; [`tell`] follows.
 pub(crate) fn forget(ticket: Ticket) {
-    let waiter = SHELL.state.lock().waiters.remove(&ticket);
-    if waiter.is_some() {
-        quietly(|limits, _| limits.forget(ticket));
-    }
+    here().forget(ticket);
 }
 
-fn permits(slots: &Slots, count: u32) -> Vec<Permit> {
-    (0..count).map(|_| Permit::new(slots)).collect()
+/// Tells all who wait what became of it.
+pub(crate) fn tell() {
+    here().tell();
+}
+
+impl LimitsHere {
+    pub(super) fn change<R>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut Limits, Timestamp) -> R,
+    ) -> R {
+        let result = self.quietly(change);
+        self.tell();
+        result
+    }
+
+    /// Changes the limits; whoever waited for it is told by the next
+    /// [`tell`](Self::tell).
+    fn quietly<R>(self: &Arc<Self>, change: impl FnOnce(&mut Limits, Timestamp) -> R) -> R {
+        let mut state = self.state.lock();
+        let result = change(&mut state.limits, now());
+        self.wind(&mut state);
+        if !state.limits.is_empty() {
+            self.is_used.store(true, Ordering::Release);
+        }
+        result
+    }
+
+    fn request(
+        self: &Arc<Self>,
+        slots: &Slots,
+        units: u32,
+        priority: i32,
+        waiter: impl FnOnce() -> Waiter,
+    ) -> Result<Requested, Error> {
+        let mut state = self.state.lock();
+        let received = state
+            .limits
+            .request(slots, units, priority, now())
+            .map_err(|refusal| refused(&refusal))?;
+        if let Some(ticket) = received.ticket {
+            state.waiters.insert(ticket, waiter());
+        }
+        self.wind(&mut state);
+        if state.limits.has_answers() {
+            // Not here: the caller may hold a lock that the others need.
+            let here = Arc::clone(self);
+            crate::runtime::later(Duration::ZERO, move || here.tell());
+        }
+        drop(state);
+        Ok(Requested {
+            granted: self.permits(slots, received.granted),
+            ticket: received.ticket,
+        })
+    }
+
+    fn forget(self: &Arc<Self>, ticket: Ticket) {
+        let waiter = self.state.lock().waiters.remove(&ticket);
+        if waiter.is_some() {
+            self.quietly(|limits, _| limits.forget(ticket));
+        }
+    }
+
+    fn permits(self: &Arc<Self>, slots: &Slots, count: u32) -> Vec<Permit> {
+        (0..count).map(|_| Permit::new(self, slots)).collect()
+    }
+
+    /// Sets the timer for slots that time alone brings back.
+    fn wind(self: &Arc<Self>, state: &mut State) {
+        let Some(due) = state.limits.next_due() else {
+            return;
+        };
+        if state.rings_at.is_some_and(|rings_at| rings_at <= due) {
+            return;
+        }
+        state.rings_at = Some(due);
+        let here = Arc::clone(self);
+        crate::runtime::later(due.duration_since(now()), move || here.ring());
+    }
+
+    fn ring(self: &Arc<Self>) {
+        self.state.lock().rings_at = None;
+        self.change(Limits::tick);
+    }
+
+    /// Whoever has the turn looks again after giving it back, so nobody waits
+    /// for a turn.
+    fn tell(self: &Arc<Self>) {
+        while self.state.lock().limits.has_answers() {
+            let Some(_turn) = self.turn.try_lock() else {
+                return;
+            };
+            while let Some((ticket, waiter, reply)) = self.next_reply() {
+                match waiter {
+                    Some(waiter) => waiter(ticket, reply),
+                    // Forgotten meanwhile: its permits go back.
+                    None => drop(reply),
+                }
+            }
+        }
+    }
+
+    fn next_reply(self: &Arc<Self>) -> Option<(Ticket, Option<Waiter>, Reply)> {
+        let mut state = self.state.lock();
+        let (ticket, answer) = state.limits.next_answer()?;
+        let waiter = match state.limits.is_open(ticket) {
+            true => state.waiters.get(&ticket).cloned(),
+            false => state.waiters.remove(&ticket),
+        };
+        let reply = match answer {
+            Answer::Granted(units, slots) => Reply::Granted(self.permits(&slots, units)),
+            Answer::Refused(refusal) => Reply::Refused(refused(&refusal)),
+        };
+        Some((ticket, waiter, reply))
+    }
 }
 
 fn refused(refusal: &Refusal) -> Error {
@@ -187,54 +281,4 @@ fn refused(refusal: &Refusal) -> Error {
              it with `flowcore::limits().set(\"{name}\", ..)`, or ask for fewer"
         ),
     })
-}
-
-impl State {
-    /// Sets the timer for slots that time alone brings back.
-    fn wind(&mut self) {
-        let Some(due) = self.limits.next_due() else {
-            return;
-        };
-        if self.rings_at.is_some_and(|rings_at| rings_at <= due) {
-            return;
-        }
-        self.rings_at = Some(due);
-        crate::runtime::later(due.duration_since(now()), ring);
-    }
-}
-
-fn ring() {
-    SHELL.state.lock().rings_at = None;
-    change(Limits::tick);
-}
-
-/// Tells all who wait what became of it. Whoever has the turn looks again
-/// after giving it back, so nobody waits for a turn.
-pub(crate) fn tell() {
-    while SHELL.state.lock().limits.has_answers() {
-        let Some(_turn) = SHELL.turn.try_lock() else {
-            return;
-        };
-        while let Some((ticket, waiter, reply)) = next_reply() {
-            match waiter {
-                Some(waiter) => waiter(ticket, reply),
-                // Forgotten meanwhile: its permits go back.
-                None => drop(reply),
-            }
-        }
-    }
-}
-
-fn next_reply() -> Option<(Ticket, Option<Waiter>, Reply)> {
-    let mut state = SHELL.state.lock();
-    let (ticket, answer) = state.limits.next_answer()?;
-    let waiter = match state.limits.is_open(ticket) {
-        true => state.waiters.get(&ticket).cloned(),
-        false => state.waiters.remove(&ticket),
-    };
-    let reply = match answer {
-        Answer::Granted(units, slots) => Reply::Granted(permits(&slots, units)),
-        Answer::Refused(refusal) => Reply::Refused(refused(&refusal)),
-    };
-    Some((ticket, waiter, reply))
 }

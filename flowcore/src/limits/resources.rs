@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
-use super::permits;
+use super::permits::{LimitsHere, here};
 use crate::definition::{Resources, millionths};
 use crate::engine::LimitId;
 use crate::error::{Error, Result};
@@ -16,6 +17,7 @@ use crate::error::{Error, Result};
 pub struct OfferedResources(HashMap<String, Offered>);
 
 struct Offered {
+    limits: Arc<LimitsHere>,
     id: LimitId,
     amount: f64,
 }
@@ -38,10 +40,9 @@ impl OfferedResources {
         for (name, amount) in resources {
             let name = name.into();
             let slots = millionths(&name, amount)?;
-            let id = permits::change(|limits, _| limits.add(&name, slots));
-            if let Some(earlier) = offered.0.insert(name, Offered { id, amount }) {
-                permits::change(|limits, _| limits.drop_limit(earlier.id));
-            }
+            let limits = here();
+            let id = limits.change(|limits, _| limits.add(&name, slots));
+            offered.0.insert(name, Offered { limits, id, amount });
         }
         Ok(offered)
     }
@@ -73,10 +74,9 @@ impl OfferedResources {
     }
 }
 
-impl Drop for OfferedResources {
+impl Drop for Offered {
     fn drop(&mut self) {
-        for offered in self.0.values() {
-            permits::change(|limits, _| limits.drop_limit(offered.id));
-        }
+        let Self { limits, id, .. } = self;
+        limits.change(|limits, _| limits.drop_limit(*id));
     }
 }

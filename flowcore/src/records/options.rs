@@ -13,7 +13,7 @@ use super::key::{Unstable, object};
 use super::lock::Isolation;
 use super::policy::{CachePart, CachePolicy, DEFAULT, NO_CACHE};
 use super::settings::Settings;
-use super::store::absolute;
+use super::store::{ResultStore, absolute};
 use crate::definition::{FlowOptions, TaskInfo, TaskOptions};
 use crate::flow::FlowRun;
 
@@ -121,10 +121,7 @@ impl ResultOptions {
             expires_after: self.expires_after,
             refresh: self.refresh.unwrap_or(settings.refresh_cache),
             isolation: self.isolation,
-            store: store.map_or_else(
-                || settings.storage.to_string_lossy().into_owned(),
-                str::to_owned,
-            ),
+            store: store.map_or_else(ResultStore::default_url, str::to_owned),
         }
     }
 }

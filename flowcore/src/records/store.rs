@@ -23,6 +23,7 @@ use super::record::{Label, Record};
 use super::settings::{Settings, expanded};
 use crate::error::{Error, ErrorKind, Result};
 use crate::value::Codec;
+use crate::world::World;
 
 /// Where records of results lie.
 ///
@@ -74,6 +75,9 @@ fn error(message: &str, source: impl std::error::Error + Send + Sync + 'static) 
         .finish()
 }
 
+/// The stores that were opened, by URL.
+static OPEN: Mutex<Option<HashMap<String, ResultStore>>> = Mutex::new(None);
+
 impl ResultStore {
     /// Opens the store of this URL or path; a directory is made if it is not
     /// there.
@@ -83,7 +87,6 @@ impl ResultStore {
     /// The URL is none that is known, its feature is off, or the directory
     /// cannot be made. The error's kind is [`ErrorKind::Store`].
     pub fn open(url: impl AsRef<str>) -> Result<Self> {
-        static OPEN: Mutex<Option<HashMap<String, ResultStore>>> = Mutex::new(None);
         let url = url.as_ref();
         let mut open = OPEN.lock();
         let open = open.get_or_insert_default();
@@ -95,6 +98,13 @@ impl ResultStore {
         Ok(store)
     }
 
+    /// Nobody will ask for this store again.
+    #[cfg(feature = "testing")]
+    pub(crate) fn forget(url: &str) {
+        let store = OPEN.lock().as_mut().and_then(|open| open.remove(url));
+        drop(store);
+    }
+
     /// The store that is used where nobody names another: Prefect's, in
     /// `PREFECT_LOCAL_STORAGE_PATH`, `$PREFECT_HOME/storage` or
     /// `~/.prefect/storage`.
@@ -103,7 +113,17 @@ impl ResultStore {
     ///
     /// The directory cannot be made.
     pub fn local() -> Result<Self> {
-        Self::open(Settings::of_process().storage.to_string_lossy())
+        Self::open(Self::default_url())
+    }
+
+    pub(super) fn default_url() -> String {
+        let storage = || {
+            Settings::of_process()
+                .storage
+                .to_string_lossy()
+                .into_owned()
+        };
+        World::here(|world| world.map_or_else(storage, World::store))
     }
 
     /// A new store in memory, for tests. Its [`url`](Self::url) finds it
@@ -243,10 +263,12 @@ impl ResultStore {
         work: impl Future<Output = object_store::Result<R>> + Send + 'static,
     ) -> object_store::Result<R> {
         match self.0.place {
-            Place::Remote => crate::runtime::service()
-                .spawn(work)
-                .await
-                .unwrap_or_else(|source| Err(object_store::Error::JoinError { source })),
+            Place::Remote => {
+                // Traffic takes real time, whatever the clock of its runs.
+                let _hold = crate::runtime::hold();
+                let ended = crate::runtime::process_service().spawn(work).await;
+                ended.unwrap_or_else(|source| Err(object_store::Error::JoinError { source }))
+            }
             Place::Directory(_) | Place::Memory(_) => work.await,
         }
     }

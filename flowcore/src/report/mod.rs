@@ -156,6 +156,31 @@ impl<T> RunReport<T> {
         self.flows.iter().map(FlowRunRecord)
     }
 
+    /// The runs of the tasks of this name, as [`runs`](RunReport::runs).
+    ///
+    /// ```
+    /// use flowcore::prelude::*;
+    ///
+    /// #[task]
+    /// fn inc(x: i64) -> i64 { x + 1 }
+    ///
+    /// #[flow]
+    /// async fn twice(x: i64) -> Result<i64> {
+    ///     inc.submit(inc.submit(x)).await
+    /// }
+    /// # #[flowcore::main]
+    /// # async fn main() {
+    /// let report = twice(1).report().await;
+    /// assert_eq!(report.runs_of("inc").count(), 2);
+    /// for run in report.runs_of("inc") {
+    ///     assert_eq!(run.history(), ["Pending", "Running", "Completed"]);
+    /// }
+    /// # }
+    /// ```
+    pub fn runs_of(&self, task_name: &str) -> impl Iterator<Item = RunRecord<'_>> {
+        self.runs().filter(move |run| run.task_name() == task_name)
+    }
+
     /// The task runs, in the order in which they were submitted, flow run by
     /// flow run. Rows of maps of more than 2,000 rows, and single runs of a
     /// flow run beyond 10,000, are not kept one by one: they are in the

@@ -267,6 +267,16 @@ impl<'a> RunRecord<'a> {
     pub fn state(&self) -> StateName {
         self.run.last()
     }
+
+    /// The names of its [states](RunRecord::states), for comparisons.
+    #[must_use]
+    pub fn history(&self) -> Vec<&'static str> {
+        history(self.states())
+    }
+}
+
+fn history(states: &[StateChange]) -> Vec<&'static str> {
+    states.iter().map(|state| state.name.as_str()).collect()
 }
 
 /// A flow run, as a report shows it.
@@ -297,6 +307,12 @@ impl<'a> FlowRunRecord<'a> {
     #[must_use]
     pub fn states(&self) -> &'a [StateChange] {
         &self.0.states
+    }
+
+    /// The names of its [states](FlowRunRecord::states), for comparisons.
+    #[must_use]
+    pub fn history(&self) -> Vec<&'static str> {
+        history(self.states())
     }
 }
 

@@ -13,6 +13,7 @@ use crate::context::RunContext;
 use crate::definition::{OptionsSource, TaskInfo};
 use crate::engine::RunId;
 use crate::flow::FlowRun;
+use crate::runtime::now;
 
 /// Polls an attempt to its end, or until its time is up or it is cancelled:
 /// then the future is dropped where it stands.
@@ -82,13 +83,13 @@ pub(crate) async fn drive_in_place<'a>(
             break;
         }
         let context = RunContext::of_run(&flow, info, &options, run, &control);
-        let started = std::time::Instant::now();
+        let started = now();
         let ending = context
             .scope(async {
                 match catch(|| attempts(&control)) {
                     Err(report) => Ending::Panicked(report),
                     Ok(AttemptBody::Done(result)) => {
-                        Ending::of_sync(result, started.elapsed(), options.timeout)
+                        Ending::of_sync(result, now().duration_since(started), options.timeout)
                     }
                     Ok(body) => run_attempt(body, &control, options.timeout).await,
                 }

@@ -113,7 +113,7 @@ async fn begin<T>(keep: Option<Keep>, access: &Access<T>) -> Result<Begun<T>, Ta
 }
 
 fn block<F: Future>(future: F) -> F::Output {
-    lend_while(|| pollster::block_on(future))
+    lend_while(|| crate::runtime::block_on(future))
 }
 
 struct Arguments<'a, D: TaskDefinition>(&'a <D::Parameters as Parameters>::Values);

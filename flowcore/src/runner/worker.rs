@@ -222,7 +222,7 @@ impl Worker {
                 Next::Retry { delay, log } => {
                     report(RunEvent::AwaitingRetry { run, message: log });
                     let stopped = crate::runtime::timeout(delay, control.cancelled());
-                    if lend_while(|| pollster::block_on(stopped)).is_some() {
+                    if lend_while(|| crate::runtime::block_on(stopped)).is_some() {
                         return Err(cancelled(info, name));
                     }
                     drop(registered);
@@ -241,15 +241,17 @@ impl Worker {
     ) -> Ending {
         let info = execution.info();
         let context = RunContext::of_run(flow, info, execution.options(), work.run, control);
-        let started = std::time::Instant::now();
+        let started = crate::runtime::now();
         let body = context
             .clone()
             .enter(|| catch(|| execution.attempt(control)));
         match body {
             Err(panic) => Ending::Panicked(panic),
-            Ok(AttemptBody::Done(result)) => {
-                Ending::of_sync(result, started.elapsed(), work.timeout)
-            }
+            Ok(AttemptBody::Done(result)) => Ending::of_sync(
+                result,
+                crate::runtime::now().duration_since(started),
+                work.timeout,
+            ),
             Ok(body @ AttemptBody::Future(_)) => {
                 let attempt = run_attempt(body, control, work.timeout);
                 let attempt = std::pin::pin!(context.scope(attempt));

@@ -10,6 +10,7 @@ use crate::engine::{MapId, RunId, Stop};
 use crate::flow::Interrupt;
 use crate::flow::running::family;
 use crate::runner::{RunReference, close_calls, lend_while, note_waiting};
+use crate::runtime::block_on;
 use crate::state::{State, StateName};
 
 impl FlowRun {
@@ -49,9 +50,9 @@ impl FlowRun {
             self.stop(failure, Stop::Ask);
         }
         if !self.is_idle() {
-            lend_while(|| pollster::block_on(self.joined()));
+            lend_while(|| block_on(self.joined()));
         }
-        pollster::block_on(self.end());
+        block_on(self.end());
     }
 
     /// Ends what is queued and whatever is submitted from now on, and asks what

@@ -64,8 +64,9 @@ impl EmbeddedSession {
                 Err(report) => Ending::Panicked(report),
             }
         }));
-        let _runtime = crate::runtime::user().enter();
-        pollster::block_on(Lending::new(run, ThreadSlot(self)))
+        let runtime = crate::runtime::user();
+        let _runtime = runtime.enter();
+        crate::runtime::block_on(Lending::new(run, ThreadSlot(self)))
     }
 
     /// Settles the run, or queues its next attempt.

@@ -7,8 +7,8 @@ mod ready;
 mod threads;
 mod work;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -18,6 +18,7 @@ use super::seam::{RunnerFuture, RunnerSession, Work, WorkKind};
 use crate::error::{Error, Result};
 use crate::limits::OfferedResources;
 use crate::value::EncodedValue;
+use crate::world::{Hold, World};
 
 use ready::Ready;
 pub(crate) use threads::lend_while;
@@ -46,6 +47,8 @@ struct Queues {
     lanes: usize,
     /// Lanes whose run waits for another run.
     lent_lanes: usize,
+    /// A paused clock stands still while sync work waits.
+    hold: Option<Hold>,
     is_closed: bool,
 }
 
@@ -96,6 +99,9 @@ impl EmbeddedSession {
         } else {
             let many = matches!(item, Item::Rows(_));
             queues.sync.push(item);
+            if queues.hold.is_none() {
+                queues.hold = crate::runtime::hold();
+            }
             self.note_urgency(&queues);
             self.add_threads(&mut queues, many);
         }
@@ -142,23 +148,29 @@ impl RunnerSession for Embedded {
 
     fn close(&self) -> RunnerFuture<()> {
         let session = Arc::clone(&self.session);
-        Box::pin(async move {
-            session.queues.lock().is_closed = true;
-            session.work.notify_all();
-        })
+        Box::pin(async move { session.close() })
     }
 }
 
 impl EmbeddedSession {
-    /// One for all flow runs of the process that ask for nothing else.
+    /// Its threads end when no work is left.
+    pub(crate) fn close(&self) {
+        self.queues.lock().is_closed = true;
+        self.work.notify_all();
+    }
+
+    /// One for all flow runs here that ask for nothing else.
     pub(crate) fn shared() -> Arc<Self> {
-        static SHARED: std::sync::OnceLock<Arc<EmbeddedSession>> = std::sync::OnceLock::new();
-        Arc::clone(SHARED.get_or_init(|| {
-            Self::new(Slots {
-                threads: crate::runtime::cores(),
-                lanes: 1024,
-                one_by_one: false,
-            })
-        }))
+        static OF_PROCESS: OnceLock<Arc<EmbeddedSession>> = OnceLock::new();
+        World::here(|world| {
+            let shared = world.map_or(&OF_PROCESS, World::session);
+            Arc::clone(shared.get_or_init(|| {
+                Self::new(Slots {
+                    threads: crate::runtime::cores(),
+                    lanes: 1024,
+                    one_by_one: false,
+                })
+            }))
+        })
     }
 }

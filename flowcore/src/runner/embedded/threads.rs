@@ -15,6 +15,7 @@ use super::super::waiting::{Slot, in_slot, slot_here};
 use super::work::{Facts, Item, Rows, Task};
 use super::{EmbeddedSession, Queues};
 use crate::context::{CurrentRow, RunContext};
+use crate::world::Hold;
 use tokio::runtime::RuntimeFlavor;
 
 /// A thread without work ends after this time.
@@ -42,12 +43,10 @@ impl EmbeddedSession {
             // A new thread counts as idle until it has looked for work.
             queues.idle += 1;
             let session = Arc::clone(self);
-            let spawned = std::thread::Builder::new()
-                .name("flow-task".to_owned())
-                .spawn(move || {
-                    let slot: Arc<dyn Slot> = Arc::new(OwnSlot(Arc::clone(&session)));
-                    in_slot(slot, || session.thread());
-                });
+            let spawned = crate::runtime::start_thread("flow-task", move || {
+                let slot: Arc<dyn Slot> = Arc::new(OwnSlot(Arc::clone(&session)));
+                in_slot(slot, || session.thread());
+            });
             if let Err(error) = spawned {
                 queues.threads -= 1;
                 queues.idle -= 1;
@@ -65,20 +64,16 @@ impl EmbeddedSession {
                 break;
             }
             if let Some(task) = self.next_task(&mut queues) {
-                if !queues.sync.is_empty() {
+                // From here this thread holds the clock, and no longer the queue.
+                let hold = crate::runtime::hold();
+                if queues.sync.is_empty() {
+                    queues.hold = None;
+                } else {
                     // This thread may be busy for long: the next one goes on.
                     self.add_threads(&mut queues, false);
                 }
                 drop(queues);
-                match task {
-                    Task::Attempt(attempt) => {
-                        let facts = attempt.facts.clone();
-                        if let Err(report) = catch(|| self.run_attempt(attempt)) {
-                            facts.lost(&report);
-                        }
-                    }
-                    Task::Rows(claim, rows) => self.run_rows(&claim, &rows),
-                }
+                Hold::keep(hold, || self.work_on(task));
                 queues = self.queues.lock();
                 continue;
             }
@@ -93,6 +88,18 @@ impl EmbeddedSession {
             }
         }
         queues.threads -= 1;
+    }
+
+    fn work_on(self: &Arc<Self>, task: Task) {
+        match task {
+            Task::Attempt(attempt) => {
+                let facts = attempt.facts.clone();
+                if let Err(report) = catch(|| self.run_attempt(attempt)) {
+                    facts.lost(&report);
+                }
+            }
+            Task::Rows(claim, rows) => self.run_rows(&claim, &rows),
+        }
     }
 
     fn next_task(self: &Arc<Self>, queues: &mut Queues) -> Option<Task> {

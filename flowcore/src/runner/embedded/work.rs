@@ -13,6 +13,7 @@ use crate::definition::{OptionsSource, TaskInfo};
 use crate::engine::{MapId, RunId};
 use crate::flow::FlowRun;
 use crate::state::StateName;
+use crate::world::World;
 
 /// One attempt of one run, or many rows of a map.
 pub(super) enum Item {
@@ -132,6 +133,8 @@ impl Rows {
             && options.task_run_name.is_none()
             && !self.job.persists()
             && !options.hooks.want(StateName::Running)
+            // The loop tells of its rows when real time has passed.
+            && !World::is_here()
     }
 }
 
