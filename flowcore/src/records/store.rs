@@ -347,7 +347,11 @@ impl Inner {
             return Err(Error::build(ErrorKind::Store, about(&message)).finish());
         }
         let parsed = Url::parse(url).map_err(|source| error(&about("it is no URL"), source))?;
-        let (objects, prefix) = object_store::parse_url_opts(&parsed, std::env::vars())
+        // Variables that are no text are nobody's options.
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        let (objects, prefix) = object_store::parse_url_opts(&parsed, variables)
             .map_err(|source| error(&about("cannot open it"), source))?;
         Ok(Self {
             url: url.to_owned(),

@@ -3,7 +3,7 @@
 //!
 //!     results_child STEP DIRECTORY [RUN]
 //!
-//! The store is `DIRECTORY/store`; each computation appends a line to
+//! The store is `FLOW_TEST_STORE` or else `DIRECTORY/store`; each computation appends a line to
 //! `DIRECTORY/computed`.
 
 use std::io::Write as _;
@@ -17,7 +17,8 @@ fn directory() -> PathBuf {
 }
 
 fn store() -> String {
-    directory().join("store").display().to_string()
+    std::env::var("FLOW_TEST_STORE")
+        .unwrap_or_else(|_| directory().join("store").display().to_string())
 }
 
 /// Notes that a value was computed.
