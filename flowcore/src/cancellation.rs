@@ -67,11 +67,8 @@ pub fn cancellation() -> Cancellation {
 }
 
 impl Cancellation {
-    pub(crate) fn of(flow: &Arc<Flag>, run: RunSource) -> Self {
-        Self(Some(Source {
-            flow: Arc::clone(flow),
-            run,
-        }))
+    pub(crate) fn of(flow: Arc<Flag>, run: RunSource) -> Self {
+        Self(Some(Source { flow, run }))
     }
 
     /// Whether the run was asked to stop: it or its flow was cancelled, its

@@ -227,7 +227,8 @@ pub struct RunInfo {
     pub tags: Vec<String>,
     /// The id of the task run, in a task.
     pub task_run_id: Option<uuid::Uuid>,
-    /// The attempt, from 1.
+    /// The attempt, from 1: of the task run, or of the flow run in a flow's own
+    /// code.
     pub attempt: u32,
     /// Whether the run was asked to stop: it was cancelled, or its time is up.
     /// See [`cancellation`](crate::cancellation()).
@@ -267,7 +268,11 @@ pub fn run_info() -> Option<RunInfo> {
             None => context.flow.tags().to_vec(),
         },
         task_run_id: context.task_run_id(),
-        attempt: control.map_or(1, |control| control.attempt()),
+        attempt: match (control, &context.task) {
+            (Some(control), _) => control.attempt(),
+            (None, Some(_)) => 1,
+            (None, None) => context.flow.attempt(),
+        },
         is_cancelled: context.cancellation().is_cancelled(),
     })
 }

@@ -138,11 +138,12 @@ pub mod __private {
 
     pub use crate::arguments::{Argument, Column, IntoArgument, IntoColumn, IntoDependencies};
     pub use crate::definition::{
-        BodyFuture, CacheKey, Definition, Facts, FlowAttributes, FlowBody, FlowConfiguration,
-        FlowEntry, FlowInfo, FlowOptions, JsonCall, Owned, ParameterSignature, Parameters,
-        ReadJson, ReadValues, RetryCondition, RetryDelayAttribute, SchemaOf, Shared, Signature,
-        TaskAttributes, TaskBody, TaskConfiguration, TaskDefinition, TaskEntry, TaskError,
-        TaskInfo, TaskOptions, WriteJson, call_for_json, call_for_json_with_loans, probe,
+        BodyFuture, CacheKey, Definition, Facts, FlowArgument, FlowAttempt, FlowAttributes,
+        FlowBody, FlowCode, FlowConfiguration, FlowEntry, FlowInfo, FlowOptions, JsonCall, Owned,
+        ParameterSignature, Parameters, ReadJson, ReadValues, RetryCondition, RetryDelayAttribute,
+        SchemaOf, Shared, Signature, TaskAttributes, TaskBody, TaskConfiguration, TaskDefinition,
+        TaskEntry, TaskError, TaskInfo, TaskOptions, WriteJson, call_for_json,
+        call_for_json_with_loans, probe,
     };
     pub use crate::entry::run_main;
     pub use crate::flow::{

@@ -57,7 +57,7 @@ where
     let surroundings = Surroundings::current();
     let flow = surroundings.context.as_ref().map(RunContext::flow);
     let held = flow.map(FlowRun::hold);
-    let stopping = flow.map(|flow| Arc::clone(flow.stopping()));
+    let stopping = flow.map(|flow| flow.stopping());
     let code = async move {
         let asked = std::pin::pin!(asked.wait());
         if let Either::Left((result, _)) = select(Caught(Box::pin(future)), asked).await {

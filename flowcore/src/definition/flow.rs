@@ -8,7 +8,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::labels::{Labels, label_methods};
-use super::task::{BodyFuture, TaskError};
+use super::retry::{RetryDelay, RetryDelayAttribute};
+use crate::error::Result;
 use crate::hooks::{AttributeHook, Hooks, hook_methods};
 use crate::runner::{TaskRunner, ThreadPoolTaskRunner};
 
@@ -50,6 +51,8 @@ pub struct FlowInfo {
 #[derive(Clone, Debug)]
 pub struct FlowOptions {
     labels: Labels,
+    pub(crate) retries: u32,
+    pub(crate) retry_delay: RetryDelay,
     timeout: Option<Duration>,
     flow_run_name: Option<Cow<'static, str>>,
     task_runner: RunnerSource,
@@ -88,7 +91,11 @@ pub struct FlowAttributes {
     pub version: Option<&'static str>,
     /// Its tags.
     pub tags: &'static [&'static str],
-    /// The longest time of a run.
+    /// How often a failed run is tried again.
+    pub retries: u32,
+    /// The wait before a retry.
+    pub retry_delay: RetryDelayAttribute,
+    /// The longest time of one attempt.
     pub timeout: Option<Duration>,
     /// The template of run names.
     pub flow_run_name: Option<&'static str>,
@@ -111,6 +118,10 @@ impl FlowAttributes {
             description: "",
             version: None,
             tags: &[],
+            retries: 0,
+            retry_delay: RetryDelayAttribute::Fixed {
+                delay: Duration::ZERO,
+            },
             timeout: None,
             flow_run_name: None,
             task_runner: None,
@@ -132,6 +143,8 @@ impl FlowOptions {
                 attributes.version,
                 attributes.tags,
             ),
+            retries: attributes.retries,
+            retry_delay: RetryDelay::from_attribute(attributes.retry_delay),
             timeout: attributes.timeout,
             flow_run_name: match attributes.flow_run_name {
                 Some(template) => Some(Cow::Borrowed(template)),
@@ -154,7 +167,30 @@ impl FlowOptions {
     label_methods!();
     hook_methods!(FlowInfo);
 
-    /// The longest time that a run may take. Default: no limit.
+    /// How often a failed or timed-out run is tried again: its function runs
+    /// once more, from the beginning, and its tasks with it. Arguments must be
+    /// `Clone` or loans then. Default: 0.
+    #[must_use]
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// The wait before each retry: a duration, a list of them whose last one
+    /// repeats, or an [`exponential_backoff`](crate::exponential_backoff). Default:
+    /// none.
+    #[must_use]
+    pub fn retry_delay(mut self, delay: impl Into<RetryDelay>) -> Self {
+        self.retry_delay = delay.into();
+        self
+    }
+
+    /// What is wrong with the options.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.retry_delay.check()
+    }
+
+    /// The longest time that one attempt may take. Default: no limit.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
@@ -261,27 +297,5 @@ impl FlowConfiguration {
     #[must_use]
     pub fn with_options(&self, change: impl FnOnce(FlowOptions) -> FlowOptions) -> Self {
         Self(Source::Changed(Arc::new(change(self.options().clone()))))
-    }
-}
-
-/// The code of one flow run.
-#[doc(hidden)]
-pub enum FlowBody<'a, T> {
-    /// An async function.
-    Future(BodyFuture<'a, T>),
-    /// A sync function that borrows from its caller: it runs on the caller's
-    /// thread.
-    Blocking(Box<dyn FnOnce() -> Result<T, TaskError> + Send + 'a>),
-    /// A sync function with a thread of its own.
-    Thread(Box<dyn FnOnce() -> Result<T, TaskError> + Send + 'static>),
-}
-
-impl<T> fmt::Debug for FlowBody<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Future(_) => "FlowBody::Future",
-            Self::Blocking(_) => "FlowBody::Blocking",
-            Self::Thread(_) => "FlowBody::Thread",
-        })
     }
 }

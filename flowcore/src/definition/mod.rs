@@ -4,6 +4,7 @@
 mod callable;
 mod description;
 mod flow;
+mod flow_code;
 mod json_parameters;
 mod labels;
 mod name_template;
@@ -20,7 +21,8 @@ pub use callable::{
     call_for_json, call_for_json_with_loans,
 };
 pub use description::{Description, ParameterDescription};
-pub use flow::{FlowAttributes, FlowBody, FlowConfiguration, FlowInfo, FlowOptions};
+pub use flow::{FlowAttributes, FlowConfiguration, FlowInfo, FlowOptions};
+pub use flow_code::{FlowArgument, FlowAttempt, FlowBody, FlowCode};
 pub use json_parameters::{ParameterError, ParameterErrors, ReadJson, ReadValues, SchemaOf};
 pub(crate) use name_template::render;
 pub(crate) use options::OptionsSource;

@@ -202,6 +202,21 @@ impl<T> NoCloner<T> for ValueProbe<T> {
     }
 }
 
+/// Arguments that a flow with retries can have once for each attempt.
+#[diagnostic::on_unimplemented(
+    message = "a flow with `retries` needs its arguments once for each attempt, and `{Self}` is \
+               not `Clone`",
+    label = "there is no value of this type for a second attempt",
+    note = "derive `Clone` for the type, take the argument as a loan (`&T`), or leave `retries` out"
+)]
+pub trait Repeatable {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone> Repeatable for T {}
+
+/// Compiles for such arguments only.
+pub const fn repeatable<T: Repeatable>() {}
+
 /// How to show in a run's name: `(&&&ValueProbe::<T>::new()).text(&value)`.
 pub trait DisplayedText<T: ?Sized> {
     /// What `Display` writes, cut at [`LONGEST_TEXT`].
@@ -380,6 +395,17 @@ pub trait Shareable: Send + Sync + 'static {
 
 #[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> Shareable for T {
+    type Itself = T;
+}
+
+/// Owned arguments of flows, which may move to another thread; a type that is
+/// projected and fails makes the compiler say so once, and there.
+pub trait Movable {
+    /// The type.
+    type Itself;
+}
+
+impl<T: Send> Movable for T {
     type Itself = T;
 }
 

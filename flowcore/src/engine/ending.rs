@@ -55,6 +55,13 @@ impl Engine {
         self.work(now);
     }
 
+    /// After a stop: what is submitted from now on runs again. Everything before
+    /// has settled.
+    pub(crate) fn reopen(&mut self) {
+        debug_assert!(self.is_idle(), "runs that were stopped have settled");
+        self.stopped = None;
+    }
+
     fn mark_run(&mut self, id: RunId, failure: &Failure, how: Stop, now: Timestamp) {
         let Some(run) = self.runs.get(id) else {
             return;
@@ -136,5 +143,34 @@ impl Engine {
                 self.maps.remove(id);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    const NOW: Timestamp = Timestamp::from_nanoseconds(1);
+
+    #[test]
+    fn after_a_stop_runs_are_dispatched_again_once_it_is_reopened() {
+        let mut engine = Engine::default();
+        let failure = Failure::new(StateName::Cancelled, None, Error::msg("stopped"));
+        let submit = |engine: &mut Engine| {
+            let id = engine.reserve_run();
+            engine.submit_run(id, Vec::new(), NOW);
+            id
+        };
+        engine.stop(&failure, Stop::Ask, NOW);
+        let stopped = submit(&mut engine);
+        assert_eq!(engine.next_command(), Some(Command::Settled(stopped)));
+        while engine.next_command().is_some() {}
+        assert!(engine.is_idle());
+        engine.reopen();
+        let run = submit(&mut engine);
+        assert_eq!(engine.next_command(), Some(Command::Dispatch(run)));
+        let view = engine.run(stopped).unwrap();
+        assert_eq!(view.name, StateName::Cancelled, "settled runs stay so");
     }
 }

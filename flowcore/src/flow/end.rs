@@ -167,6 +167,13 @@ pub(super) fn say(flow: &FlowRun, text: &str) {
     tracing::info!(target: "flowcore::runs", who = format!("Flow run '{}'", flow.name()), "{text}");
 }
 
+/// Writes a line about a failure that is not the flow run's end.
+pub(super) fn say_failed(flow: &FlowRun, failure: &Failure) {
+    let message = failure.0.message.as_deref();
+    let text = describe_state(failure.0.name, message);
+    tracing::error!(target: "flowcore::runs", who = format!("Flow run '{}'", flow.name()), "{text}");
+}
+
 /// The message of a settled run's state.
 pub(super) fn state_message(view: &RunView) -> Option<Arc<str>> {
     match (view.name, &view.failure) {

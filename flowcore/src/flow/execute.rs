@@ -1,32 +1,30 @@
-//! The life of one flow run: begin, run the body, join, end.
+//! The life of one flow run: begin, run the body, join, perhaps do it again, end.
 //!
 //! A normal return waits for all that was submitted; an error, a panic, a
 //! timeout and a dropped call cancel what is queued and wait for what runs.
+//! Only then another attempt may follow, of the same flow run.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::future::{Either, select};
 use uuid::Uuid;
 
 use super::aggregate::{Aggregate, FlowOutcome};
+use super::attempt::{Again, BodyEnd, run_body, wait_for_retry};
 use super::call::{Call, Ended, Startable};
 use super::observer::Began;
 use super::running::Registration;
 use super::{FlowRun, Interrupt, end};
 use crate::context::RunContext;
 use crate::definition::{
-    Failure, FlowBody, FlowConfiguration, FlowInfo, FlowOptions, TaskError, render,
+    Failure, FlowAttempt, FlowCode, FlowConfiguration, FlowInfo, FlowOptions, render,
 };
 use crate::engine::Stop;
 use crate::error::{Error, ErrorKind, TextChain};
-use crate::flag::Flag;
 use crate::records::{FlowParameters, FlowResults};
-use crate::runner::{Caught, Home, PanicReport, catch, drop_caught, install_hook};
+use crate::runner::{Home, drop_caught};
 use crate::runtime::now;
 use crate::scope::Scope;
-use crate::state::{State, StateName, StateOutcome};
+use crate::state::{State, StateName, StateOutcome, StateType};
 
 /// Calls a flow: a run of it, from beginning to end.
 #[doc(hidden)]
@@ -35,7 +33,7 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
     configuration: &FlowConfiguration,
     parameters: &[(&'static str, String)],
     written: FlowParameters,
-    body: FlowBody<'a, T>,
+    mut code: FlowCode<'a, T>,
     outcome: FlowOutcome<T>,
 ) -> Call<'a, T> {
     let configuration = configuration.clone();
@@ -58,7 +56,7 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
     let flow = FlowRun::new(id, name, results);
     let startable = Startable {
         flow: Arc::clone(&flow),
-        blocks: matches!(body, FlowBody::Blocking(_)),
+        blocks: code.blocks(),
     };
     Call::of_flow(startable, async move {
         let options = configuration.options();
@@ -96,21 +94,13 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
             parent: RunContext::current().map(|context| (context.flow().id(), context.run())),
             at: now(),
         });
-        flow.life().begin(|state| flow.tell_state(state));
         flow.set_hooks(info, &configuration);
-        flow.call_hooks().await;
-        let started = options.runner().start(Home(Arc::downgrade(&flow))).await;
-        let returned = match started {
-            Ok(session) => {
-                flow.set_session(session);
-                run_body(&flow, body, options.time_limit()).await
-            }
-            Err(error) => BodyEnd::NoRunner(error),
+        let ended = match refusal(info, options, &flow, &code) {
+            Some(failure) => FlowEnd::failed(failure),
+            None => attempts(info, options, &flow, &mut code, outcome, &guard).await,
         };
-        if let Some(dropped) = &guard.0 {
-            dropped.registration.code_has_ended();
-        }
-        let ended = settle(info, &flow, returned, outcome).await;
+        drop_caught(code);
+        guard.code_has_ended(true);
         let registration = guard.0.take();
         conclude(&flow, ended.message.as_deref(), ended.failure.as_ref()).await;
         drop(registration);
@@ -131,6 +121,73 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
     })
 }
 
+/// Why the run cannot begin.
+fn refusal<T>(
+    info: &FlowInfo,
+    options: &FlowOptions,
+    flow: &FlowRun,
+    code: &FlowCode<'_, T>,
+) -> Option<Failure> {
+    let error = options.check().err().or_else(|| {
+        let (name, type_name) = code.taken_once().filter(|_| options.retries > 0)?;
+        Some(Error::invalid(format!(
+            "parameter `{name}` is of type `{type_name}`, which is not `Clone`, so there is no \
+             value for a second attempt: derive `Clone` for it, take it as `&{type_name}`, or leave \
+             `retries` out"
+        )))
+    })?;
+    let message = format!("`{}`: {error}", info.key);
+    let error = error.into_failed(info.key, flow.name());
+    Some(Failure::new(StateName::Failed, Some(message), error))
+}
+
+/// Runs the flow's function, as often as it fails and may be tried again.
+async fn attempts<T: Send + Sync + 'static>(
+    info: &'static FlowInfo,
+    options: &FlowOptions,
+    flow: &Arc<FlowRun>,
+    code: &mut FlowCode<'_, T>,
+    outcome: FlowOutcome<T>,
+    guard: &StopOnDrop,
+) -> FlowEnd<T> {
+    loop {
+        let number = flow.life().begin(|state| flow.tell_state(state));
+        flow.call_hooks().await;
+        if number == 1 {
+            match options.runner().start(Home(Arc::downgrade(flow))).await {
+                Ok(session) => flow.set_session(session),
+                Err(error) => return settle(info, flow, BodyEnd::NoRunner(error), outcome).await,
+            }
+        }
+        let is_last = number > options.retries;
+        let attempt = FlowAttempt {
+            is_first: number == 1,
+            is_last,
+        };
+        let ran = run_body(flow, || code.body(attempt), options.time_limit()).await;
+        guard.code_has_ended(true);
+        let ended = settle(info, flow, ran.end, outcome).await;
+        let failure = match &ended.failure {
+            Some(failure) if !is_last && is_failed(failure) => failure,
+            _ => return ended,
+        };
+        guard.code_has_ended(false);
+        let again = Again {
+            failure,
+            delay: options.retry_delay.before(number),
+            left: ran.left,
+        };
+        if !wait_for_retry(flow, again).await {
+            let interrupt = flow.life().interrupt().unwrap_or(Interrupt::Cancelled);
+            return FlowEnd::failed(interrupt.of_flow(info.key, flow.name()));
+        }
+    }
+}
+
+fn is_failed(failure: &Failure) -> bool {
+    failure.0.name.state_type() == StateType::Failed
+}
+
 /// The flow's tags, and those of the scope around the call.
 fn tags_of(options: &FlowOptions) -> Vec<String> {
     let mut tags: Vec<_> = options.all_tags().map(str::to_owned).collect();
@@ -147,87 +204,6 @@ async fn conclude(flow: &Arc<FlowRun>, message: Option<&str>, failure: Option<&F
     flow.has_final_state(message, failure);
     flow.call_hooks().await;
     end::say(flow, &format!("Finished in state {}", flow.state()));
-}
-
-/// How a flow's body ended.
-enum BodyEnd<T> {
-    Returned(Result<T, TaskError>),
-    Panicked(PanicReport),
-    TimedOut(Duration),
-    /// It was left where it waited.
-    Stopped,
-    /// Its task runner did not start, so the body has not either.
-    NoRunner(Error),
-}
-
-impl<T> From<Result<Result<T, TaskError>, PanicReport>> for BodyEnd<T> {
-    fn from(caught: Result<Result<T, TaskError>, PanicReport>) -> Self {
-        match caught {
-            Ok(result) => Self::Returned(result),
-            Err(report) => Self::Panicked(report),
-        }
-    }
-}
-
-async fn run_body<T: Send + 'static>(
-    flow: &Arc<FlowRun>,
-    body: FlowBody<'_, T>,
-    limit: Option<Duration>,
-) -> BodyEnd<T> {
-    install_hook();
-    let context = RunContext::of_flow(flow);
-    let started = now();
-    match body {
-        FlowBody::Future(future) => {
-            let code = context.scope(Caught(future));
-            limited(
-                limit,
-                ended_by(flow.stopping(), async { code.await.into() }),
-            )
-            .await
-        }
-        FlowBody::Blocking(function) => {
-            let ended = context.enter(|| catch(function));
-            match limit {
-                // Code on the caller's own thread cannot be left behind.
-                Some(limit) if now().duration_since(started) > limit => BodyEnd::TimedOut(limit),
-                _ => ended.into(),
-            }
-        }
-        FlowBody::Thread(function) => {
-            let thread = crate::runtime::on_a_thread(|| context.enter(|| catch(function)));
-            let code = async {
-                match thread {
-                    Ok(ended) => ended
-                        .await
-                        .map_or_else(|error| BodyEnd::NoRunner(error.into()), Into::into),
-                    Err(error) => BodyEnd::NoRunner(error.into()),
-                }
-            };
-            limited(limit, ended_by(flow.aborted(), code)).await
-        }
-    }
-}
-
-/// Waits for code until the flag is set: async code is dropped where it waits,
-/// a thread is left behind.
-async fn ended_by<T>(flag: &Flag, code: impl Future<Output = BodyEnd<T>>) -> BodyEnd<T> {
-    let mut code = Box::pin(code);
-    let stopped = std::pin::pin!(flag.wait());
-    if let Either::Left((ended, _)) = select(&mut code, stopped).await {
-        return ended;
-    }
-    drop_caught(code);
-    BodyEnd::Stopped
-}
-
-async fn limited<T>(limit: Option<Duration>, code: impl Future<Output = BodyEnd<T>>) -> BodyEnd<T> {
-    match limit {
-        None => code.await,
-        Some(limit) => crate::runtime::timeout(limit, code)
-            .await
-            .unwrap_or(BodyEnd::TimedOut(limit)),
-    }
 }
 
 /// How a flow run ended.
@@ -341,6 +317,15 @@ struct Dropped {
     flow: Arc<FlowRun>,
     parent: Option<Arc<FlowRun>>,
     info: &'static FlowInfo,
+}
+
+impl StopOnDrop {
+    /// Notes whether the flow's function has ended or runs again.
+    fn code_has_ended(&self, has_ended: bool) {
+        if let Some(dropped) = &self.0 {
+            dropped.registration.code_has_ended(has_ended);
+        }
+    }
 }
 
 impl Drop for StopOnDrop {

@@ -28,7 +28,7 @@ pub fn start<T: Send + Sync + 'static>(call: Call<'static, T>) -> FlowHandle<T> 
     let surroundings = Surroundings::current();
     let parent = surroundings.context.as_ref().map(RunContext::flow);
     let held = parent.map(FlowRun::hold);
-    let stopping = parent.map(|parent| Arc::clone(parent.stopping()));
+    let stopping = parent.map(|parent| parent.stopping());
     let run = Arc::clone(&flow);
     let code = async move {
         let code = surroundings.around(code);

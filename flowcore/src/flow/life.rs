@@ -16,6 +16,8 @@ pub(super) struct Life(Mutex<Inner>);
 
 struct Inner {
     state: State,
+    /// Attempts begun.
+    attempt: u32,
     interrupt: Option<Interrupt>,
     wakers: Vec<Waker>,
 }
@@ -28,6 +30,7 @@ impl Life {
     pub(super) fn new() -> Self {
         Self(Mutex::new(Inner {
             state: open(StateName::Pending),
+            attempt: 0,
             interrupt: None,
             wakers: Vec::new(),
         }))
@@ -41,14 +44,38 @@ impl Life {
         self.0.lock().interrupt
     }
 
-    /// The flow's function begins. Observers are told by `tell`, here and
-    /// below, under this lock, and so in order.
-    pub(super) fn begin(&self, tell: impl FnOnce(&State)) {
+    /// The attempt that runs or ran last, from 1; 0 before the first.
+    pub(super) fn attempt(&self) -> u32 {
+        self.0.lock().attempt
+    }
+
+    /// The flow's function begins; says for which time. Observers are told by
+    /// `tell`, here and below, under this lock, and so in order.
+    pub(super) fn begin(&self, tell: impl FnOnce(&State)) -> u32 {
         let mut life = self.0.lock();
+        life.attempt += 1;
         if life.interrupt.is_none() {
+            // Each time, as in Prefect: only task runs are Retrying.
             life.state = open(StateName::Running);
             tell(&life.state);
         }
+        life.attempt
+    }
+
+    /// An attempt failed and another may follow; `false` if the run shall end.
+    pub(super) fn await_retry(&self, failure: &Failure, tell: impl FnOnce(&State)) -> bool {
+        let mut life = self.0.lock();
+        if life.interrupt.is_some() {
+            return false;
+        }
+        life.state = State::new(
+            StateName::AwaitingRetry,
+            failure.0.message.clone(),
+            crate::runtime::now(),
+            StateOutcome::Open,
+        );
+        tell(&life.state);
+        true
     }
 
     /// Notes why the run shall end; `false` if it has ended, or if something as

@@ -1,6 +1,7 @@
 //! Flow runs: the shell around the engine, and the life of a flow's body.
 
 mod aggregate;
+mod attempt;
 mod call;
 mod end;
 mod execute;

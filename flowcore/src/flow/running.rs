@@ -60,9 +60,10 @@ impl Registration {
         Self { id, parent }
     }
 
-    pub(super) fn code_has_ended(&self) {
+    /// Notes whether the flow's function has ended or runs again.
+    pub(super) fn code_has_ended(&self, has_ended: bool) {
         if let Some(entry) = RUNNING.lock().flows.get_mut(&self.id) {
-            entry.code_has_ended = true;
+            entry.code_has_ended = has_ended;
         }
         CHANGED.notify_waiters();
     }

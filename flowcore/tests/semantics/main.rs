@@ -9,6 +9,7 @@ mod cancelling;
 mod definitions;
 mod environments;
 mod errors;
+mod flow_retries;
 mod flows;
 mod graphs;
 mod hooks;

@@ -4,16 +4,19 @@ use proc_macro2::TokenStream;
 use syn::{Expr, LitStr};
 
 use super::common::Common;
+use super::retry::{self, RetryDelay};
 use super::{options, value};
 use crate::problems::Problems;
 
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 17] = [
     "name",
     "description",
     "version",
     "tags",
     "flow_run_name",
     "task_runner",
+    "retries",
+    "retry_delay",
     "timeout",
     "persist_result",
     "result_store",
@@ -31,6 +34,8 @@ pub(crate) struct FlowAttribute {
     pub(crate) common: Common,
     /// An expression of a type that implements `TaskRunner`.
     pub(crate) task_runner: Option<Expr>,
+    pub(crate) retries: Option<TokenStream>,
+    pub(crate) retry_delay: Option<RetryDelay>,
     pub(crate) persist_result: Option<bool>,
     pub(crate) result_store: Option<LitStr>,
 }
@@ -46,6 +51,8 @@ impl FlowAttribute {
                     &given.key,
                     "`task_runner` needs a value: `task_runner = ThreadPoolTaskRunner::new()`",
                 ),
+                ("retries", _) => attribute.retries = value::count(&given, problems),
+                ("retry_delay", _) => attribute.retry_delay = retry::delay(&given, problems),
                 ("persist_result", _) => {
                     attribute.persist_result = Some(value::flag(&given, problems));
                 }
@@ -72,12 +79,15 @@ mod tests {
             quote!(
                 flow_run_name = "run-{day}",
                 task_runner = Runner::<A, B>::new(),
+                retries = 2,
+                retry_delay = ["1s", "1m"],
                 timeout = 30
             ),
             &mut problems,
         );
         assert_eq!(problems.messages(), [""; 0]);
         assert!(attribute.task_runner.is_some());
+        assert!(attribute.retries.is_some() && attribute.retry_delay.is_some());
         assert!(attribute.common.run_name.is_some() && attribute.common.timeout.is_some());
     }
 
@@ -85,14 +95,14 @@ mod tests {
     fn options_of_tasks_are_sent_there() {
         let mut problems = Problems::default();
         FlowAttribute::parse(
-            quote!(local, task_run_name = "x", retries = 3, task_runner),
+            quote!(local, task_run_name = "x", retry_jitter = 0.5, task_runner),
             &mut problems,
         );
         let messages = problems.messages();
         for (message, part) in messages.iter().zip([
             "it belongs to a task",
             "for a flow write `flow_run_name`",
-            "flow retries are not there yet: put `retries` on the tasks",
+            "`#[flow]` has no option `retry_jitter`: it belongs to a task",
             "needs a value",
         ]) {
             assert!(message.contains(part), "{part}: {message}");

@@ -146,8 +146,6 @@ fn elsewhere(name: &str, word: &str) -> Option<&'static str> {
         ("flow_run_name", "task") => "it belongs to a flow; for a task write `task_run_name`",
         ("task_run_name", "flow") => "it belongs to a task; for a flow write `flow_run_name`",
         ("task_runner", "task") => "it belongs to the flow that submits the task",
-        ("retries", "flow") => "flow retries are not there yet: put `retries` on the tasks",
-        ("retry_delay", "flow") => "flow retries are not there yet: put `retry_delay` on the tasks",
         ("local", "flow") => "it belongs to a task; a flow always runs where it is called",
         ("priority", "flow") => "it belongs to a task",
         ("resources", "flow") => {

@@ -18,7 +18,7 @@ pub(super) fn tokens(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStr
     let conditions = &handle.carried.conditions;
     let func = handle.func_method();
     let with_options = handle.with_options_method();
-    let call = call(handle);
+    let call = call(handle, attribute);
     let start = start_method(handle);
     let info_method = handle.method("info");
     let resume = handle.method("resume");
@@ -101,6 +101,9 @@ fn info(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
     let is_async = handle.function.signature.asyncness.is_some();
     let tags = &common.tags;
     let version = common.version.iter();
+    let retries = attribute.retries.iter();
+    let retry_delay = attribute.retry_delay.iter();
+    let retry_delay = retry_delay.map(|delay| delay.tokens(&private));
     let timeout = common.timeout.iter();
     let run_name = common.run_name.iter();
     let persist_result = attribute.persist_result.iter();
@@ -122,6 +125,8 @@ fn info(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
                 description: #description,
                 tags: &[#(#tags),*],
                 #(version: ::core::option::Option::Some(#version),)*
+                #(retries: #retries,)*
+                #(retry_delay: #retry_delay,)*
                 #(timeout: ::core::option::Option::Some(#timeout),)*
                 #(flow_run_name: ::core::option::Option::Some(#run_name),)*
                 #(persist_result: ::core::option::Option::Some(#persist_result),)*
@@ -137,7 +142,7 @@ fn info(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
 }
 
 /// `__start`: one run of the flow.
-fn call(handle: &Handle<'_>) -> TokenStream {
+fn call(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
     let private = handle.private();
     let generics = handle.call_generics();
     let lifetime = handle.call_lifetime();
@@ -165,11 +170,78 @@ fn call(handle: &Handle<'_>) -> TokenStream {
         };
         quote!((#text, (&&#private::probe::ValueProbe::<#ty>::new()).packed(#value)))
     });
+    let code = code(handle);
+    let repeatable = attribute.retries.as_ref().map(|_| repeatable(handle));
+    quote! {
+        fn __start #generics(
+            __configuration: &#private::FlowConfiguration,
+            #(#parameters),*
+        ) -> #private::Call<#lifetime, #value> {
+            #repeatable
+            #imports
+            #[allow(unused_imports)]
+            use #private::probe::{
+                Cloner as _, NoCloner as _, Packed as _, PlainOutcome as _, RunsOutcome as _,
+                Unpacked as _,
+            };
+            let __parameters = [#(#texts),*];
+            let __written = #private::flow_parameters(|| ::std::vec![#(#packed),*]);
+            #private::call_flow(
+                Self::__INFO,
+                __configuration,
+                &__parameters,
+                __written,
+                #code,
+                (&&#private::probe::OutcomeProbe::<#value>::new()).outcome(),
+            )
+        }
+    }
+}
+
+/// Stops the compilation at an owned argument that is there only once.
+fn repeatable(handle: &Handle<'_>) -> TokenStream {
+    let owned = handle.parameters.iter();
+    let owned = owned.filter(|parameter| parameter.mode == Mode::Owned);
+    let checks = owned.map(|parameter| {
+        let Place { start, end } = parameter.place;
+        let private = handle.krate.private(start);
+        let ty = &parameter.owned;
+        let open = quote_spanned!(start=> #private::probe::repeatable::<);
+        let close = quote_spanned!(end=> >());
+        quote!(#open #ty #close;)
+    });
+    quote!(#(#checks)*)
+}
+
+/// What makes the body of each attempt: owned arguments wait beside it for the
+/// last one.
+fn code(handle: &Handle<'_>) -> TokenStream {
+    let private = handle.private();
+    let owned = handle.parameters.iter();
+    let owned: Vec<_> = owned
+        .filter(|parameter| parameter.mode == Mode::Owned)
+        .collect();
+    let names: Vec<_> = owned.iter().map(|parameter| &parameter.name).collect();
+    let waiting = owned.iter().map(|parameter| {
+        let (name, ty, text) = (&parameter.name, &parameter.owned, parameter.text());
+        let Place { start, end } = parameter.place;
+        let there = handle.krate.private(start);
+        let open = quote_spanned!(start=> #there::FlowArgument::< <);
+        let close = quote_spanned!(end=> as #there::probe::Movable>::Itself>);
+        quote! {
+            let mut #name = #open #ty #close::new(
+                #text,
+                #name,
+                (&&#private::probe::ValueProbe::<#ty>::new()).cloner(),
+            );
+        }
+    });
     let plain = &handle.plain;
-    let names = handle.names();
-    let call = quote!(#plain(#(#names),*));
+    let all = handle.names();
+    let call = quote!(#plain(#(#all),*));
     let span = handle.span();
-    let body = if handle.function.signature.asyncness.is_some() {
+    let is_async = handle.function.signature.asyncness.is_some();
+    let body = if is_async {
         let outcome = handle.converted(&quote!(#call.await));
         let future = quote_spanned!(span=> ::std::boxed::Box::pin(async move { #outcome }));
         quote!(#private::FlowBody::Future(#future))
@@ -182,26 +254,14 @@ fn call(handle: &Handle<'_>) -> TokenStream {
             quote!(#private::FlowBody::Thread(#function))
         }
     };
+    let blocks = !is_async && handle.borrows();
     quote! {
-        fn __start #generics(
-            __configuration: &#private::FlowConfiguration,
-            #(#parameters),*
-        ) -> #private::Call<#lifetime, #value> {
-            #imports
-            #[allow(unused_imports)]
-            use #private::probe::{
-                Packed as _, PlainOutcome as _, RunsOutcome as _, Unpacked as _,
-            };
-            let __parameters = [#(#texts),*];
-            let __written = #private::flow_parameters(|| ::std::vec![#(#packed),*]);
-            #private::call_flow(
-                Self::__INFO,
-                __configuration,
-                &__parameters,
-                __written,
-                #body,
-                (&&#private::probe::OutcomeProbe::<#value>::new()).outcome(),
-            )
+        {
+            #(#waiting)*
+            #private::FlowCode::new(#blocks, [#(#names.taken_once()),*], move |__attempt| {
+                #(let #names = #names.obtain(__attempt);)*
+                #body
+            })
         }
     }
 }

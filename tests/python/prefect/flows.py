@@ -1265,6 +1265,115 @@ def subflow_in_a_task():
     return calls_a_flow.submit(1).result()
 
 
+# --- Retries of flows --------------------------------------------------------
+
+
+def good_at_attempt(wanted):
+    this = attempt("a flow")
+    if this < wanted:
+        raise ValueError(f"attempt {this}")
+    return this
+
+
+@row
+@flow(retries=2)
+def flow_retried_until_it_completes():
+    return good_at_attempt(3)
+
+
+@row
+@flow(retries=2)
+def flow_retried_in_vain():
+    return good_at_attempt(9)
+
+
+@row
+@flow(retries=1, retry_delay_seconds=1)
+def flow_retried_after_a_delay():
+    return good_at_attempt(2)
+
+
+@row
+@flow(retries=1)
+def flow_retried_with_its_tasks():
+    first = inc.submit(1).result()
+    return first + good_at_attempt(2)
+
+
+@task(retries=1)
+def good_the_fourth_time():
+    this = attempt("good_the_fourth_time")
+    if this < 4:
+        raise ValueError(f"time {this}")
+    return this
+
+
+@row
+@flow(retries=1)
+def flow_retried_whose_task_is_retried():
+    return good_the_fourth_time.submit().result()
+
+
+@row
+@flow(retries=1, timeout_seconds=0.2)
+async def flow_retried_when_it_takes_too_long():
+    if attempt("a slow flow") == 1:
+        await asyncio.sleep(60)
+    return 5
+
+
+@row
+@flow(retries=1)
+def flow_retried_when_returned_runs_failed():
+    return [even.submit(attempt("a flow"))]
+
+
+@row
+@flow(retries=2)
+def flow_retried_when_cancelled_by_hand():
+    return Cancelled(message="not today")
+
+
+@task
+def counted_once():
+    return attempt("counted_once")
+
+
+@row
+@flow(retries=1, persist_result=True)
+def flow_retried_finds_results():
+    first = counted_once.submit().result()
+    return first * 10 + good_at_attempt(2)
+
+
+@flow(retries=1)
+def retried_child(wanted):
+    return good_at_attempt(wanted)
+
+
+@row
+@flow
+def flow_retried_in_a_flow():
+    return retried_child(2) + 1
+
+
+@row
+@flow
+def flow_retried_in_a_flow_in_vain():
+    return retried_child(9)
+
+
+@flow
+def child_that_succeeds_once():
+    return bad(1) if attempt("child_that_succeeds_once") == 1 else inc(1)
+
+
+@row
+@flow(retries=1)
+def flow_retried_with_a_subflow():
+    return child_that_succeeds_once()
+
+
 # --- Names -------------------------------------------------------------------
 
 

@@ -406,6 +406,49 @@ const DIFFERENCES: &[Difference] = &[
         ],
         because: "a limit of 0 for a tag",
     },
+    Difference {
+        row: "flow_retried_whose_task_is_retried",
+        label: "Task run good_the_fourth_time-… of flow-retried-whose-task-is-retried",
+        prefect: &[
+            "Pending() → Running() → Retrying(type=RUNNING) → Completed()",
+            r#"Pending() → Running() → Retrying(type=RUNNING) → Failed("Task run encountered an exception ValueError: time 2")"#,
+        ],
+        ours: &[
+            "Pending() → Running() → AwaitingRetry(type=SCHEDULED) → Retrying(type=RUNNING) → Completed()",
+            r#"Pending() → Running() → AwaitingRetry(type=SCHEDULED) → Retrying(type=RUNNING) → Failed("Task run encountered an exception ValueError: time 2")"#,
+        ],
+        because: "a retry without a delay",
+    },
+    Difference {
+        row: "flow_retried_when_returned_runs_failed",
+        label: "Flow run … of flow-retried-when-returned-runs-failed",
+        prefect: &[
+            r#"Pending() → Running() → AwaitingRetry("1/1 states failed.", type=SCHEDULED)"#,
+        ],
+        ours: &[
+            r#"Pending() → Running() → AwaitingRetry("1/1 states failed.", type=SCHEDULED) → Running() → Completed("All states completed.")"#,
+        ],
+        because: "a flow with retries whose returned runs failed",
+    },
+    Difference {
+        row: "flow_retried_when_returned_runs_failed",
+        label: "Task run even-… of flow-retried-when-returned-runs-failed",
+        prefect: &[
+            r#"Pending() → Running() → Failed("Task run encountered an exception ValueError: 1 is odd")"#,
+        ],
+        ours: &[
+            "Pending() → Running() → Completed()",
+            r#"Pending() → Running() → Failed("Task run encountered an exception ValueError: 1 is odd")"#,
+        ],
+        because: "a flow with retries whose returned runs failed",
+    },
+    Difference {
+        row: "flow_retried_when_returned_runs_failed",
+        label: "gives",
+        prefect: &[r#"[Failed("Task run encountered an exception ValueError: 1 is odd")]"#],
+        ours: &["[Completed()]"],
+        because: "a flow with retries whose returned runs failed",
+    },
 ];
 
 /// Everything in which two records of a row differ although it is not meant to,

@@ -64,11 +64,26 @@ impl FlowRun {
             }
             shell.engine.stop(failure, how, now);
         });
-        self.stopping.set();
+        self.stopping().set();
         if how == Stop::Force {
             self.aborted.set();
             self.idle.notify_waiters();
         }
+    }
+
+    /// After a stop another attempt begins: it may submit again. `false` if the
+    /// flow run was ended from outside.
+    pub(in crate::flow) fn reopen(self: &Arc<Self>) -> bool {
+        self.update(|shell, _| {
+            // Whoever interrupts notes it first and stops the runs then, under
+            // this lock: so nothing is stopped that is opened again.
+            if self.life.interrupt().is_some() {
+                return false;
+            }
+            shell.engine.reopen();
+            *self.stopping.lock() = Arc::default();
+            true
+        })
     }
 
     /// Ends this flow run and those inside it from outside.
@@ -81,6 +96,7 @@ impl FlowRun {
             flow.life.note(interrupt, tell)
         });
         for flow in family {
+            flow.interrupted.set();
             flow.stop(&interrupt.of_runs(), interrupt.how());
         }
     }

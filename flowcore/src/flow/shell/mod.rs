@@ -56,7 +56,9 @@ pub(crate) struct FlowRun {
     /// Runs what must stay in this process.
     local: Arc<EmbeddedSession>,
     life: Life,
-    stopping: Arc<Flag>,
+    /// Of the attempt that runs: each has its own.
+    stopping: Mutex<Arc<Flag>>,
+    interrupted: Flag,
     aborted: Flag,
     tags: OnceLock<Vec<String>>,
     has_ended: AtomicBool,
@@ -187,7 +189,8 @@ impl FlowRun {
             session: OnceLock::new(),
             local: EmbeddedSession::shared(),
             life: Life::new(),
-            stopping: Arc::default(),
+            stopping: Mutex::default(),
+            interrupted: Flag::default(),
             aborted: Flag::default(),
             tags: OnceLock::new(),
             has_ended: AtomicBool::new(false),
@@ -256,9 +259,20 @@ impl FlowRun {
         self.line().map_or(0, |line| line.execution())
     }
 
-    /// Set when the flow run is asked to stop.
-    pub(crate) fn stopping(&self) -> &Arc<Flag> {
-        &self.stopping
+    /// Set when the flow run's code is asked to stop: it is ended from outside,
+    /// or this attempt has failed.
+    pub(crate) fn stopping(&self) -> Arc<Flag> {
+        Arc::clone(&self.stopping.lock())
+    }
+
+    /// Set when the flow run is ended from outside.
+    pub(in crate::flow) fn interrupted(&self) -> &Flag {
+        &self.interrupted
+    }
+
+    /// Which attempt of the flow's function runs, from 1.
+    pub(crate) fn attempt(&self) -> u32 {
+        self.life.attempt().max(1)
     }
 
     /// The run's tags: the flow's, and those of the scope that it begins in.

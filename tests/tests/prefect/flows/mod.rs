@@ -15,6 +15,7 @@ use crate::text::named;
 mod caching;
 mod cancellation;
 mod ends;
+mod flow_retries;
 mod hooks;
 mod limits;
 mod maps;
@@ -43,6 +44,7 @@ pub(crate) fn table() -> impl Iterator<Item = &'static Row> {
         caching::ROWS,
         timeouts::ROWS,
         subflows::ROWS,
+        flow_retries::ROWS,
         names::ROWS,
     ];
     chapters.into_iter().flatten()
