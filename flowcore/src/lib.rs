@@ -92,6 +92,7 @@ pub use mapped::{Completions, Mapped};
 pub use progress::Progress;
 pub use report::{
     FlowRunRecord, ReportCall, RunRecord, RunReport, StateChange, Summary, TaskSummary,
+    Visualization, Visualize,
 };
 pub use resource::Resource;
 pub use runner::{SequentialTaskRunner, TaskRunner, ThreadPoolTaskRunner};
@@ -157,5 +158,6 @@ pub mod __private {
         CachePart, FlowParameters, IntoCacheKey, Isolation, ResultAttributes, Unstable,
         flow_parameters, stable_text_of_loan,
     };
+    pub use crate::report::{Visualize, visualize};
     pub use crate::value::{Access, Codec};
 }

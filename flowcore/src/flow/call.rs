@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use super::observer::Began;
 use super::running::Registration;
 use super::submit::{slots, submit_in};
-use super::{FlowRun, state_of};
+use super::{FlowRun, state_of, symbolic};
 use crate::cancellation::block_on;
 use crate::context::RunContext;
 use crate::definition::{
@@ -514,6 +514,10 @@ async fn run_in_place<'a, D: TaskDefinition>(
         return Ended::refused(error);
     }
     let id = flow.enter_inline(D::info(), configuration);
+    if let Some(values) = flow.symbolic() {
+        values.fill::<D>(&output);
+        flow.settled(id.into(), symbolic::end(D::info(), !output.is_empty()));
+    }
     let cell = Arc::new(RunCell::live(
         Arc::clone(flow),
         id,
@@ -527,7 +531,9 @@ async fn run_in_place<'a, D: TaskDefinition>(
         info: D::info(),
         options: configuration.source(),
     };
-    drive_in_place(place, attempts).await;
+    if flow.symbolic().is_none() {
+        drive_in_place(place, attempts).await;
+    }
     if !configuration.options().hooks.is_empty() {
         flow.hooks_called().await;
     }

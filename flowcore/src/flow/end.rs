@@ -164,7 +164,10 @@ pub(super) fn say_refused(error: &Error) {
 
 /// Writes a line under the flow run's own name.
 pub(super) fn say(flow: &FlowRun, text: &str) {
-    tracing::info!(target: "flowcore::runs", who = format!("Flow run '{}'", flow.name()), "{text}");
+    // A run in which nothing runs has nothing to say.
+    if flow.symbolic().is_none() {
+        tracing::info!(target: "flowcore::runs", who = format!("Flow run '{}'", flow.name()), "{text}");
+    }
 }
 
 /// Writes a line about a failure that is not the flow run's end.

@@ -13,6 +13,7 @@ use super::attempt::{Again, BodyEnd, run_body, wait_for_retry};
 use super::call::{Call, Ended, Startable};
 use super::observer::Began;
 use super::running::Registration;
+use super::symbolic::Symbolic;
 use super::{FlowRun, Interrupt, end};
 use crate::context::RunContext;
 use crate::definition::{
@@ -60,6 +61,9 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
     };
     Call::of_flow(startable, async move {
         let options = configuration.options();
+        if let Some(symbolic) = Symbolic::here() {
+            flow.set_symbolic(symbolic);
+        }
         let parent = RunContext::current().map(|context| Arc::clone(context.flow()));
         let is_subflow = parent.as_ref().is_some_and(|flow| !flow.is_standalone());
         let kind = if is_subflow { "subflow" } else { "flow" };
@@ -94,7 +98,9 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
             parent: RunContext::current().map(|context| (context.flow().id(), context.run())),
             at: now(),
         });
-        flow.set_hooks(info, &configuration);
+        if flow.symbolic().is_none() {
+            flow.set_hooks(info, &configuration);
+        }
         let ended = match refusal(info, options, &flow, &code) {
             Some(failure) => FlowEnd::failed(failure),
             None => attempts(info, options, &flow, &mut code, outcome, &guard).await,
@@ -153,13 +159,14 @@ async fn attempts<T: Send + Sync + 'static>(
     loop {
         let number = flow.life().begin(|state| flow.tell_state(state));
         flow.call_hooks().await;
-        if number == 1 {
+        if number == 1 && flow.symbolic().is_none() {
             match options.runner().start(Home(Arc::downgrade(flow))).await {
                 Ok(session) => flow.set_session(session),
                 Err(error) => return settle(info, flow, BodyEnd::NoRunner(error), outcome).await,
             }
         }
-        let is_last = number > options.retries;
+        // Without its tasks it would only fail in the same way again.
+        let is_last = number > options.retries || flow.symbolic().is_some();
         let attempt = FlowAttempt {
             is_first: number == 1,
             is_last,

@@ -13,6 +13,7 @@ mod observer;
 mod running;
 mod shell;
 mod submit;
+mod symbolic;
 
 #[cfg(test)]
 mod model_tests;
@@ -28,3 +29,4 @@ pub(crate) use observer::{
 pub(crate) use running::end_all;
 pub(crate) use shell::{FlowRun, state_of};
 pub use submit::{map, submit};
+pub(crate) use symbolic::{Symbolic, Unknown};

@@ -195,6 +195,11 @@ impl Observers {
         observers
     }
 
+    /// This one, whoever watches the calling code.
+    pub(crate) fn only(observer: Arc<dyn Observer>) -> Self {
+        Self(vec![observer])
+    }
+
     /// Runs code whose flow runs they watch.
     pub(crate) async fn scope<F: Future>(self, code: F) -> F::Output {
         WATCHING.scope(self, code).await

@@ -145,6 +145,9 @@ pub(super) fn submit_in<D: TaskDefinition>(
     inputs.add_dependencies(configuration);
     let is_local = is_direct || D::info().is_local;
     let output = Arc::new(ValueCell::default());
+    if let Some(values) = flow.symbolic() {
+        values.fill::<D>(&output);
+    }
     let job = Arc::new(SingleExecution::<D> {
         arguments,
         options: configuration.source(),
@@ -235,6 +238,8 @@ fn map_in<D: TaskDefinition>(
             first,
             allow_failure,
         } => {
+            // A row that does not run waits for none, but there are as many.
+            let is_symbolic = flow.symbolic().is_some();
             foreign_rows |= !Arc::ptr_eq(other, flow);
             if let Some(noted) = &mut whole.noted {
                 noted.push(Input {
@@ -244,11 +249,11 @@ fn map_in<D: TaskDefinition>(
                     upstream: InputSource::Aligned(*id, first),
                 });
             }
-            inputs.push(MapInput::Aligned {
+            inputs.extend((!is_symbolic).then_some(MapInput::Aligned {
                 map: *id,
                 first,
                 allow_failure,
-            });
+            }));
         }
         ColumnInput::Aligned { .. } => {}
         ColumnInput::Row(row, edge) => {
@@ -301,7 +306,8 @@ fn map_in<D: TaskDefinition>(
         configuration.options().results.persists_in(flow.results()),
     ));
     let is_early = !D::info().is_local && may_be_early(flow, configuration, slots.as_ref());
-    let progress = length.and_then(|length| {
+    let progress = length.filter(|_| flow.symbolic().is_none());
+    let progress = progress.and_then(|length| {
         Progress::of_map(&configuration.options().labels.name, u64::from(length))
     });
     let id = flow.update(|shell, now| {
@@ -395,6 +401,14 @@ impl<'a> Inputs<'a> {
     fn attach(&mut self, edge: Edge<'_>) {
         let allow_failure = edge.allow_failure;
         let source = match edge.upstream {
+            Upstream::Run(Handle::Live { .. })
+            | Upstream::Row(Handle::Live { .. }, _)
+            | Upstream::Rows(Handle::Live { .. }, _)
+                if self.flow.symbolic().is_some() =>
+            {
+                // What does not run waits for nothing.
+                return;
+            }
             Upstream::Run(Handle::Live { flow, id }) if Arc::ptr_eq(flow, self.flow) => {
                 Source::Run(*id)
             }

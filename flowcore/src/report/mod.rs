@@ -16,6 +16,7 @@ mod summary;
 mod svg;
 mod text;
 mod timeline;
+mod visualize;
 
 use std::fmt;
 use std::future::Future;
@@ -32,6 +33,7 @@ use record::{FlowRecord, Kind};
 pub use record::{FlowRunRecord, RunRecord, StateChange};
 use recorder::Recorder;
 pub use summary::{Summary, TaskSummary};
+pub use visualize::{Visualization, Visualize, visualize};
 
 /// What a call did: its result, and all that ran in it.
 ///

@@ -18,6 +18,7 @@ use crate::definition::{
     OptionsSource, Parameters, TaskBody, TaskDefinition, TaskError, TaskInfo, TaskOptions, render,
 };
 use crate::error::{Error, ErrorKind, Result};
+use crate::flow::Symbolic;
 use crate::handle::RowStore;
 use crate::value::{EncodedValue, ValueCell};
 
@@ -38,6 +39,8 @@ pub(crate) trait Execution: Send + Sync {
     /// Begins an attempt; a sync task has run when this returns.
     fn attempt(&self, control: &Arc<AttemptControl>) -> AttemptBody<'static>;
     fn describe(&self) -> Result<Vec<ArgumentDescriptor>>;
+    /// Whether the result is there.
+    fn has_output(&self) -> bool;
     /// The result as bytes.
     fn output(&self) -> Result<EncodedValue>;
 }
@@ -63,6 +66,9 @@ pub(crate) trait MapJob: Send + Sync {
     fn run_rows(&self, rows: &mut dyn RowSink);
     fn attempt_row(&self, row: u32, control: &Arc<AttemptControl>) -> AttemptBody<'static>;
     fn describe_row(&self, row: u32) -> Result<Vec<ArgumentDescriptor>>;
+    /// Fills in what is known of a row that does not run; whether that is
+    /// anything.
+    fn imagine_row(&self, row: u32, symbolic: &Symbolic) -> bool;
 }
 
 pub(crate) struct SingleExecution<D: TaskDefinition> {
@@ -103,6 +109,10 @@ impl<D: TaskDefinition> Execution for SingleExecution<D> {
 
     fn describe(&self) -> Result<Vec<ArgumentDescriptor>> {
         D::Parameters::describe(&self.arguments, &D::access())
+    }
+
+    fn has_output(&self) -> bool {
+        !self.output.is_empty()
     }
 
     fn output(&self) -> Result<EncodedValue> {
@@ -352,6 +362,13 @@ impl<D: TaskDefinition> MapJob for MapExecution<D> {
 
     fn describe_row(&self, row: u32) -> Result<Vec<ArgumentDescriptor>> {
         D::Parameters::describe_row(&*self.columns()?, row, &D::access())
+    }
+
+    fn imagine_row(&self, row: u32, symbolic: &Symbolic) -> bool {
+        self.output.row(row).is_some_and(|cell| {
+            symbolic.fill::<D>(cell);
+            !cell.is_empty()
+        })
     }
 }
 

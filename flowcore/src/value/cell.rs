@@ -47,6 +47,14 @@ impl<T> ValueCell<T> {
         }
     }
 
+    /// Puts in a value that others have as well.
+    pub(crate) fn fill_shared(&self, value: Arc<T>) {
+        let mut content = self.0.lock();
+        if matches!(*content, Content::Empty) {
+            *content = Content::Shared(value);
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         matches!(*self.0.lock(), Content::Empty)
     }

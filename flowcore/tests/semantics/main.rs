@@ -30,4 +30,5 @@ mod states;
 mod stopping;
 mod support;
 mod timeouts;
+mod visualizing;
 mod waiting;

@@ -72,6 +72,20 @@ fn retries_wait_on_the_paused_clock_and_no_longer() {
     });
 }
 
+#[flow(retries = 2, retry_delay = "1d")]
+async fn tried_daily() -> Result<(), std::io::Error> {
+    Err(std::io::Error::other("503"))
+}
+
+#[test]
+fn flows_are_retried_on_the_paused_clock_too() {
+    testing::run(async {
+        let began = Instant::now();
+        assert!(tried_daily().await.is_err());
+        assert_eq!(began.elapsed(), HOUR * 48);
+    });
+}
+
 #[task(timeout = "10s")]
 async fn slow(seconds: u64) -> u64 {
     tokio::time::sleep(Duration::from_secs(seconds)).await;

@@ -20,6 +20,7 @@ pub(super) fn tokens(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStr
     let with_options = handle.with_options_method();
     let call = call(handle, attribute);
     let start = start_method(handle);
+    let visualize = visualize_method(handle);
     let info_method = handle.method("info");
     let resume = handle.method("resume");
     quote! {
@@ -52,6 +53,8 @@ pub(super) fn tokens(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStr
 
             #start
 
+            #visualize
+
             #call
         }
 
@@ -80,6 +83,28 @@ fn start_method(handle: &Handle<'_>) -> TokenStream {
         #[allow(dead_code)]
         #visibility #start(&self, #(#parameters),*) -> #private::FlowHandle<#value> {
             #private::start(Self::__start(&self.__configuration, #(#names),*))
+        }
+    }
+}
+
+/// The method `visualize`: what the flow would submit.
+fn visualize_method(handle: &Handle<'_>) -> TokenStream {
+    let private = handle.private();
+    let visibility = &handle.function.visibility;
+    let visualize = handle.method("visualize");
+    let generics = handle.call_generics();
+    let lifetime = handle.call_lifetime();
+    let parameters = handle.typed_parameters();
+    let names = handle.names();
+    let value = &handle.output.value;
+    quote! {
+        /// Draws what the flow would submit: its own code runs, its tasks do not.
+        #[allow(dead_code)]
+        #visibility #visualize #generics(
+            &self,
+            #(#parameters),*
+        ) -> #private::Visualize<#lifetime, #value> {
+            #private::visualize(Self::__start(&self.__configuration, #(#names),*))
         }
     }
 }

@@ -156,7 +156,7 @@ impl FlowRun {
     /// Whether lines about such runs are written here, and their hooks called:
     /// what goes home from another process is told there.
     pub(super) fn says(&self, is_local: bool) -> bool {
-        is_local || !self.is_elsewhere()
+        self.symbolic().is_none() && (is_local || !self.is_elsewhere())
     }
 
     fn collect_rows(&self, shell: &mut Shell, todo: &mut Todo, id: MapId, rows: &Range<u32>) {

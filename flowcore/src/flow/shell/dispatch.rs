@@ -10,6 +10,7 @@ use crate::engine::{End, MapId, RunId, Waits};
 use crate::error::{Error, Result};
 use crate::flow::observer::Submitted;
 use crate::flow::submit::{Inputs, dependencies};
+use crate::flow::symbolic;
 use crate::progress::Progress;
 use crate::runner::{MapJob, Work, WorkKind};
 
@@ -61,7 +62,11 @@ impl FlowRun {
         let lists = job.lists_elsewhere();
         let session = self.session().filter(|_| !lists.is_empty());
         let Some(session) = session else {
-            let length = job.measure(&[]);
+            let mut length = job.measure(&[]);
+            if self.symbolic().is_some() {
+                // A list that no task has made has no length.
+                length = length.map_err(|_| symbolic::unknown(job.info()));
+            }
             return self.length_known(id, job.info().key, length);
         };
         if job.info().is_local {
@@ -96,7 +101,9 @@ impl FlowRun {
     pub(super) fn length_known(self: &Arc<Self>, id: MapId, task_key: &str, length: Result<u32>) {
         let length = length.map_err(|error| end::refused(task_key, error));
         self.update(|shell, now| {
-            if let (Ok(rows), Some(entry)) = (&length, shell.maps.get_mut(id)) {
+            if let (Ok(rows), Some(entry), None) =
+                (&length, shell.maps.get_mut(id), self.symbolic())
+            {
                 entry.progress =
                     Progress::of_map(&entry.job.options().labels.name, u64::from(*rows));
             }

@@ -33,6 +33,7 @@ use super::end;
 use super::life::Life;
 use super::names;
 use super::observer::Observers;
+use super::symbolic::Symbolic;
 use crate::clock::Timestamp;
 use crate::definition::{FlowConfiguration, FlowInfo, OptionsSource, TaskInfo, TaskOptions};
 use crate::engine::{End, Engine, Map, MapId, Run, RunId, RunView, Side};
@@ -64,6 +65,8 @@ pub(crate) struct FlowRun {
     has_ended: AtomicBool,
     idle: Notify,
     outbox: outbox::Outbox,
+    /// Set when the run begins, if no task shall run in it.
+    symbolic: OnceLock<Arc<Symbolic>>,
     /// Set when the run begins, if anybody watches.
     observers: OnceLock<Observers>,
     /// What tasks in other processes ask for.
@@ -196,6 +199,7 @@ impl FlowRun {
             has_ended: AtomicBool::new(false),
             idle: Notify::new(),
             outbox: outbox::Outbox::default(),
+            symbolic: OnceLock::new(),
             observers: OnceLock::new(),
             served: Mutex::default(),
             results,
@@ -221,6 +225,15 @@ impl FlowRun {
 
     pub(crate) fn id(&self) -> Uuid {
         self.id
+    }
+
+    /// What its tasks' values are instead, if none of them runs.
+    pub(crate) fn symbolic(&self) -> Option<&Arc<Symbolic>> {
+        self.symbolic.get()
+    }
+
+    pub(in crate::flow) fn set_symbolic(&self, symbolic: Arc<Symbolic>) {
+        let _ = self.symbolic.set(symbolic);
     }
 
     /// What it says of its tasks' results.

@@ -18,7 +18,10 @@ impl FlowRun {
             observer.flow_began(self, began);
         }
         #[cfg(feature = "otel")]
-        let observers = observers.or_one(|| crate::otel::begin(self, began));
+        let observers = match self.symbolic() {
+            Some(_) => observers,
+            None => observers.or_one(|| crate::otel::begin(self, began)),
+        };
         if observers.is_empty() {
             return;
         }

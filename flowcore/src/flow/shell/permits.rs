@@ -11,11 +11,12 @@ use std::sync::Arc;
 
 use tokio::task::AbortHandle;
 
-use super::{FlowRun, Shell, end};
+use super::{FlowRun, RunEntry, Shell, end};
 use crate::clock::Timestamp;
 use crate::definition::TaskOptions;
 use crate::engine::{End, MapId, RunId, Slots, Ticket};
 use crate::error::Result;
+use crate::flow::symbolic;
 use crate::limits::{self, Permit, Reply};
 use crate::runner::{AttemptControl, Line, Request, RunReference};
 
@@ -96,6 +97,14 @@ impl FlowRun {
         let Some(entry) = shell.jobs.get(id) else {
             return true;
         };
+        if self.symbolic().is_some() {
+            // Who calls in place ends the run there.
+            if let RunEntry::Job(job) = entry {
+                let end = symbolic::end(job.info(), job.has_output());
+                shell.engine.run_settled(id, end, now);
+            }
+            return false;
+        }
         let options = entry.options();
         if let Some(line) = self.line() {
             return self.admit_through(line, shell, id);
@@ -197,6 +206,14 @@ impl FlowRun {
         let Some(entry) = shell.maps.get(id) else {
             return rows;
         };
+        if let Some(values) = self.symbolic() {
+            let job = Arc::clone(&entry.job);
+            for row in rows.clone() {
+                let end = symbolic::end(job.info(), job.imagine_row(row, values));
+                shell.engine.row_settled(id, row, end, now);
+            }
+            return rows.start..rows.start;
+        }
         let options = entry.job.options();
         let Ok(Some(slots)) = self.slots_for(options) else {
             return rows;
