@@ -77,7 +77,7 @@ pub use context::{RunInfo, in_current_run, run_info};
 pub use definition::{
     Definition, DefinitionKind, Definitions, Description, FlowInfo, FlowOptions, JsonCall,
     ParameterDescription, ParameterError, ParameterErrors, RetryDelay, TaskInfo, TaskOptions,
-    exponential_backoff, flows, tasks,
+    ValidationOutcome, exponential_backoff, flows, tasks,
 };
 pub use entry::{Setup, init};
 pub use error::{Error, ErrorKind, Result};
@@ -144,7 +144,7 @@ pub mod __private {
         ParameterSignature, Parameters, ReadJson, ReadValues, RetryCondition, RetryDelayAttribute,
         SchemaOf, Shared, Signature, TaskAttributes, TaskBody, TaskConfiguration, TaskDefinition,
         TaskEntry, TaskError, TaskInfo, TaskOptions, WriteJson, call_for_json,
-        call_for_json_with_loans, probe,
+        call_for_json_with_loans, probe, validated,
     };
     pub use crate::entry::run_main;
     pub use crate::flow::{

@@ -6,14 +6,18 @@
 use std::fmt;
 
 use super::task::{BodyFuture, TaskError};
+use super::validation::InvalidParameters;
 
 /// What makes the body of each attempt of one flow run.
 #[doc(hidden)]
 pub struct FlowCode<'a, T> {
-    make: Box<dyn FnMut(FlowAttempt) -> FlowBody<'a, T> + Send + 'a>,
+    make: Box<MakeBody<'a, T>>,
     blocks: bool,
     taken_once: Option<(&'static str, &'static str)>,
 }
+
+type MakeBody<'a, T> =
+    dyn FnMut(FlowAttempt) -> Result<FlowBody<'a, T>, InvalidParameters> + Send + 'a;
 
 /// Which attempt a body is made for.
 #[doc(hidden)]
@@ -30,7 +34,7 @@ impl<'a, T> FlowCode<'a, T> {
     pub fn new(
         blocks: bool,
         taken_once: impl IntoIterator<Item = Option<(&'static str, &'static str)>>,
-        make: impl FnMut(FlowAttempt) -> FlowBody<'a, T> + Send + 'a,
+        make: impl FnMut(FlowAttempt) -> Result<FlowBody<'a, T>, InvalidParameters> + Send + 'a,
     ) -> Self {
         Self {
             make: Box::new(make),
@@ -49,7 +53,11 @@ impl<'a, T> FlowCode<'a, T> {
         self.taken_once
     }
 
-    pub(crate) fn body(&mut self, attempt: FlowAttempt) -> FlowBody<'a, T> {
+    /// The attempt's body, unless the arguments are not what the flow wants.
+    pub(crate) fn body(
+        &mut self,
+        attempt: FlowAttempt,
+    ) -> Result<FlowBody<'a, T>, InvalidParameters> {
         (self.make)(attempt)
     }
 }
@@ -106,6 +114,17 @@ impl<T> FlowArgument<T> {
     pub fn taken_once(&self) -> Option<(&'static str, &'static str)> {
         let is_cloned = self.clone.is_some();
         (!is_cloned).then(|| (self.name, std::any::type_name::<T>()))
+    }
+
+    /// The value, for a look.
+    ///
+    /// # Panics
+    ///
+    /// If it was taken.
+    #[must_use]
+    pub fn look(&self) -> &T {
+        let value = self.value.as_ref();
+        value.expect("the argument is looked at before the first attempt")
     }
 
     /// The value, or a clone if another attempt may follow.

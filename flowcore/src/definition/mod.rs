@@ -15,6 +15,7 @@ mod registry;
 mod resources;
 mod retry;
 mod task;
+mod validation;
 
 pub use callable::{
     Definition, DefinitionKind, Facts, JsonCall, ParameterSignature, Signature, WriteJson,
@@ -35,3 +36,5 @@ pub(crate) use retry::jittered;
 pub use retry::{RetryDelay, RetryDelayAttribute, exponential_backoff};
 pub(crate) use task::Failure;
 pub use task::{BodyFuture, CacheKey, TaskBody, TaskDefinition, TaskError, TaskInfo};
+pub(crate) use validation::InvalidParameters;
+pub use validation::{ValidationOutcome, validated};

@@ -13,7 +13,7 @@ use futures_util::future::{Either, select};
 
 use super::{FlowRun, end};
 use crate::context::RunContext;
-use crate::definition::{Failure, FlowBody, TaskError};
+use crate::definition::{Failure, FlowAttempt, FlowBody, FlowCode, InvalidParameters, TaskError};
 use crate::error::Error;
 use crate::flag::Flag;
 use crate::runner::{Caught, PanicReport, catch, drop_caught, install_hook};
@@ -55,20 +55,33 @@ impl<T> From<BodyEnd<T>> for Ran<T> {
     }
 }
 
-/// Makes the body and runs it.
-pub(super) async fn run_body<'a, T: Send + 'static>(
+/// Makes the body: code of the user's looks at the arguments and clones them.
+pub(super) fn make_body<'a, T>(
     flow: &Arc<FlowRun>,
-    make: impl FnOnce() -> FlowBody<'a, T>,
+    code: &mut FlowCode<'a, T>,
+    attempt: FlowAttempt,
+) -> Result<Result<FlowBody<'a, T>, PanicReport>, InvalidParameters> {
+    install_hook();
+    let made = RunContext::of_flow(flow).enter(|| catch(|| code.body(attempt)));
+    match made {
+        Ok(Ok(body)) => Ok(Ok(body)),
+        Ok(Err(invalid)) => Err(invalid),
+        Err(report) => Ok(Err(report)),
+    }
+}
+
+/// Runs the body, if it could be made.
+pub(super) async fn run_body<T: Send + 'static>(
+    flow: &Arc<FlowRun>,
+    body: Result<FlowBody<'_, T>, PanicReport>,
     limit: Option<Duration>,
 ) -> Ran<T> {
-    install_hook();
-    let context = RunContext::of_flow(flow);
-    let started = now();
-    // Arguments may be cloned here, by code of the user's.
-    let body = match context.clone().enter(|| catch(make)) {
+    let body = match body {
         Ok(body) => body,
         Err(report) => return BodyEnd::Panicked(report).into(),
     };
+    let context = RunContext::of_flow(flow);
+    let started = now();
     match body {
         FlowBody::Future(future) => {
             let code = context.scope(Caught(future));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::aggregate::{Aggregate, FlowOutcome};
-use super::attempt::{Again, BodyEnd, run_body, wait_for_retry};
+use super::attempt::{Again, BodyEnd, make_body, run_body, wait_for_retry};
 use super::call::{Call, Ended, Startable};
 use super::observer::Began;
 use super::running::Registration;
@@ -157,25 +157,29 @@ async fn attempts<T: Send + Sync + 'static>(
     guard: &StopOnDrop,
 ) -> FlowEnd<T> {
     loop {
+        let before = flow.life().attempt();
+        let attempt = FlowAttempt {
+            is_first: before == 0,
+            // Without its tasks it would only fail in the same way again.
+            is_last: before >= options.retries || flow.symbolic().is_some(),
+        };
+        let body = match make_body(flow, code, attempt) {
+            Ok(body) => body,
+            Err(invalid) => return FlowEnd::failed(invalid.into_failure(info.key, flow.name())),
+        };
         let number = flow.life().begin(|state| flow.tell_state(state));
         flow.call_hooks().await;
-        if number == 1 && flow.symbolic().is_none() {
+        if attempt.is_first && flow.symbolic().is_none() {
             match options.runner().start(Home(Arc::downgrade(flow))).await {
                 Ok(session) => flow.set_session(session),
                 Err(error) => return settle(info, flow, BodyEnd::NoRunner(error), outcome).await,
             }
         }
-        // Without its tasks it would only fail in the same way again.
-        let is_last = number > options.retries || flow.symbolic().is_some();
-        let attempt = FlowAttempt {
-            is_first: number == 1,
-            is_last,
-        };
-        let ran = run_body(flow, || code.body(attempt), options.time_limit()).await;
+        let ran = run_body(flow, body, options.time_limit()).await;
         guard.code_has_ended(true);
         let ended = settle(info, flow, ran.end, outcome).await;
         let failure = match &ended.failure {
-            Some(failure) if !is_last && is_failed(failure) => failure,
+            Some(failure) if !attempt.is_last && is_failed(failure) => failure,
             _ => return ended,
         };
         guard.code_has_ended(false);

@@ -30,5 +30,6 @@ mod states;
 mod stopping;
 mod support;
 mod timeouts;
+mod validation;
 mod visualizing;
 mod waiting;

@@ -1,20 +1,21 @@
 //! The options of `#[flow]`.
 
 use proc_macro2::TokenStream;
-use syn::{Expr, LitStr};
+use syn::{Expr, ExprPath, LitStr};
 
 use super::common::Common;
 use super::retry::{self, RetryDelay};
-use super::{options, value};
+use super::{Given, options, value};
 use crate::problems::Problems;
 
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 18] = [
     "name",
     "description",
     "version",
     "tags",
     "flow_run_name",
     "task_runner",
+    "validate",
     "retries",
     "retry_delay",
     "timeout",
@@ -34,6 +35,8 @@ pub(crate) struct FlowAttribute {
     pub(crate) common: Common,
     /// An expression of a type that implements `TaskRunner`.
     pub(crate) task_runner: Option<Expr>,
+    /// The path of a function.
+    pub(crate) validate: Option<ExprPath>,
     pub(crate) retries: Option<TokenStream>,
     pub(crate) retry_delay: Option<RetryDelay>,
     pub(crate) persist_result: Option<bool>,
@@ -51,6 +54,7 @@ impl FlowAttribute {
                     &given.key,
                     "`task_runner` needs a value: `task_runner = ThreadPoolTaskRunner::new()`",
                 ),
+                ("validate", _) => attribute.validate = validation(&given, problems),
                 ("retries", _) => attribute.retries = value::count(&given, problems),
                 ("retry_delay", _) => attribute.retry_delay = retry::delay(&given, problems),
                 ("persist_result", _) => {
@@ -64,6 +68,21 @@ impl FlowAttribute {
             }
         }
         attribute
+    }
+}
+
+/// Reads `validate`: the name of a function.
+fn validation(given: &Given, problems: &mut Problems) -> Option<ExprPath> {
+    match value::required(given, "check", problems)? {
+        Expr::Path(path) => Some(path.clone()),
+        other => {
+            problems.push(
+                other,
+                "`validate` wants the name of a function that looks at all parameters: \
+                 `validate = check` with `fn check(day: &str) -> Result<(), String>`",
+            );
+            None
+        }
     }
 }
 

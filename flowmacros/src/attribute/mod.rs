@@ -154,6 +154,12 @@ fn elsewhere(name: &str, word: &str) -> Option<&'static str> {
         }
         ("on_complete" | "on_success", _) => "write `on_completion = notify`",
         ("on_cancelled", _) => "write `on_cancellation = notify`",
+        ("validate_parameters", "flow") => {
+            "the compiler checks types; for more write `validate = check`, a function's name"
+        }
+        ("validate", "task") => {
+            "it belongs to a flow; a task returns a `Result` that says what is wrong"
+        }
         ("wait_for", "task") => "order without data is `task.after(&a).submit(..)`",
         ("cache_policy", _) => "write `cache = INPUTS + TASK_SOURCE`",
         ("cache_key_fn", _) => "write `cache_key = function`",

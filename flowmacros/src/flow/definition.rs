@@ -2,6 +2,7 @@
 
 use proc_macro2::{Delimiter, Group, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::ExprPath;
 
 use crate::attribute::FlowAttribute;
 use crate::crate_path::Place;
@@ -195,7 +196,7 @@ fn call(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
         };
         quote!((#text, (&&#private::probe::ValueProbe::<#ty>::new()).packed(#value)))
     });
-    let code = code(handle);
+    let code = code(handle, attribute);
     let repeatable = attribute.retries.as_ref().map(|_| repeatable(handle));
     quote! {
         fn __start #generics(
@@ -240,7 +241,7 @@ fn repeatable(handle: &Handle<'_>) -> TokenStream {
 
 /// What makes the body of each attempt: owned arguments wait beside it for the
 /// last one.
-fn code(handle: &Handle<'_>) -> TokenStream {
+fn code(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
     let private = handle.private();
     let owned = handle.parameters.iter();
     let owned: Vec<_> = owned
@@ -261,6 +262,8 @@ fn code(handle: &Handle<'_>) -> TokenStream {
             );
         }
     });
+    let validation = attribute.validate.as_ref();
+    let validation = validation.map(|function| validation_call(handle, function));
     let plain = &handle.plain;
     let all = handle.names();
     let call = quote!(#plain(#(#all),*));
@@ -284,9 +287,32 @@ fn code(handle: &Handle<'_>) -> TokenStream {
         {
             #(#waiting)*
             #private::FlowCode::new(#blocks, [#(#names.taken_once()),*], move |__attempt| {
+                #validation
                 #(let #names = #names.obtain(__attempt);)*
-                #body
+                ::core::result::Result::Ok(#body)
             })
+        }
+    }
+}
+
+/// Asks the flow's `validate`, before the first attempt.
+fn validation_call(handle: &Handle<'_>, function: &ExprPath) -> TokenStream {
+    let Place { start, end } = Place::of(function);
+    let private = handle.krate.private(start);
+    let arguments = handle.parameters.iter().map(|parameter| {
+        let name = &parameter.name;
+        match parameter.mode {
+            // At the parameter, where a type that does not fit is told.
+            Mode::Owned => quote_spanned!(parameter.place.end=> #name.look()),
+            Mode::Shared => quote!(#name),
+        }
+    });
+    let arguments = quote_spanned!(end=> (#(#arguments),*));
+    let ask = quote_spanned!(start=> #private::validated);
+    let call = quote_spanned!(end=> (|| #function #arguments)?);
+    quote! {
+        if __attempt.is_first {
+            #ask #call;
         }
     }
 }

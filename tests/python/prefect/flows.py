@@ -14,6 +14,7 @@ import threading
 import time
 from collections import defaultdict
 from datetime import timedelta
+from typing import Annotated
 
 from prefect import allow_failure, flow, task, unmapped
 from prefect.cache_policies import INPUTS, NO_CACHE
@@ -23,6 +24,7 @@ from prefect.futures import as_completed, wait
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Cancelling, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
+from pydantic import Field
 from prefect.tasks import exponential_backoff
 
 TABLE = []
@@ -1263,6 +1265,25 @@ def calls_a_flow(x):
 @flow
 def subflow_in_a_task():
     return calls_a_flow.submit(1).result()
+
+
+@flow
+def checked_child(
+    days: Annotated[int, Field(gt=0)], name: Annotated[str, Field(min_length=1)]
+):
+    return inc(days)
+
+
+@row
+@flow
+def subflow_with_invalid_parameters():
+    return checked_child(0, "")
+
+
+@row
+@flow
+def subflow_with_valid_parameters():
+    return checked_child(1, "a")
 
 
 # --- Retries of flows --------------------------------------------------------
