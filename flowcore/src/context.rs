@@ -22,16 +22,18 @@ tokio::task_local! {
 #[derive(Clone)]
 pub(crate) struct RunContext {
     flow: Arc<FlowRun>,
-    task: Option<Arc<TaskContext>>,
+    task: Option<TaskContext>,
     scope: Option<Arc<Scope>>,
 }
 
+#[derive(Clone)]
 struct TaskContext {
     info: &'static TaskInfo,
     options: OptionsSource,
     place: Place,
 }
 
+#[derive(Clone)]
 enum Place {
     Run(RunReference, Arc<AttemptControl>),
     /// A thread that goes through rows of a map.
@@ -72,11 +74,11 @@ impl RunContext {
         Self {
             flow: Arc::clone(flow),
             scope: options.scope(),
-            task: Some(Arc::new(TaskContext {
+            task: Some(TaskContext {
                 info,
                 options: options.clone(),
                 place: Place::Run(run, Arc::clone(control)),
-            })),
+            }),
         }
     }
 
@@ -91,11 +93,11 @@ impl RunContext {
         Self {
             flow: Arc::clone(flow),
             scope: options.scope(),
-            task: Some(Arc::new(TaskContext {
+            task: Some(TaskContext {
                 info,
                 options: options.clone(),
                 place: Place::Rows(map, current.clone(), Arc::clone(job)),
-            })),
+            }),
         }
     }
 

@@ -1,8 +1,6 @@
 //! Something that happens once and can be waited for.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use tokio::sync::Notify;
+use crate::sync::{AtomicBool, Notify, Ordering};
 
 /// Set once; whoever waits goes on.
 #[derive(Debug, Default)]

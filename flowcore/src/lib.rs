@@ -60,6 +60,7 @@ mod scope;
 mod signals;
 mod spawn;
 mod state;
+mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod value;

@@ -249,6 +249,11 @@ pub(crate) struct ScopedOptions {
 }
 
 impl OptionsSource {
+    /// Whether they are those of the attribute, which nobody owns.
+    pub(crate) fn is_static(&self) -> bool {
+        matches!(self, Self::Attribute(_))
+    }
+
     /// What surrounds the runs, and what they submit.
     pub(crate) fn scope(&self) -> Option<Arc<Scope>> {
         match self {

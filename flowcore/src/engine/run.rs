@@ -1,5 +1,7 @@
 //! One single run in the engine: its state, times and dependents.
 
+use smallvec::SmallVec;
+
 use super::MapId;
 use super::RunId;
 use crate::clock::Timestamp;
@@ -58,7 +60,8 @@ pub(crate) struct Run {
     pub(crate) life: Life,
     /// Inputs that have not settled.
     pub(crate) missing: u32,
-    pub(crate) dependents: Vec<Dependent>,
+    /// Most runs have one: no allocation for it.
+    pub(crate) dependents: SmallVec<[Dependent; 1]>,
     pub(crate) is_held: bool,
     pub(crate) dispatched: bool,
     /// It is handed to the flow's runner, not to this process's threads.

@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use super::command::Command;
 use super::graph::{Engine, MapInput, RunInput, Settled, Source, lets_pass, map_mut};
 use super::journal::Change;
@@ -22,7 +24,7 @@ impl Engine {
         self.runs.insert(Run {
             life: Life::default(),
             missing: 0,
-            dependents: Vec::new(),
+            dependents: SmallVec::new(),
             is_held: true,
             dispatched: false,
             goes_out: false,

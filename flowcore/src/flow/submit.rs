@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::observer::{Input, InputSource, Submitted};
 use super::shell::{MapEntry, RunEntry};
 use super::{FlowRun, end};
@@ -363,7 +365,8 @@ pub(super) fn dependencies<'a>(
 /// The inputs of one run, sorted by where they are.
 pub(super) struct Inputs<'a> {
     flow: &'a Arc<FlowRun>,
-    pub(super) here: Vec<RunInput>,
+    /// Few have more than two: no allocation for them.
+    pub(super) here: SmallVec<[RunInput; 2]>,
     pub(super) foreign: Vec<ForeignInput>,
     /// For observers, if there are any.
     pub(super) noted: Option<Vec<Input>>,
@@ -373,7 +376,7 @@ impl<'a> Inputs<'a> {
     fn of(flow: &'a Arc<FlowRun>) -> Self {
         Self {
             flow,
-            here: Vec::new(),
+            here: SmallVec::new(),
             foreign: Vec::new(),
             noted: flow.is_observed().then(Vec::new),
         }

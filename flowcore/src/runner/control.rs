@@ -5,12 +5,10 @@
 //! timer *abandons* it; whoever comes second sees that and does nothing.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-
-use tokio::sync::Notify;
 
 use super::attempt::Next;
 use crate::flag::Flag;
+use crate::sync::{AtomicBool, AtomicU8, Notify, Ordering};
 
 const OPEN: u8 = 0;
 const FINISHED: u8 = 1;
@@ -147,26 +145,5 @@ impl AttemptControl {
 
     pub(crate) fn name(&self) -> Option<&str> {
         self.name.get().map(String::as_str)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_attempt_ends_once() {
-        let control = AttemptControl::new(1, 0);
-        assert!(control.is_last());
-        assert!(control.finish());
-        assert!(!control.abandon());
-        assert!(!control.is_cancelled());
-        let control = AttemptControl::new(1, 1);
-        assert!(!control.is_last());
-        assert!(control.abandon());
-        assert!(!control.finish());
-        assert!(control.is_cancelled() && !control.was_asked_to_stop());
-        control.cancel();
-        assert!(control.was_asked_to_stop());
     }
 }

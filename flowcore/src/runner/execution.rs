@@ -10,8 +10,9 @@ use parking_lot::Mutex;
 use super::control::AttemptControl;
 use super::descriptor::{ArgumentDescriptor, RunReference, ValueSource, WorkDescriptor};
 use super::keeping::attempt_and_keep;
-use super::rows::{RowSink, Stops};
+use super::rows::RowSink;
 use super::seam::RunnerFuture;
+use super::stops::Stops;
 use super::{Ending, catch};
 use crate::arguments::ColumnLength;
 use crate::definition::{

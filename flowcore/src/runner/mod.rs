@@ -13,6 +13,7 @@ mod panic;
 mod rows;
 mod seam;
 mod sequential;
+mod stops;
 mod thread_pool;
 mod waiting;
 mod worker;

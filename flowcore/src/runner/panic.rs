@@ -3,7 +3,7 @@
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
@@ -41,10 +41,19 @@ impl PanicReport {
 /// Place and backtrace of a panic.
 type Noted = (String, Option<String>);
 
+/// Whether user code runs: then the hook notes place and backtrace instead of
+/// printing them, since the failed run tells them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Watch {
+    Off,
+    On,
+    HasNoted,
+}
+
 thread_local! {
-    /// Set while user code runs: the hook notes place and backtrace here
-    /// instead of printing them, since the failed run tells them.
-    static CAUGHT: RefCell<Option<Option<Noted>>> = const { RefCell::new(None) };
+    // Each run sets this twice, and hardly any notes something: a flag by itself.
+    static WATCH: Cell<Watch> = const { Cell::new(Watch::Off) };
+    static NOTED: RefCell<Option<Noted>> = const { RefCell::new(None) };
 }
 
 /// Makes panics of user code quiet; other panics print as before.
@@ -53,19 +62,17 @@ pub(crate) fn install_hook() {
     INSTALL.call_once(|| {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            let is_ours = CAUGHT.with_borrow_mut(|caught| match caught {
-                Some(slot) => {
-                    let place = panic
-                        .location()
-                        .map_or_else(String::new, ToString::to_string);
-                    let backtrace = Backtrace::capture();
-                    let backtrace = (backtrace.status() == BacktraceStatus::Captured)
-                        .then(|| backtrace.to_string());
-                    *slot = Some((place, backtrace));
-                    true
-                }
-                None => false,
-            });
+            let is_ours = WATCH.get() != Watch::Off;
+            if is_ours {
+                let place = panic
+                    .location()
+                    .map_or_else(String::new, ToString::to_string);
+                let backtrace = Backtrace::capture();
+                let backtrace = (backtrace.status() == BacktraceStatus::Captured)
+                    .then(|| backtrace.to_string());
+                NOTED.set(Some((place, backtrace)));
+                WATCH.set(Watch::HasNoted);
+            }
             if !is_ours {
                 previous(panic);
             }
@@ -76,12 +83,15 @@ pub(crate) fn install_hook() {
 /// Runs user code; a panic becomes a report.
 #[inline]
 pub(crate) fn catch<R>(code: impl FnOnce() -> R) -> Result<R, PanicReport> {
-    let outer = CAUGHT.replace(Some(None));
+    let outer = WATCH.replace(Watch::On);
     // The code's values are dropped on a panic or belong to this run alone.
     let result = catch_unwind(AssertUnwindSafe(code));
-    let caught = CAUGHT.replace(outer);
+    let noted = match WATCH.replace(outer) {
+        Watch::HasNoted => NOTED.take(),
+        Watch::Off | Watch::On => None,
+    };
     result.map_err(|payload| {
-        let report = report(&*payload, caught.flatten());
+        let report = report(&*payload, noted);
         // The payload is a user's value too, and may panic as it goes.
         if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             std::mem::forget(second);
@@ -97,13 +107,13 @@ pub(crate) fn drop_caught<T>(values: T) {
     }
 }
 
-fn report(payload: &(dyn Any + Send), caught: Option<Noted>) -> PanicReport {
+fn report(payload: &(dyn Any + Send), noted: Option<Noted>) -> PanicReport {
     let message = payload
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a value that is no text".to_owned());
-    let (place, backtrace) = caught.unzip();
+    let (place, backtrace) = noted.unzip();
     PanicReport {
         message,
         place: place.filter(|place| !place.is_empty()),

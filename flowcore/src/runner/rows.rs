@@ -10,16 +10,15 @@
 //! Invariant: every row is handed out once, and every completed row is in
 //! exactly one block. Knows nothing of queues.
 
-use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use super::attempt::Ending;
+use super::stops::Stops;
 use crate::clock::Timestamp;
 use crate::context::CurrentRow;
 use crate::engine::MapId;
@@ -183,60 +182,6 @@ impl Claimed {
         let first = self.first;
         self.first += u32::try_from(times.len() - 1).unwrap_or(u32::MAX);
         Some(Block { first, times })
-    }
-}
-
-/// Rows of one map that shall not start any more.
-#[derive(Debug, Default)]
-pub(crate) struct Stops {
-    any: AtomicBool,
-    rows: Mutex<StoppedRows>,
-    changed: Notify,
-}
-
-#[derive(Debug, Default)]
-struct StoppedRows {
-    all: bool,
-    some: HashSet<u32>,
-}
-
-impl Stops {
-    pub(crate) fn stop_all(&self) {
-        self.rows.lock().all = true;
-        self.tell();
-    }
-
-    pub(crate) fn stop(&self, row: u32) {
-        self.rows.lock().some.insert(row);
-        self.tell();
-    }
-
-    fn tell(&self) {
-        self.any.store(true, Ordering::Release);
-        self.changed.notify_waiters();
-    }
-
-    /// Ends when the row shall not go on.
-    pub(crate) async fn stopped(&self, row: u32) {
-        loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            // Registered before the rows are read, so that no call is missed.
-            changed.as_mut().enable();
-            if self.contains(row) {
-                return;
-            }
-            changed.await;
-        }
-    }
-
-    #[inline]
-    pub(crate) fn contains(&self, row: u32) -> bool {
-        if !self.any.load(Ordering::Acquire) {
-            return false;
-        }
-        let rows = self.rows.lock();
-        rows.all || rows.some.contains(&row)
     }
 }
 

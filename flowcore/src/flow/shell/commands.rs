@@ -4,6 +4,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::{FlowRun, MapEntry, RunEntry, Shell, Waiter, end};
 use crate::clock::Timestamp;
 use crate::engine::{Command, MapId, RunId};
@@ -12,23 +14,46 @@ use crate::progress::Progress;
 use crate::runner::{AttemptControl, MapJob, RunReference, WorkKind, catch, drop_caught};
 use crate::runtime::now;
 
-/// What one critical section leaves to do.
+/// What one critical section leaves to do. There are four for each run, so
+/// what most of them have no use for takes no room and no time.
 #[derive(Default)]
 struct Todo {
-    work: Vec<WorkKind>,
-    measure: Vec<(MapId, Arc<dyn MapJob>)>,
+    /// Mostly one, as of `jobs`: no allocation for it.
+    work: SmallVec<[WorkKind; 1]>,
+    jobs: SmallVec<[RunEntry; 1]>,
     wakers: Vec<Waiter>,
-    stop: Vec<Arc<AttemptControl>>,
-    stop_remote: Vec<RunReference>,
-    lines: Vec<end::Line>,
-    jobs: Vec<RunEntry>,
-    maps: Vec<(MapId, MapEntry)>,
-    progress: Vec<(Progress, u64)>,
+    others: Option<Box<Others>>,
     /// Permits came back, and others may wait for them.
     has_permits: bool,
     has_letters: bool,
     has_hooks: bool,
     is_idle: bool,
+}
+
+/// What only some leave.
+#[derive(Default)]
+struct Others {
+    measure: Vec<(MapId, Arc<dyn MapJob>)>,
+    stop: Vec<Arc<AttemptControl>>,
+    stop_remote: Vec<RunReference>,
+    lines: Vec<end::Line>,
+    maps: Vec<(MapId, MapEntry)>,
+    progress: Vec<(Progress, u64)>,
+}
+
+impl Todo {
+    fn others(&mut self) -> &mut Others {
+        self.others.get_or_insert_default()
+    }
+
+    /// Whether it leaves nothing, as when an attempt begins.
+    fn is_empty(&self) -> bool {
+        self.work.is_empty()
+            && self.jobs.is_empty()
+            && self.wakers.is_empty()
+            && self.others.is_none()
+            && !(self.has_permits || self.has_letters || self.has_hooks || self.is_idle)
+    }
 }
 
 impl FlowRun {
@@ -44,10 +69,14 @@ impl FlowRun {
             let result = change(&mut shell, now);
             self.collect(&mut shell, &mut todo, now);
             todo.has_hooks = shell.hooks.must_be_worked_on();
-            todo.has_letters = self.put_out(&mut todo.work, &mut todo.stop_remote);
+            let others = todo.others.as_mut();
+            let cancels = others.map(|others| &mut others.stop_remote);
+            todo.has_letters = self.put_out(&mut todo.work, cancels);
             result
         };
-        self.carry_out(todo);
+        if !todo.is_empty() {
+            self.carry_out(todo);
+        }
         result
     }
 
@@ -85,7 +114,7 @@ impl FlowRun {
                 }
                 Command::Measure(id) => {
                     if let Some(entry) = shell.maps.get(id) {
-                        todo.measure.push((id, Arc::clone(&entry.job)));
+                        todo.others().measure.push((id, Arc::clone(&entry.job)));
                     }
                 }
                 Command::Settled(id) => {
@@ -98,11 +127,12 @@ impl FlowRun {
                     if let Some(mut entry) = shell.maps.remove(id) {
                         let says = self.says(entry.job.info().is_local);
                         let map = shell.engine.map(id).filter(|_| says);
-                        todo.lines
+                        todo.others()
+                            .lines
                             .extend(entry.log.summary(entry.job.as_ref(), map));
                         entry.progress = None;
                         shell.leaving.push(id);
-                        todo.maps.push((id, entry));
+                        todo.others().maps.push((id, entry));
                     }
                     shell.engine.noted_map(id);
                 }
@@ -116,16 +146,17 @@ impl FlowRun {
     }
 
     fn collect_stop(shell: &Shell, todo: &mut Todo, run: RunReference) {
-        match shell.controls.get(&run) {
-            Some(control) => todo.stop.push(Arc::clone(control)),
-            None => todo.stop_remote.push(run),
+        match shell.controls.get(run) {
+            Some(control) => todo.others().stop.push(Arc::clone(control)),
+            None => todo.others().stop_remote.push(run),
         }
     }
 
     fn collect_settled(&self, shell: &mut Shell, todo: &mut Todo, id: RunId) {
-        todo.wakers
-            .extend(shell.run_wakers.remove(id).unwrap_or_default());
-        let control = shell.controls.remove(&id.into());
+        if let Some(waiters) = shell.run_wakers.remove(id) {
+            todo.wakers.extend(waiters);
+        }
+        let control = shell.controls.remove(id.into());
         todo.has_permits |= shell.permits.run_settled(id);
         let Some(entry) = shell.jobs.remove(id) else {
             return;
@@ -148,9 +179,12 @@ impl FlowRun {
                 .as_ref()
                 .and_then(|control| control.name().map(str::to_owned))
                 .unwrap_or_else(|| self.task_run_name(entry.task_name(), id.into()));
-            todo.lines.push(end::Line::finished(name, &view));
+            todo.others().lines.push(end::Line::finished(name, &view));
         }
-        todo.jobs.push(entry);
+        // Options of the task's static are nobody's to drop.
+        if entry.has_users_values() {
+            todo.jobs.push(entry);
+        }
     }
 
     /// Whether lines about such runs are written here, and their hooks called:
@@ -167,20 +201,22 @@ impl FlowRun {
             return;
         };
         if let Some(progress) = &entry.progress {
-            todo.progress.push((progress.clone(), rows.len() as u64));
+            todo.others()
+                .progress
+                .push((progress.clone(), rows.len() as u64));
         }
         let heard = end::is_heard() && self.says(entry.job.info().is_local);
         let controls = &shell.controls;
         let names = |row| {
             let run = RunReference::row(id, row);
-            let named = controls.get(&run).and_then(|control| control.name());
+            let named = controls.get(run).and_then(|control| control.name());
             named.map_or_else(
                 || self.task_run_name(&entry.job.options().labels.name, run),
                 str::to_owned,
             )
         };
         if heard && let Some(map) = shell.engine.map(id) {
-            entry.log.rows(map, rows, names, &mut todo.lines);
+            entry.log.rows(map, rows, names, &mut todo.others().lines);
         }
         let options = entry.job.options();
         if !options.hooks.is_empty()
@@ -192,30 +228,37 @@ impl FlowRun {
                     continue;
                 };
                 let run = RunReference::row(id, row);
-                let name = controls.get(&run).and_then(|control| control.name());
+                let name = controls.get(run).and_then(|control| control.name());
                 let info = entry.job.info();
                 shell.hooks.note_run(run, info, options, view, name);
             }
         }
-        if !shell.controls.is_empty() {
+        if shell.controls.has_rows() {
             for row in rows.clone() {
-                shell.controls.remove(&RunReference::row(id, row));
+                shell.controls.remove(RunReference::row(id, row));
             }
         }
         todo.has_permits |= shell.permits.rows_settled(id, rows);
     }
 
     fn carry_out(self: &Arc<Self>, todo: Todo) {
-        for line in todo.lines {
-            line.write(self);
-        }
-        for (progress, rows) in todo.progress {
-            progress.advance(rows);
+        let mut others = todo.others;
+        if let Some(others) = &mut others {
+            for line in others.lines.drain(..) {
+                line.write(self);
+            }
+            for (progress, rows) in others.progress.drain(..) {
+                progress.advance(rows);
+            }
         }
         // Users' values, dropped here and not under the lock, and before anybody
         // goes on: whoever reads next may be the last reader.
-        drop_caught(todo.jobs);
-        let left = self.let_go(todo.maps);
+        if !todo.jobs.is_empty() {
+            drop_caught(todo.jobs);
+        }
+        let left = others.as_mut().map_or_else(Vec::new, |others| {
+            self.let_go(std::mem::take(&mut others.maps))
+        });
         if todo.has_permits {
             limits::tell();
         }
@@ -228,15 +271,17 @@ impl FlowRun {
         for kind in todo.work {
             self.dispatch(kind);
         }
-        for (id, job) in todo.measure {
-            self.measure(id, job);
-        }
-        for control in todo.stop {
-            control.cancel();
-        }
-        if let Some(session) = self.session() {
-            for run in todo.stop_remote {
-                session.cancel(run);
+        if let Some(others) = others {
+            for (id, job) in others.measure {
+                self.measure(id, job);
+            }
+            for control in others.stop {
+                control.cancel();
+            }
+            if let Some(session) = self.session() {
+                for run in others.stop_remote {
+                    session.cancel(run);
+                }
             }
         }
         for waker in todo.wakers.into_iter().chain(left) {
@@ -246,6 +291,7 @@ impl FlowRun {
             self.idle.notify_waiters();
         }
     }
+
     /// Drops maps that have settled; whoever waits for them learns of it only
     /// now.
     fn let_go(&self, maps: Vec<(MapId, MapEntry)>) -> Vec<Waiter> {

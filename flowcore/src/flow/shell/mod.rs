@@ -6,18 +6,19 @@
 //! runners, wakers and destructors of users' values never run under it.
 
 mod commands;
+mod controls;
 mod dispatch;
 mod ending;
 mod events;
 mod handles;
 mod held;
 mod hooked;
+mod in_turn;
 mod observed;
 mod outbox;
 mod permits;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
@@ -97,7 +98,7 @@ pub(super) struct Shell {
     /// Spawned code and subflows that the end waits for.
     held: usize,
     /// Attempts that run and can be stopped.
-    controls: HashMap<RunReference, Arc<AttemptControl>>,
+    controls: controls::Controls,
     permits: permits::Permits,
     hooks: hooked::HookQueue,
 }
@@ -125,6 +126,15 @@ impl RunEntry {
         match self {
             Self::Job(job) => job.options(),
             Self::Dispatched(_, options, _) | Self::InPlace(_, options) => options,
+        }
+    }
+
+    /// Whether something of users' goes with it: arguments, or what options
+    /// hold.
+    fn has_users_values(&self) -> bool {
+        match self {
+            Self::Job(_) => true,
+            Self::Dispatched(..) | Self::InPlace(..) => !self.source().is_static(),
         }
     }
 

@@ -102,6 +102,6 @@ impl Look for Shell {
     }
 
     fn given_name(&self, run: RunReference) -> Option<String> {
-        self.controls.get(&run)?.name().map(str::to_owned)
+        self.controls.get(run)?.name().map(str::to_owned)
     }
 }

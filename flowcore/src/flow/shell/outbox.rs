@@ -1,25 +1,18 @@
 //! What goes to a runner that orders work by itself, in the order of the
-//! engine's commands.
-//!
-//! Commands are put out under the shell's lock and sent without it. Whoever
-//! finds the outbox filled sends until it is empty; only one thread sends at a
-//! time, and nobody waits for a turn.
+//! engine's commands: they are put out under the shell's lock and sent without
+//! it.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use super::FlowRun;
-use crate::runner::{Feed, RunReference, RunnerSession, Work, WorkKind};
+use super::in_turn::InTurn;
+use crate::runner::{Feed, RunReference, Work, WorkKind};
 
-#[derive(Default)]
-pub(super) struct Outbox {
-    letters: Mutex<VecDeque<Letter>>,
-    turn: Mutex<()>,
-}
+pub(super) type Outbox = InTurn<Letter>;
 
-enum Letter {
+pub(super) enum Letter {
     Work(WorkKind),
     Cancel(RunReference),
 }
@@ -35,17 +28,22 @@ impl FlowRun {
     /// is left. Says whether there is something to send.
     pub(super) fn put_out(
         &self,
-        work: &mut Vec<WorkKind>,
-        cancels: &mut Vec<RunReference>,
+        work: &mut SmallVec<[WorkKind; 1]>,
+        cancels: Option<&mut Vec<RunReference>>,
     ) -> bool {
-        if (work.is_empty() && cancels.is_empty()) || !self.feeds_early() {
+        let has_cancels = cancels.as_ref().is_some_and(|cancels| !cancels.is_empty());
+        if (work.is_empty() && !has_cancels) || !self.feeds_early() {
             return false;
         }
-        let mut letters = self.outbox.letters.lock();
-        for kind in work.extract_if(.., |kind| !kind.is_local()) {
-            letters.push_back(Letter::Work(kind));
-        }
-        letters.extend(cancels.drain(..).map(Letter::Cancel));
+        let (here, out) = work.drain(..).partition(WorkKind::is_local);
+        *work = here;
+        let out: SmallVec<[WorkKind; 1]> = out;
+        let cancels = cancels.into_iter().flat_map(|cancels| cancels.drain(..));
+        self.outbox.put(
+            out.into_iter()
+                .map(Letter::Work)
+                .chain(cancels.map(Letter::Cancel)),
+        );
         true
     }
 
@@ -53,26 +51,12 @@ impl FlowRun {
         let Some(session) = self.session() else {
             return;
         };
-        while !self.outbox.letters.lock().is_empty() {
-            // Whoever has the turn looks again after giving it back.
-            let Some(_turn) = self.outbox.turn.try_lock() else {
-                return;
-            };
-            self.send_letters(session);
-        }
-    }
-
-    fn send_letters(self: &Arc<Self>, session: &Arc<dyn RunnerSession>) {
-        loop {
-            let letter = self.outbox.letters.lock().pop_front();
-            match letter {
-                Some(Letter::Work(kind)) => session.submit(Work {
-                    flow: Arc::clone(self),
-                    kind,
-                }),
-                Some(Letter::Cancel(run)) => session.cancel(run),
-                None => return,
-            }
-        }
+        self.outbox.take(|letter| match letter {
+            Letter::Work(kind) => session.submit(Work {
+                flow: Arc::clone(self),
+                kind,
+            }),
+            Letter::Cancel(run) => session.cancel(run),
+        });
     }
 }

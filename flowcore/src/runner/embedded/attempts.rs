@@ -8,7 +8,7 @@ use super::super::control::AttemptControl;
 use super::super::drive::run_attempt;
 use super::super::execution::AttemptBody;
 use super::super::waiting::Lending;
-use super::super::{PanicReport, catch, drop_caught};
+use super::super::{PanicReport, catch};
 use super::EmbeddedSession;
 use super::threads::ThreadSlot;
 use super::work::{Attempt, Facts, Item};
@@ -78,10 +78,9 @@ impl EmbeddedSession {
     ) {
         match attempt.facts.decide(control, ending) {
             Next::Settle(end) => {
-                let Facts { flow, run, .. } = attempt.facts.clone();
                 // The arguments go before the run is told to have settled, so
                 // that whoever comes next may be their last reader.
-                drop_caught(attempt);
+                let Facts { flow, run, .. } = attempt.without_arguments();
                 flow.settled(run, end);
             }
             Next::Retry { delay, log } => {
@@ -168,6 +167,10 @@ impl Facts {
     /// What follows the attempt.
     fn decide(&self, control: &AttemptControl, ending: Ending) -> Next {
         let ending = ending.of_attempt(control);
+        if let Ending::Completed = ending {
+            // Without a name and without chance.
+            return Next::Settle(End::Completed);
+        }
         let name = match ending {
             // Nobody reads the name of a run that completed.
             Ending::Completed | Ending::Cached => String::new(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::super::control::AttemptControl;
 use super::super::descriptor::RunReference;
+use super::super::drop_caught;
 use super::super::execution::{AttemptBody, Execution, MapJob};
 use super::super::rows::Claim;
 use crate::context::RunContext;
@@ -66,6 +67,12 @@ impl Attempt {
             },
             job: Job::Single(job),
         }
+    }
+
+    /// Drops the arguments, which may panic.
+    pub(super) fn without_arguments(self) -> Facts {
+        drop_caught(self.job);
+        self.facts
     }
 
     /// Begins the attempt; a sync task has run when this returns.
