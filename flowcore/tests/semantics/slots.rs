@@ -2,7 +2,8 @@
 
 use flowcore::prelude::*;
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier, mpsc};
+use std::time::Duration;
 
 use crate::support::{Bad, Gate, Meter, in_time, run, until};
 
@@ -419,4 +420,61 @@ async fn waits_in_a_circle() -> Result<()> {
 #[test]
 fn a_run_that_waits_for_itself_can_be_ended() {
     run(waits_in_a_circle()).unwrap();
+}
+
+#[task(local)]
+async fn passes(gate: &Gate) {
+    gate.passed().await;
+}
+
+#[task(local)]
+fn blocks(gate: &Gate) -> Result<()> {
+    passes.submit(gate).block()
+}
+
+#[task(local)]
+fn meet_here(barrier: &Arc<Barrier>) {
+    barrier.wait();
+}
+
+#[task(local)]
+fn says(sender: &mpsc::Sender<()>) {
+    let _ = sender.send(());
+}
+
+/// Blocks, and then waits for another run without giving its thread away.
+#[task(local)]
+fn blocks_and_keeps_its_thread(gate: &Gate) -> Result<bool> {
+    passes.submit(gate).block()?;
+    let (sender, receiver) = mpsc::channel();
+    let other = says.submit(sender);
+    // Sleeping threads look for work by themselves too, but not that soon.
+    let was_heard = receiver.recv_timeout(Duration::from_secs(5)).is_ok();
+    other.block()?;
+    Ok(was_heard)
+}
+
+#[flow(task_runner = ThreadPoolTaskRunner::new().max_workers(2))]
+async fn too_many_threads() -> Result<bool> {
+    let (gate, other_gate) = (Gate::default(), Gate::default());
+    let asked = blocks_and_keeps_its_thread.submit(&gate);
+    let other = blocks.submit(&other_gate);
+    // Both have lent their slots when two other threads meet.
+    let barrier = Arc::new(Barrier::new(2));
+    let met = [meet_here.submit(&barrier), meet_here.submit(&barrier)];
+    for run in met {
+        run.await?;
+    }
+    // Those two go to sleep, and one of them is too many when the gate opens.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    gate.open();
+    let was_heard = asked.await?;
+    other_gate.open();
+    other.await?;
+    Ok(was_heard)
+}
+
+#[test]
+fn a_thread_that_is_too_many_passes_its_call_on() {
+    assert!(run(too_many_threads()).unwrap());
 }

@@ -42,6 +42,8 @@ struct Queues {
     is_ticking: bool,
     threads: usize,
     idle: usize,
+    /// A thread was woken and has not looked for work yet.
+    is_waking: bool,
     /// Threads that wait inside a task, or were left behind.
     lent: usize,
     lanes: usize,

@@ -29,12 +29,12 @@ std::thread_local! {
 
 impl EmbeddedSession {
     pub(super) fn add_threads(self: &Arc<Self>, queues: &mut Queues, many: bool) {
-        if queues.idle > 0 {
-            if many {
-                self.work.notify_all();
-            } else {
-                self.work.notify_one();
-            }
+        if queues.idle > 0 && many {
+            self.work.notify_all();
+        } else if queues.idle > 0 && !queues.is_waking {
+            // One at a time: to wake a thread costs more than a short run, and
+            // the one on its way wakes the next if there is more to do.
+            queues.is_waking = self.work.notify_one();
         }
         while queues.threads < self.slots.threads + queues.lent
             && queues.idle < queues.sync.len() + usize::from(many)
@@ -61,6 +61,10 @@ impl EmbeddedSession {
         queues.idle -= 1;
         loop {
             if queues.threads > self.slots.threads + queues.lent {
+                if !queues.sync.is_empty() {
+                    // What this thread may have been woken for is another's.
+                    self.add_threads(&mut queues, false);
+                }
                 break;
             }
             if let Some(task) = self.next_task(&mut queues) {
@@ -83,6 +87,9 @@ impl EmbeddedSession {
             queues.idle += 1;
             let timed_out = self.work.wait_for(&mut queues, IDLE).timed_out();
             queues.idle -= 1;
+            if !timed_out {
+                queues.is_waking = false;
+            }
             if timed_out && queues.sync.is_empty() {
                 break;
             }
