@@ -161,6 +161,31 @@ fn a_map_goes_with_its_last_handle_and_dependent() {
     assert_eq!(meter.inside(), 0);
 }
 
+#[flow]
+async fn repeated(meter: Meter) -> Result<()> {
+    for _ in 0..100 {
+        let values = make.map(unmapped(&meter), 0..100);
+        let passed = pass.map(values, unmapped(&meter));
+        assert_eq!(count.submit(passed).await?, 100);
+        until(|| meter.inside() == 0);
+    }
+    assert_eq!(meter.total(), 100 * 200);
+    Ok(())
+}
+
+#[task(local)]
+fn count(values: &[Counted]) -> usize {
+    values.len()
+}
+
+#[test]
+fn repeated_maps_leave_nothing_behind() {
+    let meter = Meter::default();
+    run(repeated(meter.clone())).unwrap();
+    // Never more than the rows of two maps and their list.
+    assert!(meter.most() <= 300, "{} values at once", meter.most());
+}
+
 #[flow(task_runner = ThreadPoolTaskRunner::new().max_workers(2))]
 async fn arguments(meter: Meter) -> Result<()> {
     let value = || Counted(meter.enter(), 1);
