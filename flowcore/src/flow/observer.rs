@@ -175,10 +175,14 @@ tokio::task_local! {
 impl Observers {
     pub(super) const NOBODY: Self = Self(Vec::new());
 
-    /// Those of the calling code and of the flow run that it belongs to.
-    pub(super) fn here() -> Self {
+    /// Those of the calling code and of the flow run that it belongs to. Who
+    /// watches a flow run in which tasks run sees nothing of one that is drawn
+    /// inside it.
+    pub(super) fn here(is_symbolic: bool) -> Self {
         let mut observers = WATCHING.try_with(Clone::clone).unwrap_or_default();
-        if let Some(context) = RunContext::current() {
+        if let Some(context) = RunContext::current()
+            && context.flow().symbolic().is_some() == is_symbolic
+        {
             for inherited in &context.flow().observers().0 {
                 if !observers.0.iter().any(|one| Arc::ptr_eq(one, inherited)) {
                     observers.0.push(Arc::clone(inherited));

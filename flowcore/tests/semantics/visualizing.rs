@@ -256,3 +256,19 @@ fn the_error_says_the_cure() {
         reads_one.visualize().await.unwrap();
     });
 }
+
+#[flow]
+async fn draws_another() -> Result<String> {
+    let graph = mapped.visualize(vec![1, 2]).await?;
+    Ok(graph.to_dot())
+}
+
+#[test]
+fn a_drawing_is_no_part_of_the_run_that_makes_it() {
+    run(async {
+        let report = draws_another().report().await;
+        assert!(report.result().unwrap().contains("2 rows"));
+        assert_eq!(report.flow_runs().count(), 1);
+        assert_eq!(report.runs().count(), 0);
+    });
+}

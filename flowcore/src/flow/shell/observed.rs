@@ -13,7 +13,7 @@ static NOBODY: Observers = Observers::NOBODY;
 impl FlowRun {
     /// The flow run begins before these observers, the calling code's.
     pub(in crate::flow) fn begin_observed(&self, began: &Began<'_>) {
-        let observers = Observers::here();
+        let observers = Observers::here(self.symbolic().is_some());
         for observer in observers.iter() {
             observer.flow_began(self, began);
         }
