@@ -4,6 +4,7 @@ mod console;
 mod edges;
 mod random;
 mod retries;
+mod starved;
 mod states;
 mod support;
 mod timeouts;
