@@ -142,10 +142,10 @@ pub mod __private {
     pub use crate::definition::{
         BodyFuture, CacheKey, Definition, Facts, FlowArgument, FlowAttempt, FlowAttributes,
         FlowBody, FlowCode, FlowConfiguration, FlowEntry, FlowInfo, FlowOptions, JsonCall, Owned,
-        ParameterSignature, Parameters, ReadJson, ReadValues, RetryCondition, RetryDelayAttribute,
-        SchemaOf, Shared, Signature, TaskAttributes, TaskBody, TaskConfiguration, TaskDefinition,
-        TaskEntry, TaskError, TaskInfo, TaskOptions, WriteJson, call_for_json,
-        call_for_json_with_loans, probe, validated,
+        ParameterDefault, ParameterSignature, Parameters, ReadJson, ReadValues, RetryCondition,
+        RetryDelayAttribute, SchemaOf, Shared, Signature, TaskAttributes, TaskBody,
+        TaskConfiguration, TaskDefinition, TaskEntry, TaskError, TaskInfo, TaskOptions, WriteJson,
+        call_for_json, call_for_json_with_loans, default_as_json, probe, validated,
     };
     pub use crate::entry::run_main;
     pub use crate::flow::{

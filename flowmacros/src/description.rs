@@ -22,8 +22,22 @@ pub(crate) fn tokens(handle: &Handle<'_>) -> TokenStream {
         } else {
             quote!((&&#private::probe::JsonProbe::<#owned>::new()).read())
         };
+        let default = parameter.default.as_ref().map(|_| {
+            let default = quote::format_ident!("__default_{}", name);
+            quote! {
+                default: ::core::option::Option::Some(#private::ParameterDefault {
+                    value: || ::std::boxed::Box::new(Self::#default()),
+                    json: || #private::default_as_json(
+                        &Self::#default(),
+                        (&&#private::probe::JsonProbe::<#owned>::new()).write(),
+                    ),
+                }),
+            }
+        });
+        let default = default.unwrap_or_else(|| quote!(default: ::core::option::Option::None,));
         quote! {
             #private::ParameterSignature {
+                #default
                 name: #name,
                 type_name: #text,
                 read: #read,
@@ -33,12 +47,15 @@ pub(crate) fn tokens(handle: &Handle<'_>) -> TokenStream {
     });
     let returns = type_text(&handle.output.written);
     let call = call(handle);
+    let defaults = handle.default_methods();
     quote! {
         #before
         impl #type_name {
             fn __definition() -> &'static dyn #private::Definition {
                 &#name
             }
+
+            #defaults
         }
 
         #before
@@ -50,7 +67,9 @@ pub(crate) fn tokens(handle: &Handle<'_>) -> TokenStream {
 
             fn signature(&self) -> #private::Signature {
                 #[allow(unused_imports)]
-                use #private::probe::{NoSchema as _, Read as _, Schema as _, Unread as _};
+                use #private::probe::{
+                    NoSchema as _, Read as _, Schema as _, Unread as _, Unwritten as _, WriteJson as _,
+                };
                 #private::Signature {
                     parameters: ::std::vec![#(#parameters),*],
                     returns: #returns,

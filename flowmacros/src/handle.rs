@@ -10,7 +10,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::Type;
 use syn::ext::IdentExt;
 
-use crate::crate_path::{CratePath, located};
+use crate::crate_path::{CratePath, Place, located};
 use crate::function::{Carried, Function, Output, Parameter, Shape};
 use crate::naming;
 
@@ -132,7 +132,7 @@ impl<'a> Handle<'a> {
     pub(crate) fn plain_function(&self) -> TokenStream {
         let (conditions, lints) = (&self.carried.conditions, &self.carried.lints);
         let attributes = &self.carried.function;
-        let mut signature = self.function.signature.clone();
+        let mut signature = self.function.plain_signature();
         signature.ident = self.plain.clone();
         let body = &self.function.body;
         // Owned parameters are what tasks take, however they use them, and no
@@ -289,6 +289,32 @@ impl<'a> Handle<'a> {
                 #plain(#(#names),*) #wait
             }
         }
+    }
+
+    /// For each parameter with a default a method that gives it.
+    pub(crate) fn default_methods(&self) -> TokenStream {
+        let visibility = &self.function.visibility;
+        let methods = self.parameters.iter().filter_map(|parameter| {
+            let default = parameter.default.as_ref()?;
+            let (ty, name) = (&parameter.owned, parameter.text());
+            let hidden = format_ident!("__default_{}", name);
+            let method = format_ident!("default_{}", name, span = parameter.name.span());
+            let about = format!("The default of the parameter `{name}`, for calls that give none.");
+            // Braces at the expression: one of another type is told there.
+            let mut body = Group::new(Delimiter::Brace, quote!(#default));
+            body.set_span(Place::of(default).start);
+            Some(quote! {
+                fn #hidden() -> #ty #body
+
+                #[doc = #about]
+                #[must_use]
+                #[allow(dead_code)]
+                #visibility fn #method(&self) -> #ty {
+                    Self::#hidden()
+                }
+            })
+        });
+        quote!(#(#methods)*)
     }
 
     /// The method `with_options`: a changed copy.

@@ -4,6 +4,7 @@
 //! Owns [`Definition`], which every `#[task]` and `#[flow]` implements. The
 //! macro writes what only it knows; everything else follows from that here.
 
+use std::any::Any;
 use std::fmt;
 
 use serde::Serialize;
@@ -205,6 +206,24 @@ pub struct ParameterSignature {
     pub read: Option<ReadJson>,
     /// The type's schema, if it is `JsonSchema`.
     pub schema: Option<SchemaOf>,
+    /// The value of a call that gives none.
+    pub default: Option<ParameterDefault>,
+}
+
+/// What `#[default(..)]` says of a parameter.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct ParameterDefault {
+    /// A new value.
+    pub value: fn() -> Box<dyn Any + Send>,
+    /// The same as JSON, if its type can be written.
+    pub json: fn() -> Option<Value>,
+}
+
+/// A default as JSON, if its type can be written.
+#[doc(hidden)]
+pub fn default_as_json<T>(value: &T, write: WriteJson<T>) -> Option<Value> {
+    write.and_then(|write| write(value).ok())
 }
 
 /// Writes a value as JSON, if its type is `Serialize`.

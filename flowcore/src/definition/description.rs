@@ -130,7 +130,8 @@ fn schema_of(parameters: &[ParameterSignature]) -> Value {
         if parameter.is_required() {
             required.push(Value::from(parameter.name));
         } else {
-            property.insert("default".to_owned(), Value::Null);
+            let default = parameter.default.and_then(|default| (default.json)());
+            property.insert("default".to_owned(), default.unwrap_or(Value::Null));
         }
         properties.insert(parameter.name.to_owned(), property.into());
     }

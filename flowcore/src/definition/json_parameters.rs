@@ -92,7 +92,7 @@ impl ReadValues {
 impl ParameterSignature {
     /// Whether a call must give it.
     pub(super) fn is_required(&self) -> bool {
-        self.read.is_none_or(|read| read(None).is_err())
+        self.default.is_none() && self.read.is_none_or(|read| read(None).is_err())
     }
 }
 
@@ -120,6 +120,10 @@ pub(super) fn read_all(
         let (name, type_name) = (parameter.name, parameter.type_name);
         let value = given.remove(name);
         let is_missing = value.is_none();
+        if let (true, Some(default)) = (is_missing, parameter.default) {
+            values.push(Some((default.value)()));
+            continue;
+        }
         let Some(read) = parameter.read else {
             problems.push(ParameterError::Unreadable { name, type_name });
             continue;

@@ -18,8 +18,8 @@ mod task;
 mod validation;
 
 pub use callable::{
-    Definition, DefinitionKind, Facts, JsonCall, ParameterSignature, Signature, WriteJson,
-    call_for_json, call_for_json_with_loans,
+    Definition, DefinitionKind, Facts, JsonCall, ParameterDefault, ParameterSignature, Signature,
+    WriteJson, call_for_json, call_for_json_with_loans, default_as_json,
 };
 pub use description::{Description, ParameterDescription};
 pub use flow::{FlowAttributes, FlowConfiguration, FlowInfo, FlowOptions};

@@ -6,6 +6,7 @@
 mod arguments;
 mod caching;
 mod cancelling;
+mod defaults;
 mod definitions;
 mod environments;
 mod errors;

@@ -207,12 +207,25 @@ impl Function {
             let last = attribute.path().segments.last();
             last.is_none_or(|last| last.ident != kind.word())
         });
-        let (visibility, signature, body) = (&self.visibility, &self.signature, &self.body);
+        let (visibility, signature, body) = (&self.visibility, self.plain_signature(), &self.body);
         quote! {
             #(#attributes)*
             #[allow(unused, clippy::all)]
             #visibility #signature #body
         }
+    }
+
+    /// The signature without what only the macro understands.
+    pub(crate) fn plain_signature(&self) -> Signature {
+        let mut signature = self.signature.clone();
+        for input in &mut signature.inputs {
+            if let FnArg::Typed(typed) = input {
+                typed
+                    .attrs
+                    .retain(|attribute| !parameter::is_default(attribute));
+            }
+        }
+        signature
     }
 
     /// What the fingerprint covers: signature and body.

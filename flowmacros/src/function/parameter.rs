@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Lifetime, PatType, PathArguments, Type};
+use syn::{Attribute, Expr, Lifetime, Meta, PatType, PathArguments, Type};
 
 use super::Kind;
 use super::pattern;
@@ -35,6 +35,8 @@ pub(crate) struct Parameter {
     pub(crate) owned: TokenStream,
     /// Where errors about the type belong.
     pub(crate) place: Place,
+    /// The expression of its `#[default(..)]`.
+    pub(crate) default: Option<Expr>,
 }
 
 impl Parameter {
@@ -60,14 +62,24 @@ impl Parameter {
         let name = pattern::name(&typed.pat)
             .unwrap_or_else(|| format_ident!("argument_{index}", span = typed.pat.span()));
         let (mode, owned) = stored(&typed.ty, kind, local, problems);
+        let default = read_default(typed, problems);
         let holds_loan = matches!(
             types::obstacle(&typed.ty),
             Some(Obstacle::Borrowed(_) | Obstacle::Lifetime(_))
         );
+        let is_borrowed = mode == Mode::Shared || holds_loan;
+        if is_borrowed && let Some(default) = &default {
+            problems.push(
+                default,
+                "a parameter that is lent has no default, because nobody owns its value: take an \
+                 owned type, such as `String` for `&str`",
+            );
+        }
         Self {
             name,
             mode,
-            is_borrowed: mode == Mode::Shared || holds_loan,
+            is_borrowed,
+            default: default.filter(|_| !is_borrowed),
             written: (*typed.ty).clone(),
             owned,
             place: Place::of(&typed.ty),
@@ -104,6 +116,30 @@ impl Parameter {
         }
         ty
     }
+}
+
+/// The expression of `#[default(..)]`, if the parameter has that.
+fn read_default(typed: &PatType, problems: &mut Problems) -> Option<Expr> {
+    let mut defaults = typed.attrs.iter().filter(|attribute| is_default(attribute));
+    let default = defaults.next()?;
+    if let Some(again) = defaults.next() {
+        problems.push(again, "a parameter has one default; remove one");
+    }
+    let expression = match &default.meta {
+        Meta::List(list) => list.parse_args().ok(),
+        Meta::Path(_) | Meta::NameValue(_) => None,
+    };
+    if expression.is_none() {
+        problems.push(
+            default,
+            "a default is one expression in parentheses: `#[default(3)]`",
+        );
+    }
+    expression
+}
+
+pub(super) fn is_default(attribute: &Attribute) -> bool {
+    attribute.path().is_ident("default")
 }
 
 /// How the value of a type is stored: the mode and the owned type.
