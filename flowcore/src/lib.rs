@@ -140,12 +140,13 @@ pub mod __private {
 
     pub use crate::arguments::{Argument, Column, IntoArgument, IntoColumn, IntoDependencies};
     pub use crate::definition::{
-        BodyFuture, CacheKey, Definition, Facts, FlowArgument, FlowAttempt, FlowAttributes,
-        FlowBody, FlowCode, FlowConfiguration, FlowEntry, FlowInfo, FlowOptions, JsonCall, Owned,
-        ParameterDefault, ParameterSignature, Parameters, ReadJson, ReadValues, RetryCondition,
-        RetryDelayAttribute, SchemaOf, Shared, Signature, TaskAttributes, TaskBody,
+        AnswersRetry, BodyFuture, CacheKey, Definition, Facts, FlowArgument, FlowAttempt,
+        FlowAttributes, FlowBody, FlowCode, FlowConfiguration, FlowEntry, FlowInfo, FlowOptions,
+        JsonCall, Owned, ParameterDefault, ParameterSignature, Parameters, ReadJson, ReadValues,
+        RetryCondition, RetryDelayAttribute, SchemaOf, Shared, Signature, TaskAttributes, TaskBody,
         TaskConfiguration, TaskDefinition, TaskEntry, TaskError, TaskInfo, TaskOptions, WriteJson,
-        call_for_json, call_for_json_with_loans, default_as_json, probe, validated,
+        call_for_json, call_for_json_with_loans, call_task_for_json, default_as_json, probe,
+        validated,
     };
     pub use crate::entry::run_main;
     pub use crate::flow::{

@@ -2,7 +2,7 @@
 //! types, what it returns, and how it is called with parameters as JSON.
 
 use proc_macro2::{Literal, TokenStream};
-use quote::quote;
+use quote::{quote, quote_spanned};
 
 use crate::function::{Mode, names_lifetime, type_text};
 use crate::handle::Handle;
@@ -48,6 +48,7 @@ pub(crate) fn tokens(handle: &Handle<'_>) -> TokenStream {
     let returns = type_text(&handle.output.written);
     let call = call(handle);
     let defaults = handle.default_methods();
+    let mutable = (handle.kind == "Flow" && handle.takes()).then(|| quote!(mut));
     quote! {
         #before
         impl #type_name {
@@ -76,7 +77,7 @@ pub(crate) fn tokens(handle: &Handle<'_>) -> TokenStream {
                 }
             }
 
-            fn call_with(&self, mut __values: #private::ReadValues) -> #private::JsonCall {
+            fn call_with(&self, #mutable __values: #private::ReadValues) -> #private::JsonCall {
                 #[allow(unused_imports)]
                 use #private::probe::{Unwritten as _, WriteJson as _};
                 let __write = (&&#private::probe::JsonProbe::<#value>::new()).write();
@@ -86,9 +87,19 @@ pub(crate) fn tokens(handle: &Handle<'_>) -> TokenStream {
     }
 }
 
-/// The call itself. Loans are of values that the call's future holds.
+/// The call itself. A task's takes owned values, whatever is lent to its
+/// function. A flow's loans are of values that the call's future holds.
 fn call(handle: &Handle<'_>) -> TokenStream {
     let private = handle.private();
+    if handle.kind == "Task" {
+        // An output that cannot be shared is told where the direct call tells
+        // it.
+        let list = handle.parameter_list();
+        let private = handle.krate.private(list);
+        return quote_spanned! {list=>
+            #private::call_task_for_json::<Self>(&self.__configuration, __values, __write)
+        };
+    }
     if !handle.borrows() {
         let values = handle.parameters.iter().enumerate().map(|(index, _)| {
             let index = Literal::usize_unsuffixed(index);

@@ -11,7 +11,7 @@ use syn::Type;
 use syn::ext::IdentExt;
 
 use crate::crate_path::{CratePath, Place, located};
-use crate::function::{Carried, Function, Output, Parameter, Shape};
+use crate::function::{Carried, Function, Mode, Output, Parameter, Shape};
 use crate::naming;
 
 /// Everything that the parts of one expansion look at.
@@ -95,6 +95,12 @@ impl<'a> Handle<'a> {
         self.parameters
             .iter()
             .any(|parameter| parameter.is_borrowed)
+    }
+
+    /// True if any parameter takes its value.
+    pub(crate) fn takes(&self) -> bool {
+        let mut modes = self.parameters.iter().map(|parameter| parameter.mode);
+        modes.any(|mode| mode == Mode::Owned)
     }
 
     /// The types of the parameters, loans with the call's lifetime.

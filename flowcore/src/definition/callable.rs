@@ -13,10 +13,11 @@ use serde_json::Value;
 use super::description::Description;
 use super::flow::{FlowInfo, FlowOptions};
 use super::json_parameters::{ReadJson, ReadValues, SchemaOf, read_all};
-use super::options::TaskOptions;
-use super::task::TaskInfo;
+use super::options::{TaskConfiguration, TaskOptions};
+use super::parameters::Parameters;
+use super::task::{TaskDefinition, TaskInfo};
 use crate::error::{Error, Result};
-use crate::flow::{Call, Ended};
+use crate::flow::{Call, Ended, call};
 
 /// A call whose value comes as JSON; made by [`Definition::call_json`].
 ///
@@ -234,6 +235,17 @@ pub type WriteJson<T> = Option<fn(&T) -> serde_json::Result<Value>>;
 #[doc(hidden)]
 pub fn call_for_json<T: 'static>(call: Call<'static, T>, write: WriteJson<T>) -> JsonCall {
     call.mapped(move |value| written(value, write))
+}
+
+/// A task's call with its value as JSON.
+#[doc(hidden)]
+pub fn call_task_for_json<D: TaskDefinition>(
+    configuration: &TaskConfiguration,
+    values: ReadValues,
+    write: WriteJson<D::Output>,
+) -> JsonCall {
+    let stored = D::Parameters::from_values(values);
+    call_for_json(call::<D>(configuration, stored), write)
 }
 
 /// A call whose loans are of values that its code holds.

@@ -19,7 +19,7 @@ mod validation;
 
 pub use callable::{
     Definition, DefinitionKind, Facts, JsonCall, ParameterDefault, ParameterSignature, Signature,
-    WriteJson, call_for_json, call_for_json_with_loans, default_as_json,
+    WriteJson, call_for_json, call_for_json_with_loans, call_task_for_json, default_as_json,
 };
 pub use description::{Description, ParameterDescription};
 pub use flow::{FlowAttributes, FlowConfiguration, FlowInfo, FlowOptions};
@@ -27,7 +27,7 @@ pub use flow_code::{FlowArgument, FlowAttempt, FlowBody, FlowCode};
 pub use json_parameters::{ParameterError, ParameterErrors, ReadJson, ReadValues, SchemaOf};
 pub(crate) use name_template::render;
 pub(crate) use options::OptionsSource;
-pub use options::{RetryCondition, TaskAttributes, TaskConfiguration, TaskOptions};
+pub use options::{AnswersRetry, RetryCondition, TaskAttributes, TaskConfiguration, TaskOptions};
 pub use parameters::{Owned, Parameters, Shared};
 pub use registry::{Definitions, FlowEntry, TaskEntry, flows, tasks};
 pub(crate) use registry::{check_keys, find_task, task_infos};

@@ -41,6 +41,7 @@ pub struct TaskOptions {
     pub(crate) timeout: Option<Duration>,
     pub(crate) task_run_name: Option<Cow<'static, str>>,
     pub(crate) priority: i32,
+    pub(crate) batch: Option<u32>,
     pub(crate) resources: Resources,
     pub(crate) results: ResultOptions,
     pub(crate) hooks: Hooks<TaskInfo>,
@@ -54,8 +55,32 @@ pub struct TaskOptions {
 pub struct RetryCondition {
     /// The path in the attribute.
     pub name: &'static str,
-    /// The function.
-    pub is_retriable: fn(&Error) -> bool,
+    /// The function, asked of the failure and the number of its attempt.
+    pub is_retriable: fn(&Error, u32) -> bool,
+}
+
+/// A function that `retry_if` can name.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "this function is no condition of retries",
+    label = "`retry_if` wants `fn(&flowcore::Error) -> bool`",
+    note = "or `fn(&flowcore::Error, u32) -> bool`, which gets the number of the attempt too, from 1"
+)]
+pub trait AnswersRetry<Form> {
+    /// Whether another attempt is worth it.
+    fn is_retriable(&self, error: &Error, attempt: u32) -> bool;
+}
+
+impl<F: Fn(&Error) -> bool> AnswersRetry<fn(&Error)> for F {
+    fn is_retriable(&self, error: &Error, _: u32) -> bool {
+        self(error)
+    }
+}
+
+impl<F: Fn(&Error, u32) -> bool> AnswersRetry<fn(&Error, u32)> for F {
+    fn is_retriable(&self, error: &Error, attempt: u32) -> bool {
+        self(error, attempt)
+    }
 }
 
 /// What `#[task(..)]` says, as the macro writes it down.
@@ -84,6 +109,8 @@ pub struct TaskAttributes {
     pub task_run_name: Option<&'static str>,
     /// Runs of a higher priority start first.
     pub priority: i32,
+    /// How many rows of a map travel together.
+    pub batch: Option<u32>,
     /// What runs need of their task runner.
     pub resources: &'static [(&'static str, f64)],
     /// What it says of results.
@@ -110,6 +137,7 @@ impl TaskAttributes {
             timeout: None,
             task_run_name: None,
             priority: 0,
+            batch: None,
             resources: &[],
             results: ResultAttributes::NONE,
             hooks: &[],
@@ -138,6 +166,7 @@ impl TaskOptions {
                 None => None,
             },
             priority: attributes.priority,
+            batch: attributes.batch,
             resources: Resources::new(attributes.resources),
             results: ResultOptions::from_attributes(attributes.results),
             hooks: Hooks::new(attributes.hooks),
@@ -175,6 +204,11 @@ impl TaskOptions {
 
     /// What is wrong with the options.
     pub(crate) fn check(&self) -> Result<()> {
+        if self.batch == Some(0) {
+            return Err(Error::invalid(
+                "`batch` is 0, but a batch has at least one row: `batch = 1` sends every row alone",
+            ));
+        }
         self.retry_delay.check()?;
         check_jitter(self.retry_jitter)
     }
@@ -199,6 +233,17 @@ impl TaskOptions {
     #[must_use]
     pub fn priority(mut self, priority: i32) -> Self {
         self.priority = priority;
+        self
+    }
+
+    /// How many rows of a map travel together to a process that executes them,
+    /// if the flow's task runner sends them to one: with 1 every row goes
+    /// alone. States, retries and failures are those of single rows in any
+    /// case, and runs in this process know no batches. Default: as the runner
+    /// thinks best. 0 is an error of the run.
+    #[must_use]
+    pub fn batch(mut self, rows: u32) -> Self {
+        self.batch = Some(rows);
         self
     }
 

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::json_parameters::ReadValues;
 use crate::arguments::{Argument, Column, ColumnInput, ColumnLength, Edge};
 use crate::error::{Error, Result};
 use crate::records::{Unstable, stable_text};
@@ -114,6 +115,8 @@ pub trait Parameters: 'static {
     #[doc(hidden)]
     fn from_stored(stored: Self::Stored) -> Self::Arguments;
     #[doc(hidden)]
+    fn from_values(values: ReadValues) -> Self::Stored;
+    #[doc(hidden)]
     fn edges<'a>(arguments: &'a Self::Arguments, visit: &mut dyn FnMut(usize, Edge<'a>));
     #[doc(hidden)]
     fn obtain(
@@ -185,6 +188,11 @@ macro_rules! tuples {
 
             fn from_stored(stored: Self::Stored) -> Self::Arguments {
                 ($(Argument::value(stored.$index),)*)
+            }
+
+            #[allow(unused_mut)]
+            fn from_values(mut values: ReadValues) -> Self::Stored {
+                ($(values.take($index),)*)
             }
 
             fn edges<'a>(

@@ -98,7 +98,7 @@ pub(crate) fn next(
     }
     if let Some(condition) = &options.retry_if {
         let failure = failure(ending, info, run_name);
-        if !is_retriable(condition, &failure, options, run_name) {
+        if !is_retriable(condition, &failure, attempt, options, run_name) {
             return Next::Settle(End::Ended(failure));
         }
     }
@@ -122,10 +122,11 @@ pub(crate) fn next(
 fn is_retriable(
     condition: &RetryCondition,
     failure: &Failure,
+    attempt: u32,
     options: &TaskOptions,
     run_name: &str,
 ) -> bool {
-    catch(|| (condition.is_retriable)(&failure.0.error)).unwrap_or_else(|report| {
+    catch(|| (condition.is_retriable)(&failure.0.error, attempt)).unwrap_or_else(|report| {
         tracing::error!(
             target: "flowcore::runs",
             who = format!("Task run '{run_name}'"),
@@ -262,17 +263,20 @@ mod tests {
             });
             options
         };
-        let gone = asked(|error| error.to_string() == "gone");
+        let gone = asked(|error, _| error.to_string() == "gone");
         assert!(matches!(after(2, &gone, 0.0), Next::Retry { .. }));
-        let never = asked(|_| false);
+        let early = asked(|_, attempt| attempt < 3);
+        assert!(matches!(after(2, &early, 0.0), Next::Retry { .. }));
+        assert!(matches!(after(3, &early, 0.0), Next::Settle(_)));
+        let never = asked(|_, _| false);
         let Next::Settle(End::Ended(failure)) = after(2, &never, 0.0) else {
             panic!("a retry");
         };
         assert_eq!(failure.0.name, StateName::Failed);
-        let panics = asked(|_| panic!("no idea"));
+        let panics = asked(|_, _| panic!("no idea"));
         assert!(matches!(after(1, &panics, 0.0), Next::Settle(_)));
         // Nobody is asked where no retry is left.
-        let unasked = asked(|_| unreachable!("asked"));
+        let unasked = asked(|_, _| unreachable!("asked"));
         assert!(matches!(
             after(6, &unasked, 0.0),
             Next::Settle(End::Ended(_))

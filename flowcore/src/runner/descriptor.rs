@@ -101,6 +101,8 @@ pub struct WorkDescriptor {
     pub task_key: String,
     /// The task's fingerprint: another one means another build.
     pub fingerprint: u64,
+    /// The version of its code, for people.
+    pub version: Option<String>,
     /// The task's name, for run names and messages.
     pub name: String,
     /// The name of the run, unless a template makes another.
@@ -109,6 +111,9 @@ pub struct WorkDescriptor {
     pub run_name_template: Option<String>,
     /// Runs of a higher priority are to start first.
     pub priority: i32,
+    /// How many rows of its map are to travel together; the runner decides
+    /// where this is `None`.
+    pub batch: Option<u32>,
     /// What the run needs of the place where it is executed.
     pub resources: Vec<(String, f64)>,
     /// The tags of the run.
@@ -371,10 +376,12 @@ mod tests {
             run: RunReference::Row(3, 9),
             task_key: "m::inc".into(),
             fingerprint: 42,
+            version: Some("1.2".into()),
             name: "inc".into(),
             run_name: "inc-abc".into(),
             run_name_template: None,
             priority: 0,
+            batch: Some(500),
             resources: Vec::new(),
             tags: vec!["x".into()],
             retries: 2,

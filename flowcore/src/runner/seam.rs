@@ -185,10 +185,12 @@ impl Work {
             run,
             task_key: info.key.to_owned(),
             fingerprint: info.fingerprint,
+            version: options.version_in_force().map(str::to_owned),
             name: options.labels.name.clone().into_owned(),
             run_name: self.flow.task_run_name(&options.labels.name, run),
             run_name_template: options.task_run_name.clone().map(Into::into),
             priority: options.priority,
+            batch: options.batch,
             resources: options
                 .resources
                 .iter()

@@ -189,6 +189,15 @@ fn fails(text: &str) -> Result<i64> {
     }
 }
 
+fn is_early(_: &Error, attempt: u32) -> bool {
+    attempt < 3
+}
+
+#[task(retries = 5, retry_if = is_early)]
+fn fails_to_the_third() -> Result<i64> {
+    Err(Error::msg("bad"))
+}
+
 #[task(retries = 5, retry_if = is_confused)]
 fn fails_oddly() -> Result<i64> {
     Err(Error::msg("odd"))
@@ -208,6 +217,10 @@ async fn conditional() -> Result<()> {
     let row = fails.map(["a", "b"]);
     row.wait(None).await;
     assert_eq!(row.get(1).run_count(), 2);
+    // A condition may look at the number of the attempt.
+    let early = fails_to_the_third.submit();
+    early.wait(None).await;
+    assert_eq!(early.run_count(), 3);
     // A condition that panics is a "no".
     let odd = fails_oddly.submit();
     assert_eq!(odd.clone().await.unwrap_err().to_string(), "odd");

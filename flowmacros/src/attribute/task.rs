@@ -10,7 +10,7 @@ use super::retry::{self, RetryDelay};
 use super::{options, value};
 use crate::problems::Problems;
 
-const KNOWN: [&str; 26] = [
+const KNOWN: [&str; 27] = [
     "name",
     "description",
     "version",
@@ -22,6 +22,7 @@ const KNOWN: [&str; 26] = [
     "retry_if",
     "timeout",
     "priority",
+    "batch",
     "resources",
     "cache",
     "cache_key",
@@ -50,6 +51,7 @@ pub(crate) struct TaskAttribute {
     /// The path of a function.
     pub(crate) retry_if: Option<ExprPath>,
     pub(crate) priority: Option<TokenStream>,
+    pub(crate) batch: Option<TokenStream>,
     pub(crate) resources: Vec<Resource>,
     pub(crate) results: Results,
 }
@@ -63,6 +65,7 @@ impl TaskAttribute {
                 "local" => attribute.local = value::flag(&given, problems),
                 "retries" => attribute.retries = value::count(&given, problems),
                 "priority" => attribute.priority = value::priority(&given, problems),
+                "batch" => attribute.batch = value::positive_count(&given, problems),
                 "resources" => attribute.resources = resources::read(&given, problems),
                 "retry_delay" => attribute.retry_delay = retry::delay(&given, problems),
                 "retry_jitter" => attribute.retry_jitter = retry::jitter(&given, problems),

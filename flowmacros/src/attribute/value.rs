@@ -99,6 +99,21 @@ pub(super) fn switch(given: &Given, problems: &mut Problems) -> Option<bool> {
     }
 }
 
+/// A [`count`] from 1 on, as far as it is a literal.
+pub(super) fn positive_count(given: &Given, problems: &mut Problems) -> Option<TokenStream> {
+    let name = given.name();
+    if let Some(Expr::Lit(ExprLit {
+        lit: Lit::Int(number),
+        ..
+    })) = &given.value
+        && number.base10_parse::<u32>().is_ok_and(|number| number == 0)
+    {
+        problems.push(number, format!("`{name}` is at least 1: `{name} = 1`"));
+        return None;
+    }
+    count(given, problems)
+}
+
 /// A count: an integer literal, or an expression of type `u32`.
 pub(super) fn count(given: &Given, problems: &mut Problems) -> Option<TokenStream> {
     let name = given.name();

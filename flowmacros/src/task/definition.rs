@@ -3,7 +3,6 @@
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ExprPath;
-use syn::spanned::Spanned;
 
 use crate::attribute::{Resource, TaskAttribute};
 use crate::crate_path::Place;
@@ -162,11 +161,18 @@ fn info(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
     let retry_jitter = attribute.retry_jitter.iter();
     let retry_if = attribute.retry_if.iter().map(|path| {
         let name = path.to_token_stream().to_string().replace(' ', "");
-        let span = path.span();
-        let is_retriable = quote_spanned!(span=> is_retriable: #path);
-        quote!(#private::RetryCondition { name: #name, #is_retriable })
+        let Place { start, end } = Place::of(path);
+        let ask = quote_spanned!(start=> #private::AnswersRetry::is_retriable);
+        let arguments = quote_spanned!(end=> (&#path, __error, __attempt));
+        quote! {
+            #private::RetryCondition {
+                name: #name,
+                is_retriable: |__error, __attempt| #ask #arguments,
+            }
+        }
     });
     let priority = attribute.priority.iter();
+    let batch = attribute.batch.iter();
     let resources = attribute.resources.iter().map(Resource::tokens);
     let version = common.version.iter();
     let timeout = common.timeout.iter();
@@ -192,6 +198,7 @@ fn info(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
                 #(retry_jitter: #retry_jitter,)*
                 #(retry_if: ::core::option::Option::Some(#retry_if),)*
                 #(priority: #priority,)*
+                #(batch: ::core::option::Option::Some(#batch),)*
                 resources: &[#(#resources),*],
                 #(version: ::core::option::Option::Some(#version),)*
                 #(timeout: ::core::option::Option::Some(#timeout),)*

@@ -6,6 +6,7 @@
 // says: `retry_if` wants the name of a function, since it runs where the task runs
 // says: `#[task]` has no option `retry_condition_fn`: write `retry_if = is_temporary`, the name of a function of the error
 // says: `version` must not be empty
+// says: this function is no condition of retries
 
 use flowcore::prelude::*;
 

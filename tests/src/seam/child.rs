@@ -113,12 +113,14 @@ pub fn run() -> io::Result<()> {
     let mut stdin = io::stdin().lock();
     while let Some(message) = read(&mut stdin)? {
         match message {
-            ToChild::Work(bytes) => {
-                let work = WorkDescriptor::from_bytes(&bytes).map_err(io::Error::other)?;
-                flow_run = work.flow_run_id;
-                let (link, worker) = (link.clone(), Arc::clone(&worker));
-                let pool = Arc::clone(&link.pool);
-                pool.push(move || work_on(&work, &worker, &link));
+            ToChild::Work(batch) => {
+                for bytes in batch {
+                    let work = WorkDescriptor::from_bytes(&bytes).map_err(io::Error::other)?;
+                    flow_run = work.flow_run_id;
+                    let (link, worker) = (link.clone(), Arc::clone(&worker));
+                    let pool = Arc::clone(&link.pool);
+                    pool.push(move || work_on(&work, &worker, &link));
+                }
             }
             ToChild::Cancel(run) => {
                 store.lock().cancelled.insert(run);

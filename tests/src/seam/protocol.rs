@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 /// From the flow's process to the child.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToChild {
-    /// A task descriptor, as bytes.
-    Work(Vec<u8>),
+    /// Task descriptors, as bytes: a batch.
+    Work(Vec<Vec<u8>>),
     /// The run is not wanted any more.
     Cancel(RunReference),
     /// The value of a run, answered under this number.

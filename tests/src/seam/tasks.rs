@@ -50,6 +50,11 @@ pub fn read(table: String) -> Result<i64, ReadError> {
     Err(ReadError(table, std::io::Error::other("disk is gone")))
 }
 
+#[task(batch = 2, version = "7")]
+pub fn even_in_twos(x: i64) -> Result<i64, String> {
+    even.func(x)
+}
+
 #[task]
 pub fn even(x: i64) -> Result<i64, String> {
     if x % 2 == 0 {
@@ -75,8 +80,9 @@ pub fn third_time() -> Result<u32, String> {
     Err(format!("attempt {attempt}"))
 }
 
-fn is_early(error: &flowcore::Error) -> bool {
-    error.to_string() != "attempt 3"
+fn is_early(error: &flowcore::Error, attempt: u32) -> bool {
+    assert_eq!(error.to_string(), format!("attempt {attempt}"));
+    attempt < 3
 }
 
 #[task(retries = 5, retry_if = is_early, retry_delay = ["1ms", "2ms"], retry_jitter = 0.5)]

@@ -10,9 +10,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use flow_tests::seam::tasks::{
-    ReadError, add, boom, computed_by, count_failed, double, end_process, even, inc, join, list,
-    local_process, local_sum, name, nap, nap_and_fail, or_zero, process, read, sum_all, third_time,
-    too_slow, until_third,
+    ReadError, add, boom, computed_by, count_failed, double, end_process, even, even_in_twos, inc,
+    join, list, local_process, local_sum, name, nap, nap_and_fail, or_zero, process, read, sum_all,
+    third_time, too_slow, until_third,
 };
 use flowcore::bridge::Feed;
 use flowcore::prelude::*;
@@ -318,4 +318,58 @@ async fn records_are_found_where_the_runs_are() {
     // The flow's parameters are part of the key.
     let (ids, _) = in_time(cached(store(), 2)).await.unwrap();
     assert_eq!(ids, [std::process::id(); 4]);
+}
+
+#[flow]
+async fn batched(rows: Option<u32>) -> Result<Vec<i64>> {
+    let doubled = match rows {
+        Some(rows) => double.with_options(|o| o.batch(rows)).map(0..10),
+        None => double.map(0..10),
+    };
+    doubled.await
+}
+
+#[tokio::test]
+async fn rows_travel_in_batches() {
+    for feed in FEEDS {
+        for (rows, batches) in [
+            (None, vec![1; 10]),
+            (Some(4), vec![4, 4, 2]),
+            (Some(1), vec![1; 10]),
+        ] {
+            let runner = ChildProcessRunner::new(feed);
+            let flow = batched.with_options(|o| o.task_runner(runner.clone()));
+            let doubled = in_time(flow(rows)).await.unwrap();
+            assert_eq!(doubled, (0..10).map(|x| x * 2).collect::<Vec<i64>>());
+            assert_eq!(*runner.batches(), batches, "{feed:?}");
+        }
+    }
+}
+
+#[flow]
+async fn batched_evens() -> Vec<StateName> {
+    let evens = even_in_twos.map(0..5);
+    evens.wait(None).await;
+    evens.states()
+}
+
+#[tokio::test]
+async fn rows_of_a_batch_have_ends_of_their_own() {
+    use StateName::{Completed, Failed};
+    for feed in FEEDS {
+        let runner = ChildProcessRunner::new(feed);
+        let flow = batched_evens.with_options(|o| o.task_runner(runner.clone()));
+        let states = in_time(flow()).await.unwrap();
+        assert_eq!(states, [Completed, Failed, Completed, Failed, Completed]);
+        assert_eq!(*runner.batches(), [2, 2, 1], "{feed:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_of_no_rows_is_refused() {
+    for feed in FEEDS {
+        let flow = batched.with_options(|o| o.task_runner(ChildProcessRunner::new(feed)));
+        let error = in_time(flow(Some(0))).await.unwrap_err();
+        assert!(error.to_string().contains("`batch` is 0"), "{error}");
+    }
 }

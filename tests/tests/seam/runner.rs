@@ -19,6 +19,8 @@ pub(crate) struct Counts {
     pub(crate) descriptors: AtomicUsize,
     pub(crate) fetches: AtomicUsize,
     pub(crate) cancels: AtomicUsize,
+    /// How many descriptors each message held.
+    batches: Mutex<Vec<usize>>,
 }
 
 type Pipe = Arc<Mutex<Option<ChildStdin>>>;
@@ -55,6 +57,11 @@ impl ChildProcessRunner {
         if let Some(stdin) = &*lock(&self.last) {
             lock(stdin).take();
         }
+    }
+
+    /// How many descriptors each message held so far.
+    pub(crate) fn batches(&self) -> MutexGuard<'_, Vec<usize>> {
+        lock(&self.counts.batches)
     }
 
     pub(crate) fn counts(&self) -> &Counts {
@@ -202,6 +209,14 @@ impl Session {
         say(&self.stdin, message);
     }
 
+    /// Sends the descriptors together.
+    fn send(&self, batch: &mut Vec<Vec<u8>>) {
+        if !batch.is_empty() {
+            lock(&self.counts.batches).push(batch.len());
+            self.say(&ToChild::Work(std::mem::take(batch)));
+        }
+    }
+
     fn number(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
@@ -212,8 +227,11 @@ impl RunnerSession for Session {
         self.feed
     }
 
+    /// One row in a message, unless the task says otherwise.
     fn submit(&self, work: Work) {
+        let mut batch = Vec::new();
         for (run, descriptor) in work.describe() {
+            let size = descriptor.as_ref().ok().and_then(|work| work.batch);
             let bytes = descriptor.and_then(|descriptor| descriptor.to_bytes());
             match bytes {
                 Ok(bytes) => {
@@ -226,7 +244,10 @@ impl RunnerSession for Session {
                     if is_gone {
                         self.home.report(crashed(run));
                     }
-                    self.say(&ToChild::Work(bytes));
+                    batch.push(bytes);
+                    if batch.len() >= size.unwrap_or(1) as usize {
+                        self.send(&mut batch);
+                    }
                 }
                 Err(error) => self.home.report(RunEvent::Ended {
                     run,
@@ -236,6 +257,7 @@ impl RunnerSession for Session {
                 }),
             }
         }
+        self.send(&mut batch);
     }
 
     fn cancel(&self, run: RunReference) {
