@@ -13,6 +13,7 @@ use crate::engine::MapId;
 use crate::flow::FlowRun;
 use crate::runner::{AttemptControl, MapJob, RunReference};
 use crate::scope::Scope;
+use crate::transacting::Transaction;
 
 tokio::task_local! {
     static CURRENT: RunContext;
@@ -73,7 +74,7 @@ impl RunContext {
     ) -> Self {
         Self {
             flow: Arc::clone(flow),
-            scope: options.scope(),
+            scope: flow.scope_of_run(run, options.scope()),
             task: Some(TaskContext {
                 info,
                 options: options.clone(),
@@ -105,6 +106,12 @@ impl RunContext {
         CURRENT.try_with(Clone::clone).ok()
     }
 
+    /// The run without what surrounded it where it was submitted.
+    pub(crate) fn without_scope(mut self) -> Self {
+        self.scope = None;
+        self
+    }
+
     pub(crate) fn flow(&self) -> &Arc<FlowRun> {
         &self.flow
     }
@@ -127,6 +134,12 @@ impl RunContext {
             Place::Run(run, _) => *run,
             Place::Rows(map, row, _) => RunReference::row(*map, row.row()),
         })
+    }
+
+    /// The run's own transaction, if that decides later whether it counts.
+    pub(crate) fn deferring_transaction(&self) -> Option<Transaction> {
+        let transaction = self.flow.transaction_of(self.run()?)?;
+        transaction.defers().then_some(transaction)
     }
 
     fn task_run_name(&self) -> Option<String> {

@@ -195,7 +195,7 @@ fn call_one(who: &str, name: &str, state: &State, hook: impl FnOnce() -> Option<
 }
 
 /// `my_crate::alerts::notify` is `notify`, a closure is `closure in main`.
-fn readable(type_name: &'static str) -> Cow<'static, str> {
+pub(crate) fn readable(type_name: &'static str) -> Cow<'static, str> {
     let path = type_name.strip_suffix("::{{closure}}");
     let function = path.unwrap_or(type_name).replace("::{{closure}}", "");
     let end = function.find('<').unwrap_or(function.len());
@@ -210,7 +210,7 @@ fn readable(type_name: &'static str) -> Cow<'static, str> {
 /// The methods of options that add hooks; `$definition` is what they are told
 /// of.
 macro_rules! hook_methods {
-    ($definition:ty) => {
+    ($definition:ty $(, $transaction:ident)?) => {
         hook_methods! { $definition;
             /// Calls `hook` when an attempt begins: the run is Running, or
             /// Retrying.
@@ -236,6 +236,7 @@ macro_rules! hook_methods {
         #[must_use]
         pub fn without_hooks(mut self) -> Self {
             self.hooks = $crate::hooks::Hooks::new(&[]);
+            $(self.$transaction = $crate::transacting::TransactionHooks::new(&[]);)?
             self
         }
     };

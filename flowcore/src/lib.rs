@@ -63,6 +63,7 @@ mod state;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod transacting;
 mod value;
 mod wait;
 mod world;
@@ -100,6 +101,7 @@ pub use runner::{SequentialTaskRunner, TaskRunner, ThreadPoolTaskRunner};
 pub use scope::{Scope, with_tags, with_task_options};
 pub use spawn::{Spawned, spawn};
 pub use state::{State, StateName, StateType};
+pub use transacting::transaction;
 pub use wait::{AsCompleted, Settles, as_completed, wait};
 
 /// Results that outlive their runs: stores, and the cache policies that make
@@ -108,6 +110,13 @@ pub mod results {
     pub use crate::records::{
         CachePolicy, DEFAULT, FLOW_PARAMETERS, INPUTS, IntoCacheKey, Isolation, NO_CACHE, RUN_ID,
         ResultStore, TASK_SOURCE,
+    };
+}
+
+/// Runs that count together or not at all: [`transaction`] in full.
+pub mod transactions {
+    pub use crate::transacting::{
+        CommitMode, Transaction, TransactionOptions, TransactionState, transaction,
     };
 }
 
@@ -161,5 +170,6 @@ pub mod __private {
         flow_parameters, stable_text_of_loan,
     };
     pub use crate::report::{Visualize, visualize};
+    pub use crate::transacting::{AttributeTransactionHook, TransactionEvent};
     pub use crate::value::{Access, Codec};
 }

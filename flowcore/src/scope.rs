@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use crate::definition::TaskOptions;
+use crate::transacting::Transaction;
 
 tokio::task_local! {
     static CURRENT: Arc<Scope>;
@@ -41,6 +42,7 @@ tokio::task_local! {
 pub struct Scope {
     tags: Vec<String>,
     changes: Vec<Change>,
+    transaction: Option<Transaction>,
 }
 
 type Change = Arc<dyn Fn(TaskOptions) -> TaskOptions + Send + Sync>;
@@ -91,6 +93,16 @@ impl Scope {
     /// Async code in it, wherever that is polled.
     pub fn around<F: Future>(self, code: F) -> impl Future<Output = F::Output> + use<F> {
         CURRENT.scope(Arc::new(self), code)
+    }
+
+    /// Code of a transaction.
+    pub(crate) fn in_transaction(mut self, transaction: Transaction) -> Self {
+        self.transaction = Some(transaction);
+        self
+    }
+
+    pub(crate) fn transaction(&self) -> Option<&Transaction> {
+        self.transaction.as_ref()
     }
 
     pub(crate) fn current() -> Option<Arc<Self>> {

@@ -93,6 +93,9 @@ pub enum StateName {
     Completed,
     /// Ended well without running its code: an earlier run had the same key.
     Cached,
+    /// Ended well, and was undone because its [transaction](crate::transaction())
+    /// was rolled back.
+    RolledBack,
     /// Ended with an error or a panic.
     Failed,
     /// Took longer than its timeout.
@@ -118,6 +121,7 @@ impl StateName {
             Self::AwaitingRetry => "AwaitingRetry",
             Self::Completed => "Completed",
             Self::Cached => "Cached",
+            Self::RolledBack => "RolledBack",
             Self::Failed => "Failed",
             Self::TimedOut => "TimedOut",
             Self::Crashed => "Crashed",
@@ -133,7 +137,7 @@ impl StateName {
             Self::Pending | Self::NotReady => StateType::Pending,
             Self::Running | Self::Retrying => StateType::Running,
             Self::AwaitingConcurrencySlot | Self::AwaitingRetry => StateType::Scheduled,
-            Self::Completed | Self::Cached => StateType::Completed,
+            Self::Completed | Self::Cached | Self::RolledBack => StateType::Completed,
             Self::Failed | Self::TimedOut => StateType::Failed,
             Self::Crashed => StateType::Crashed,
             Self::Cancelling => StateType::Cancelling,
@@ -152,6 +156,14 @@ impl StateName {
     #[must_use]
     pub const fn is_settled(self) -> bool {
         self.state_type().is_terminal() || matches!(self, Self::NotReady)
+    }
+
+    /// What every state of this name says of itself.
+    pub(crate) const fn own_message(self) -> Option<&'static str> {
+        match self {
+            Self::RolledBack => Some("Task rolled back as part of transaction"),
+            _ => None,
+        }
     }
 
     pub(crate) const fn error_kind(self) -> ErrorKind {

@@ -47,4 +47,5 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[doc = include_str!("../../docs/guide/limits.md")]
 #[doc = include_str!("../../docs/guide/seeing.md")]
 #[doc = include_str!("../../docs/guide/results.md")]
+#[doc = include_str!("../../docs/guide/transactions.md")]
 struct Guide;

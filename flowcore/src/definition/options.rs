@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::hooks::{AttributeHook, Hooks, hook_methods};
 use crate::records::{ResultAttributes, ResultOptions};
 use crate::scope::Scope;
+use crate::transacting::{AttributeTransactionHook, TransactionHooks};
 
 /// The options of a task: those of its `#[task(..)]`, changed by
 /// `with_options`.
@@ -45,6 +46,7 @@ pub struct TaskOptions {
     pub(crate) resources: Resources,
     pub(crate) results: ResultOptions,
     pub(crate) hooks: Hooks<TaskInfo>,
+    pub(crate) transaction_hooks: TransactionHooks,
 }
 
 /// `retry_if` of a task: a function that says whether a failure is worth
@@ -117,6 +119,8 @@ pub struct TaskAttributes {
     pub results: ResultAttributes,
     /// What is called when a run enters a state.
     pub hooks: &'static [AttributeHook<TaskInfo>],
+    /// What is called when a run is committed or rolled back.
+    pub transaction_hooks: &'static [AttributeTransactionHook],
 }
 
 impl TaskAttributes {
@@ -141,6 +145,7 @@ impl TaskAttributes {
             resources: &[],
             results: ResultAttributes::NONE,
             hooks: &[],
+            transaction_hooks: &[],
         }
     }
 }
@@ -170,11 +175,12 @@ impl TaskOptions {
             resources: Resources::new(attributes.resources),
             results: ResultOptions::from_attributes(attributes.results),
             hooks: Hooks::new(attributes.hooks),
+            transaction_hooks: TransactionHooks::new(attributes.transaction_hooks),
         }
     }
 
     label_methods!();
-    hook_methods!(TaskInfo);
+    hook_methods!(TaskInfo, transaction_hooks);
 
     /// How often a failed or timed-out run is tried again. Default: 0.
     #[must_use]
@@ -305,6 +311,13 @@ impl OptionsSource {
             Self::Attribute(_) | Self::Changed(_) => None,
             Self::Scoped(scoped) => Some(Arc::clone(&scoped.scope)),
         }
+    }
+}
+
+impl OptionsSource {
+    /// Whether the runs are parts of a transaction.
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        matches!(self, Self::Scoped(scoped) if scoped.scope.transaction().is_some())
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) struct Tally {
 impl Tally {
     pub(crate) fn count(&mut self, name: StateName, runs: u64) {
         *match name {
-            StateName::Completed | StateName::Cached => &mut self.completed,
+            StateName::Completed | StateName::Cached | StateName::RolledBack => &mut self.completed,
             StateName::Failed | StateName::TimedOut => &mut self.failed,
             StateName::Cancelled => &mut self.cancelled,
             StateName::Crashed => &mut self.crashed,

@@ -92,6 +92,26 @@ impl Engine {
         self.work(at);
     }
 
+    /// A run that had completed was undone. Its times and its value stay.
+    pub(crate) fn run_rolled_back(&mut self, id: RunId, attempt: u32) {
+        if let Some(run) = self.runs.get_mut(id) {
+            run.life.name = StateName::RolledBack;
+        }
+        // Watchers are told also of a run whose last handle has gone.
+        let change = Change::Run(id, StateName::RolledBack, attempt);
+        self.journal.note(change);
+    }
+
+    pub(crate) fn row_rolled_back(&mut self, id: MapId, row: u32, attempt: u32) {
+        if let Some(map) = self.maps.get_mut(id)
+            && let Some(name) = map.states.get_mut(row as usize)
+        {
+            *name = StateName::RolledBack;
+        }
+        self.journal
+            .note_row(id, row, StateName::RolledBack, attempt);
+    }
+
     /// Consecutive rows completed one after the other on one thread:
     /// `times[i]` is when row `first + i` started and the one before it
     /// ended; one time more than rows.

@@ -117,7 +117,7 @@ pub(super) fn map_mut(maps: &mut Slab<Map>, id: MapId) -> &mut Map {
 /// failures are forgiven: crashed and cancelled upstream runs stop it.
 pub(super) fn lets_pass(name: StateName, allow_failure: bool) -> bool {
     match name {
-        StateName::Completed | StateName::Cached => true,
+        StateName::Completed | StateName::Cached | StateName::RolledBack => true,
         StateName::Failed | StateName::TimedOut | StateName::NotReady => allow_failure,
         _ => false,
     }

@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 
 use super::observer::Began;
 use super::running::Registration;
+use super::shell::in_hook;
 use super::submit::{slots, submit_in};
 use super::{FlowRun, state_of, symbolic};
 use crate::cancellation::block_on;
@@ -534,8 +535,11 @@ async fn run_in_place<'a, D: TaskDefinition>(
     if flow.symbolic().is_none() {
         drive_in_place(place, attempts).await;
     }
-    if !configuration.options().hooks.is_empty() {
+    // A hook that calls a task is itself one that would be waited for.
+    if !configuration.options().hooks.is_empty() && !in_hook() {
         flow.hooks_called().await;
+    } else if flow.has_transactions() {
+        std::future::poll_fn(|context| flow.poll_settled(id.into(), context.waker())).await;
     }
     let ended = Ended::of(flow, cell);
     here.leave().await;

@@ -185,7 +185,7 @@ pub(super) fn state_message(view: &RunView) -> Option<Arc<str>> {
             Some(format!("{}.", text.replacen('u', "U", 1)).into())
         }
         (_, Some(failure)) => failure.0.message.clone(),
-        (_, None) => None,
+        (name, None) => name.own_message().map(Arc::from),
     }
 }
 

@@ -27,6 +27,6 @@ pub(crate) use observer::{
     Began, Changes, Input, InputSource, Observer, Observers, Submission, Submitted,
 };
 pub(crate) use running::end_all;
-pub(crate) use shell::{FlowRun, state_of};
+pub(crate) use shell::{FlowRun, Held, in_hook, in_hook_thread, state_of};
 pub use submit::{map, submit};
 pub(crate) use symbolic::{Symbolic, Unknown};

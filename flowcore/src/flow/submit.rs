@@ -164,9 +164,11 @@ pub(super) fn submit_in<D: TaskDefinition>(
         ..
     } = inputs;
     let is_early = !is_local && may_be_early(flow, configuration, slots.as_ref());
+    let membership = flow.membership(&configuration.source(), is_local);
     let id = flow.update(|shell, now| {
         let id = shell.engine.reserve_run();
         shell.jobs.insert(id, RunEntry::Job(job));
+        flow.note_transaction(shell, id, membership.as_ref());
         let what = Submitted::Run(id);
         flow.tell_submitted(
             what,
@@ -208,9 +210,11 @@ impl FlowRun {
         }
         let slots = slots(self, info, job.options())?;
         let is_early = !job.is_local() && slots.is_none() && self.feeds_early();
+        let membership = self.membership(job.options(), job.is_local());
         Ok(self.update(|shell, now| {
             let id = shell.engine.reserve_run();
             shell.jobs.insert(id, RunEntry::Job(Arc::clone(job)));
+            self.note_transaction(shell, id, membership.as_ref());
             let what = Submitted::Run(id);
             // What it was made from is known where it was submitted.
             let inputs = self.is_observed().then_some(&[][..]);
@@ -308,6 +312,7 @@ fn map_in<D: TaskDefinition>(
         configuration.options().results.persists_in(flow.results()),
     ));
     let is_early = !D::info().is_local && may_be_early(flow, configuration, slots.as_ref());
+    let membership = flow.membership(&configuration.source(), D::info().is_local);
     let progress = length.filter(|_| flow.symbolic().is_none());
     let progress = progress.and_then(|length| {
         Progress::of_map(&configuration.options().labels.name, u64::from(length))
@@ -315,6 +320,7 @@ fn map_in<D: TaskDefinition>(
     let id = flow.update(|shell, now| {
         let id = shell.engine.reserve_map();
         shell.maps.insert(id, MapEntry::new(job, progress));
+        flow.note_transactions(shell, id, membership);
         let what = Submitted::Map(id, length);
         flow.tell_submitted(
             what,

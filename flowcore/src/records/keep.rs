@@ -16,6 +16,7 @@ use crate::context::RunContext;
 use crate::definition::{TaskInfo, TaskOptions};
 use crate::error::Result;
 use crate::runner::catch;
+use crate::transacting::{StagedRecord, Transaction};
 use crate::value::{Codec, EncodedValue};
 
 /// What a task's arguments say to its key.
@@ -32,6 +33,8 @@ pub(crate) struct Keep {
     task: &'static str,
     key: String,
     rules: Rules,
+    /// What decides whether the run counts, if that is later.
+    transaction: Option<Transaction>,
 }
 
 impl Keep {
@@ -63,6 +66,7 @@ impl Keep {
                     task: info.key,
                     key,
                     rules,
+                    transaction: context.deferring_transaction(),
                 });
             }
             Ok(Err(reason)) => reason,
@@ -155,6 +159,9 @@ impl<T> Begun<T> {
     /// The value as it will be written.
     pub(crate) fn encode(self, value: &T, codec: Option<&Codec<T>>) -> Option<Encoded<T>> {
         let (keep, store, lock) = self.place?;
+        if keep.rules.is_read_only {
+            return None;
+        }
         match codec?.encode(value) {
             Ok(encoded) => Some(Encoded {
                 keep,
@@ -186,7 +193,7 @@ pub(crate) struct Encoded<T> {
 }
 
 impl<T> Encoded<T> {
-    /// Writes the record.
+    /// Writes the record, or leaves it to the run's transaction.
     pub(crate) async fn write(self) {
         let Self {
             keep,
@@ -201,14 +208,21 @@ impl<T> Encoded<T> {
             expires_after: keep.rules.expires_after,
             now: crate::runtime::now(),
         };
-        let record = Record::of::<T>(&encoded, label);
-        if let Err(error) = store.put(&keep.key, record.to_bytes()).await {
+        let record = StagedRecord {
+            store,
+            key: keep.key.clone(),
+            bytes: Record::of::<T>(&encoded, label).to_bytes(),
+            lock,
+        };
+        if let Some(transaction) = keep.transaction {
+            return transaction.stage_record(record);
+        }
+        if let Err(error) = record.write().await {
             tracing::error!(
                 "An error was encountered while committing transaction '{}': {error}",
                 keep.key
             );
         }
-        drop(lock);
     }
 }
 

@@ -59,7 +59,7 @@ impl ResultStore {
     /// # Errors
     ///
     /// The store has no locks, or the lock's file cannot be made.
-    pub(super) async fn lock(&self, key: &str) -> Result<Lock> {
+    pub(crate) async fn lock(&self, key: &str) -> Result<Lock> {
         match self.place() {
             Place::Directory(directory) => {
                 let file = format!("{}.lock", hex(&Md5::digest(key)));

@@ -19,6 +19,7 @@ pub(crate) use keep::{Begun, Keep, KeySource};
 pub(crate) use key::stable_text;
 pub use key::{IntoCacheKey, Unstable, stable_text_of_loan};
 pub use lock::Isolation;
+pub(crate) use lock::Lock;
 pub use options::{FlowParameters, ResultAttributes, ResultDescriptor, flow_parameters};
 pub(crate) use options::{FlowResults, ResultOptions};
 pub use policy::{

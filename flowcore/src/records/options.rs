@@ -2,8 +2,8 @@
 //! are in force where a run is submitted.
 
 use std::borrow::Cow;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ use super::settings::Settings;
 use super::store::{ResultStore, absolute};
 use crate::definition::{FlowOptions, TaskInfo, TaskOptions};
 use crate::flow::FlowRun;
+use crate::runner::RunReference;
 
 /// The options of a task that are about its results.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +29,9 @@ pub(crate) struct ResultOptions {
     persist: Option<bool>,
     store: Option<Cow<'static, str>>,
     isolation: Isolation,
+    /// Records are found, and none are written: the run is in another process
+    /// than the transaction that decides whether it counts.
+    is_read_only: bool,
 }
 
 /// What `#[task(..)]` says of results, as the macro writes it down.
@@ -79,6 +83,7 @@ impl ResultOptions {
                 None => None,
             },
             isolation: attributes.isolation,
+            is_read_only: false,
         }
     }
 
@@ -121,6 +126,7 @@ impl ResultOptions {
             expires_after: self.expires_after,
             refresh: self.refresh.unwrap_or(settings.refresh_cache),
             isolation: self.isolation,
+            is_read_only: self.is_read_only,
             store: store.map_or_else(ResultStore::default_url, str::to_owned),
         }
     }
@@ -135,6 +141,7 @@ pub(crate) struct Rules {
     /// A record that is there does not count.
     pub(super) refresh: bool,
     pub(super) isolation: Isolation,
+    pub(super) is_read_only: bool,
     /// The URL of the store.
     pub(super) store: String,
 }
@@ -181,6 +188,11 @@ impl FlowResults {
                 .or_else(|| parent.and_then(|flow| flow.results().store.clone())),
             parameters,
         }
+    }
+
+    /// Where they write.
+    pub(super) fn store(&self) -> Option<&str> {
+        self.store.as_deref()
     }
 
     /// Whether tasks that say nothing write their results down.
@@ -314,6 +326,7 @@ pub struct ResultDescriptor {
     expires_after: Option<Duration>,
     refresh: bool,
     isolation: Isolation,
+    is_read_only: bool,
     store: String,
     /// The flow's arguments, if the key needs them.
     flow_parameters: Option<String>,
@@ -321,7 +334,11 @@ pub struct ResultDescriptor {
 
 impl ResultDescriptor {
     /// What a run takes along; nothing if its result is not written down.
-    pub(crate) fn of(options: &TaskOptions, flow: &FlowRun) -> Option<Self> {
+    pub(crate) fn of(
+        options: &TaskOptions,
+        flow: &Arc<FlowRun>,
+        run: RunReference,
+    ) -> Option<Self> {
         if !options.results.persists_in(flow.results()) {
             return None;
         }
@@ -335,6 +352,9 @@ impl ResultDescriptor {
             expires_after: rules.expires_after,
             refresh: rules.refresh,
             isolation: rules.isolation,
+            is_read_only: flow
+                .transaction_of(run)
+                .is_some_and(|transaction| transaction.defers()),
             store: absolute(&rules.store),
             flow_parameters: options
                 .results
@@ -374,6 +394,7 @@ impl ResultDescriptor {
             refresh: Some(self.refresh),
             persist: Some(true),
             isolation: self.isolation,
+            is_read_only: self.is_read_only,
             store: Some(Cow::Owned(self.store.clone())),
         }
     }

@@ -160,6 +160,13 @@ impl Record {
         record.value(codec).map(Some)
     }
 
+    /// Whether these bytes are a record whose time is not over.
+    pub(crate) fn counts(bytes: &[u8], now: Timestamp) -> bool {
+        let record = Self::from_bytes(bytes);
+        let has_expired = record.and_then(|record| record.has_expired(now));
+        has_expired.is_ok_and(|has_expired| !has_expired)
+    }
+
     fn has_expired(&self, now: Timestamp) -> Result<bool, RecordProblem> {
         let Some(expiration) = &self.metadata.expiration else {
             return Ok(false);

@@ -22,7 +22,9 @@ use super::lock::MemoryLocks;
 use super::record::{Label, Record};
 use super::settings::{Settings, expanded};
 use crate::error::{Error, ErrorKind, Result};
-use crate::value::Codec;
+use crate::flow::FlowRun;
+use crate::transacting::StagedRecord;
+use crate::value::{Codec, EncodedValue};
 use crate::world::World;
 
 /// Where records of results lie.
@@ -198,6 +200,36 @@ impl ResultStore {
         }
     }
 
+    /// The store of the flow's results, or of the process's.
+    pub(crate) fn of_flow(flow: Option<&FlowRun>) -> Result<Self> {
+        match flow.and_then(|flow| flow.results().store()) {
+            Some(url) => Self::open(url),
+            None => Self::local(),
+        }
+    }
+
+    /// Whether there is a record whose time is not over.
+    pub(crate) async fn has(&self, key: &str) -> Result<bool> {
+        let bytes = self.get(key).await?;
+        Ok(bytes.is_some_and(|bytes| Record::counts(&bytes, crate::runtime::now())))
+    }
+
+    /// A record of a value that a transaction will write.
+    pub(crate) fn staged<T>(&self, key: &str, value: &EncodedValue) -> StagedRecord {
+        let label = Label {
+            storage_key: self.storage_key(key),
+            task: None,
+            expires_after: None,
+            now: crate::runtime::now(),
+        };
+        StagedRecord {
+            store: self.clone(),
+            key: key.to_owned(),
+            bytes: Record::of::<T>(value, label).to_bytes(),
+            lock: None,
+        }
+    }
+
     /// The bytes of a record.
     pub(super) async fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
         let path = self.path(key)?;
@@ -211,7 +243,7 @@ impl ResultStore {
     }
 
     /// Writes a record: readers see the old one or the new one, never a part.
-    pub(super) async fn put(&self, key: &str, bytes: Vec<u8>) -> Result<()> {
+    pub(crate) async fn put(&self, key: &str, bytes: Vec<u8>) -> Result<()> {
         let path = self.path(key)?;
         let objects = Arc::clone(&self.0.objects);
         let write = async move { objects.put(&path, bytes.into()).await };

@@ -87,7 +87,7 @@ fn cluster(dot: &mut String, drawn: &Cluster, names: &mut usize) -> End {
 
 fn colour(state: Option<StateName>) -> &'static str {
     match state {
-        Some(StateName::Completed | StateName::Cached) => "\"#2f9e5b\"",
+        Some(StateName::Completed | StateName::Cached | StateName::RolledBack) => "\"#2f9e5b\"",
         Some(StateName::Failed | StateName::TimedOut | StateName::Crashed) => "\"#d33b3b\"",
         Some(StateName::Cancelled | StateName::Cancelling) => "\"#8a6d3b\"",
         Some(StateName::NotReady) => "\"#8b5fbf\"",

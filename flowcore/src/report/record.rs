@@ -160,6 +160,17 @@ impl Tally {
         }
     }
 
+    /// Runs that had completed were rolled back.
+    pub(super) fn undo(&mut self, runs: u64) {
+        let completed = self.ends.iter_mut();
+        let mut completed = completed.filter(|(name, _)| *name == StateName::Completed);
+        if let Some((_, count)) = completed.next() {
+            *count = count.saturating_sub(runs);
+        }
+        self.ends.retain(|(_, count)| *count > 0);
+        self.count(StateName::RolledBack, runs);
+    }
+
     pub(super) fn ran(&mut self, started: Timestamp, ended: Timestamp) {
         if !started.is_some() || !ended.is_some() {
             return;

@@ -200,6 +200,16 @@ impl Index {
         change: &Change,
     ) {
         match change {
+            Change::Run(id, StateName::RolledBack, attempt) => {
+                if let Some(place) = self.runs.get(id) {
+                    record.nodes[*place].rolled_back(&(0..1), *attempt, changes.at());
+                }
+            }
+            Change::Rows(id, rows, StateName::RolledBack, attempt) => {
+                if let Some(place) = self.maps.get(id) {
+                    record.nodes[*place].rolled_back(rows, *attempt, changes.at());
+                }
+            }
             Change::Run(id, name, attempt) => {
                 if let Some(place) = self.runs.get(id) {
                     let node = &mut record.nodes[*place];
@@ -236,6 +246,23 @@ impl Index {
 }
 
 impl Node {
+    /// Runs that had completed were undone; their last handle may have gone,
+    /// and they with it.
+    fn rolled_back(&mut self, rows: &Range<u32>, attempt: u32, at: Timestamp) {
+        let name = StateName::RolledBack;
+        self.tally.undo(u64::from(rows.end - rows.start));
+        let states: &mut [RunStates] = match &mut self.kind {
+            Kind::Run(states) => std::slice::from_mut(states),
+            Kind::Map { rows, .. } => rows,
+            Kind::Many => &mut [],
+        };
+        for row in rows.clone() {
+            if let Some(states) = states.get_mut(row as usize) {
+                states.push(name, name.own_message().map(Arc::from), attempt, at);
+            }
+        }
+    }
+
     fn run_changed(&mut self, id: RunId, name: StateName, attempt: u32, changes: &Changes<'_>) {
         let run = RunReference::from(id);
         let is_settled = name.is_settled();

@@ -201,7 +201,7 @@ impl Work {
             retry_delay: options.retry_delay.clone(),
             retry_jitter: options.retry_jitter,
             timeout: options.timeout,
-            results: ResultDescriptor::of(options, &self.flow),
+            results: ResultDescriptor::of(options, &self.flow, run),
             attempt: 1,
             arguments,
         }

@@ -31,6 +31,7 @@ mod states;
 mod stopping;
 mod support;
 mod timeouts;
+mod transactions;
 mod validation;
 mod visualizing;
 mod waiting;

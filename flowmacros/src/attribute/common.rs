@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::LitStr;
 
-use super::hooks::{self, Hook};
+use super::hooks::{self, Hook, HookKind};
 use super::{Given, value};
 use crate::crate_path::CratePath;
 use crate::function::Parameter;
@@ -54,7 +54,8 @@ impl Common {
         if self.hooks.is_empty() {
             return TokenStream::new();
         }
-        let hooks = self.hooks.iter().map(|hook| hook.tokens(&self.krate));
+        let hooks = self.hooks.iter();
+        let hooks = hooks.map(|hook| hook.tokens(HookKind::State, &self.krate));
         quote!(hooks: &[#(#hooks),*],)
     }
 

@@ -1,5 +1,5 @@
 //! `on_failure = notify`, `on_completion = [count, notify]`: functions that are
-//! called when a run enters a state.
+//! called when a run enters a state, and those of its transaction.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
@@ -19,19 +19,49 @@ const EVENTS: [(&str, &str); 5] = [
     ("on_cancellation", "Cancellation"),
 ];
 
+/// Those that wait for the transaction of a run.
+const TRANSACTION_EVENTS: [(&str, &str); 2] =
+    [("on_commit", "Commit"), ("on_rollback", "Rollback")];
+
 /// One function that is called in one state.
 pub(crate) struct Hook {
     event: &'static str,
     function: ExprPath,
 }
 
+/// What the options of one kind hold.
+#[derive(Clone, Copy)]
+pub(crate) enum HookKind {
+    State,
+    Transaction,
+}
+
 /// Reads the option if it is one of these.
 pub(super) fn read(given: &Given, hooks: &mut Vec<Hook>, problems: &mut Problems) -> bool {
+    read_of(&EVENTS, "notify", given, hooks, problems)
+}
+
+/// The same for `on_commit` and `on_rollback`.
+pub(super) fn read_transaction(
+    given: &Given,
+    hooks: &mut Vec<Hook>,
+    problems: &mut Problems,
+) -> bool {
+    read_of(&TRANSACTION_EVENTS, "undo", given, hooks, problems)
+}
+
+fn read_of(
+    events: &[(&str, &'static str)],
+    example: &str,
+    given: &Given,
+    hooks: &mut Vec<Hook>,
+    problems: &mut Problems,
+) -> bool {
     let name = given.name();
-    let Some((_, event)) = EVENTS.iter().find(|(option, _)| *option == name) else {
+    let Some((_, event)) = events.iter().find(|(option, _)| *option == name) else {
         return false;
     };
-    let Some(value) = required(given, "notify", problems) else {
+    let Some(value) = required(given, example, problems) else {
         return true;
     };
     let functions = match value {
@@ -47,13 +77,13 @@ pub(super) fn read(given: &Given, hooks: &mut Vec<Hook>, problems: &mut Problems
             Expr::Closure(closure) => problems.push(
                 closure,
                 format!(
-                    "`{name}` wants a named function or a list of them: `{name} = notify`; a \
+                    "`{name}` wants a named function or a list of them: `{name} = {example}`; a \
                      closure can be added to a copy: `.with_options(|o| o.{name}(..))`"
                 ),
             ),
             other => problems.push(
                 other,
-                format!("`{name}` wants a named function or a list of them: `{name} = notify`"),
+                format!("`{name}` wants a named function or a list of them: `{name} = {example}`"),
             ),
         }
     }
@@ -63,7 +93,7 @@ pub(super) fn read(given: &Given, hooks: &mut Vec<Hook>, problems: &mut Problems
 impl Hook {
     /// As the options hold it. What is wrong with the function is said at its
     /// name.
-    pub(crate) fn tokens(&self, krate: &CratePath) -> TokenStream {
+    pub(crate) fn tokens(&self, kind: HookKind, krate: &CratePath) -> TokenStream {
         let Self { event, function } = self;
         let Place { start, .. } = Place::of(function);
         let private = krate.private(start);
@@ -74,13 +104,26 @@ impl Hook {
             .last()
             .map(|segment| segment.ident.to_token_stream().to_string())
             .unwrap_or_default();
-        let called = quote_spanned!(start=> #function(__definition, __run, __state));
+        let (hook, events, arguments, called) = match kind {
+            HookKind::State => (
+                quote!(AttributeHook),
+                quote!(HookEvent),
+                quote!(__definition, __run, __state),
+                quote_spanned!(start=> #function(__definition, __run, __state)),
+            ),
+            HookKind::Transaction => (
+                quote!(AttributeTransactionHook),
+                quote!(TransactionEvent),
+                quote!(__transaction),
+                quote_spanned!(start=> #function(__transaction)),
+            ),
+        };
         let failure = quote_spanned!(start=> #private::HookOutcome::failure(#called));
         quote! {
-            #private::AttributeHook {
-                event: #private::HookEvent::#event,
+            #private::#hook {
+                event: #private::#events::#event,
                 name: #name,
-                call: |__definition, __run, __state| #failure,
+                call: |#arguments| #failure,
             }
         }
     }

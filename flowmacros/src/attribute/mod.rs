@@ -147,7 +147,7 @@ fn elsewhere(name: &str, word: &str) -> Option<&'static str> {
         ("task_run_name", "flow") => "it belongs to a task; for a flow write `flow_run_name`",
         ("task_runner", "task") => "it belongs to the flow that submits the task",
         ("local", "flow") => "it belongs to a task; a flow always runs where it is called",
-        ("priority" | "batch", "flow") => "it belongs to a task",
+        ("priority" | "batch" | "on_commit" | "on_rollback", "flow") => "it belongs to a task",
         ("resources", "flow") => {
             "it belongs to a task; what there is says the runner: `task_runner = \
              ThreadPoolTaskRunner::new().resources([(\"GPU\", 1.0)])`"

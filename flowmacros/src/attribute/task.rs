@@ -1,16 +1,18 @@
 //! The options of `#[task]`.
 
 use proc_macro2::TokenStream;
+use quote::quote;
 use syn::ExprPath;
 
 use super::common::Common;
+use super::hooks::{self, Hook, HookKind};
 use super::resources::{self, Resource};
 use super::results::Results;
 use super::retry::{self, RetryDelay};
 use super::{options, value};
 use crate::problems::Problems;
 
-const KNOWN: [&str; 27] = [
+const KNOWN: [&str; 29] = [
     "name",
     "description",
     "version",
@@ -37,6 +39,8 @@ const KNOWN: [&str; 27] = [
     "on_failure",
     "on_crashed",
     "on_cancellation",
+    "on_commit",
+    "on_rollback",
     "crate",
 ];
 
@@ -54,6 +58,7 @@ pub(crate) struct TaskAttribute {
     pub(crate) batch: Option<TokenStream>,
     pub(crate) resources: Vec<Resource>,
     pub(crate) results: Results,
+    transaction_hooks: Vec<Hook>,
 }
 
 impl TaskAttribute {
@@ -71,17 +76,31 @@ impl TaskAttribute {
                 "retry_jitter" => attribute.retry_jitter = retry::jitter(&given, problems),
                 "retry_if" => attribute.retry_if = retry::condition(&given, problems),
                 _ if attribute.results.read(&given, problems) => {}
+                _ if hooks::read_transaction(
+                    &given,
+                    &mut attribute.transaction_hooks,
+                    problems,
+                ) => {}
                 _ => attribute.common.read(&given, problems),
             }
         }
         attribute
+    }
+
+    /// The hooks of transactions as a field of the attributes, if there are any.
+    pub(crate) fn transaction_hooks(&self) -> TokenStream {
+        if self.transaction_hooks.is_empty() {
+            return TokenStream::new();
+        }
+        let hooks = self.transaction_hooks.iter();
+        let hooks = hooks.map(|hook| hook.tokens(HookKind::Transaction, &self.common.krate));
+        quote!(transaction_hooks: &[#(#hooks),*],)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quote::quote;
 
     #[test]
     fn options_are_read() {

@@ -183,6 +183,7 @@ fn info(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
         .then(|| results.tokens(&private))
         .into_iter();
     let hooks = common.hooks();
+    let transaction_hooks = attribute.transaction_hooks();
     quote! {
         #private::TaskInfo {
             key: #key,
@@ -205,6 +206,7 @@ fn info(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
                 #(task_run_name: ::core::option::Option::Some(#run_name),)*
                 #(results: #results,)*
                 #hooks
+                #transaction_hooks
                 ..#private::TaskAttributes::named(#name)
             }),
         }

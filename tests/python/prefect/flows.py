@@ -26,6 +26,7 @@ from prefect.states import Cancelled, Cancelling, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 from prefect.tasks import exponential_backoff
+from prefect.transactions import CommitMode, transaction
 
 TABLE = []
 
@@ -1163,6 +1164,271 @@ def cached_until_it_expires():
     first = brief(8)
     time.sleep(0.3)
     return first, brief(8)
+
+
+# --- Transactions -------------------------------------------------------------
+
+TOLD = []
+
+
+def told():
+    lines = list(TOLD)
+    TOLD.clear()
+    return lines
+
+
+def commit_room(txn):
+    TOLD.append("commit room")
+
+
+def free_room(txn):
+    TOLD.append("free room")
+
+
+def free_keys(txn):
+    TOLD.append("free keys")
+
+
+def commit_car(txn):
+    TOLD.append("commit car")
+
+
+def free_car(txn):
+    TOLD.append("free car")
+
+
+@task
+def room(x):
+    return x
+
+
+room.on_commit(commit_room)
+room.on_rollback(free_room)
+room.on_rollback(free_keys)
+
+
+@task
+def car(x):
+    return x
+
+
+car.on_commit(commit_car)
+car.on_rollback(free_car)
+
+
+@row
+@flow
+def commit_hook_outside_of_transactions():
+    room(1)
+    TOLD.append("after")
+    return told()
+
+
+@row
+@flow
+def committed_transaction():
+    with transaction():
+        room(1)
+        car(2)
+        TOLD.append("before")
+        inc(3)
+    return told()
+
+
+@row
+@flow
+def rolled_back_transaction():
+    try:
+        with transaction():
+            room(1)
+            car(2)
+            inc(3)
+            raise ValueError("no")
+    except ValueError as error:
+        TOLD.append(str(error))
+    return told()
+
+
+@row
+@flow
+def rolled_back_by_a_failure_that_is_caught():
+    with transaction():
+        room(1)
+        bad(1, return_state=True)
+        TOLD.append("caught")
+    return told()
+
+
+@row
+@flow
+def nested_transaction_that_commits():
+    with transaction():
+        room(1)
+        with transaction():
+            car(2)
+        TOLD.append("outer")
+    return told()
+
+
+@row
+@flow
+def nested_transaction_that_is_rolled_back():
+    try:
+        with transaction():
+            room(1)
+            with transaction():
+                car(2)
+                room(3)
+            raise ValueError("no")
+    except ValueError:
+        pass
+    return told()
+
+
+@row
+@flow
+def failure_in_a_nested_transaction():
+    with transaction() as outer:
+        room(1)
+        try:
+            with transaction():
+                car(2)
+                raise ValueError("no")
+        except ValueError:
+            pass
+        TOLD.append(f"outer is rolled back: {str(outer.is_rolled_back()).lower()}")
+    return told()
+
+
+@row
+@flow
+def eager_transaction_in_one_that_is_rolled_back():
+    try:
+        with transaction():
+            room(1)
+            with transaction(commit_mode=CommitMode.EAGER):
+                car(2)
+            TOLD.append("after the eager one")
+            raise ValueError("no")
+    except ValueError:
+        pass
+    return told()
+
+
+@row
+@flow
+def transaction_that_nobody_commits():
+    with transaction(commit_mode=CommitMode.OFF):
+        room(1)
+    return told()
+
+
+@row
+@flow
+def transaction_committed_by_hand():
+    with transaction(commit_mode=CommitMode.OFF) as txn:
+        room(1)
+        txn.commit()
+        TOLD.append(f"is committed: {str(txn.is_committed()).lower()}")
+    return told()
+
+
+@task
+def books_and_fails(x):
+    room(x)
+    TOLD.append("booked")
+    return bad(x)
+
+
+@row
+@flow
+def task_in_a_task_that_fails():
+    books_and_fails(1, return_state=True)
+    return told()
+
+
+@row
+@flow
+def submitted_tasks_in_a_transaction():
+    try:
+        with transaction():
+            room.submit(1).result()
+            car.map([2, 3]).result()
+            raise ValueError("no")
+    except ValueError:
+        pass
+    return told()
+
+
+def tell_value(txn):
+    TOLD.append(f"place {txn.get('place')}")
+
+
+@task
+def place(x):
+    return x
+
+
+place.on_commit(tell_value)
+
+
+@row
+@flow
+def values_of_transactions():
+    with transaction() as txn:
+        txn.set("place", 1)
+        with transaction() as inner:
+            TOLD.append(f"inner {inner.get('place')}")
+            inner.set("place", 2)
+            place(0)
+        TOLD.append(f"outer {txn.get('place')}")
+        place(0)
+    return told()
+
+
+def cannot_commit(txn):
+    TOLD.append("cannot commit")
+    raise ValueError("no")
+
+
+@task
+def uncommittable(x):
+    return x
+
+
+uncommittable.on_commit(cannot_commit)
+uncommittable.on_rollback(free_car)
+
+
+@row
+@flow
+def commit_hook_that_fails():
+    with transaction():
+        uncommittable(1)
+        room(2)
+    return told()
+
+
+@task(cache_policy=INPUTS)
+def counted_in_transactions(x):
+    return attempt("counted_in_transactions")
+
+
+@row
+@flow
+def records_of_a_transaction():
+    values = []
+    try:
+        with transaction():
+            values.append(counted_in_transactions(1))
+            raise ValueError("no")
+    except ValueError:
+        pass
+    with transaction():
+        values.append(counted_in_transactions(1))
+        values.append(counted_in_transactions(1))
+    values.append(counted_in_transactions(1))
+    return values
 
 
 # --- Timeouts ----------------------------------------------------------------

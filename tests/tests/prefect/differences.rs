@@ -20,6 +20,13 @@ pub(crate) struct Difference {
 
 const DIFFERENCES: &[Difference] = &[
     Difference {
+        row: "values_of_transactions",
+        label: "gives",
+        prefect: &[r#"["inner 1", "outer 1", "place 1", "place 1"]"#],
+        ours: &[r#"["inner 1", "outer 1", "place 2", "place 1"]"#],
+        because: "`txn.get(..)` in a hook",
+    },
+    Difference {
         row: "returned_completed_by_hand",
         label: "gives",
         prefect: &["3"],

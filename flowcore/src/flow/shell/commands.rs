@@ -8,11 +8,12 @@ use smallvec::SmallVec;
 
 use super::{FlowRun, MapEntry, RunEntry, Shell, Waiter, end};
 use crate::clock::Timestamp;
-use crate::engine::{Command, MapId, RunId};
+use crate::engine::{Command, MapId, RunId, RunView};
 use crate::limits;
 use crate::progress::Progress;
 use crate::runner::{AttemptControl, MapJob, RunReference, WorkKind, catch, drop_caught};
 use crate::runtime::now;
+use crate::transacting::{RunSubject, Transaction};
 
 /// What one critical section leaves to do. There are four for each run, so
 /// what most of them have no use for takes no room and no time.
@@ -28,6 +29,8 @@ struct Todo {
     has_letters: bool,
     has_hooks: bool,
     is_idle: bool,
+    /// What maps were a part of that have settled.
+    transactions: Vec<Transaction>,
 }
 
 /// What only some leave.
@@ -124,6 +127,7 @@ impl FlowRun {
                 Command::RowsSettled(id, rows) => self.collect_rows(shell, todo, id, &rows),
                 Command::MapSettled(id) => {
                     todo.has_permits |= shell.permits.map_settled(id);
+                    todo.transactions.extend(shell.close_transactions(id));
                     if let Some(mut entry) = shell.maps.remove(id) {
                         let says = self.says(entry.job.info().is_local);
                         let map = shell.engine.map(id).filter(|_| says);
@@ -162,14 +166,16 @@ impl FlowRun {
             return;
         };
         let options = entry.source();
-        if !options.hooks.is_empty()
-            && self.says(entry.is_local())
+        let transaction = shell.leave_transaction(id.into());
+        let is_asked = !options.hooks.is_empty() && self.says(entry.is_local());
+        if (is_asked || transaction.is_some())
             && let Some(view) = shell.engine.run(id)
-            && options.hooks.want(view.name)
+            && (transaction.is_some() || options.hooks.want(view.name))
         {
             let name = control.as_ref().and_then(|control| control.name());
-            let info = entry.info();
-            shell.hooks.note_run(id.into(), info, options, view, name);
+            let (run, info) = (id.into(), entry.info());
+            let hooks = &mut shell.hooks;
+            hooks.note_run(run, info, options, view, name, transaction);
         }
         if end::is_heard()
             && self.says(entry.is_local())
@@ -193,7 +199,13 @@ impl FlowRun {
         self.symbolic().is_none() && (is_local || !self.is_elsewhere())
     }
 
-    fn collect_rows(&self, shell: &mut Shell, todo: &mut Todo, id: MapId, rows: &Range<u32>) {
+    fn collect_rows(
+        self: &Arc<Self>,
+        shell: &mut Shell,
+        todo: &mut Todo,
+        id: MapId,
+        rows: &Range<u32>,
+    ) {
         if let Some(wakers) = shell.map_wakers.get_mut(id) {
             todo.wakers.append(wakers);
         }
@@ -218,19 +230,24 @@ impl FlowRun {
         if heard && let Some(map) = shell.engine.map(id) {
             entry.log.rows(map, rows, names, &mut todo.others().lines);
         }
-        let options = entry.job.options();
-        if !options.hooks.is_empty()
-            && self.says(entry.job.info().is_local)
+        let (job, options) = (&entry.job, entry.job.options());
+        let is_asked = !options.hooks.is_empty() && self.says(job.info().is_local);
+        if (is_asked || !shell.transacted.is_empty())
             && let Some(map) = shell.engine.map(id)
         {
             for row in rows.clone() {
-                let Some(view) = map.view(row).filter(|view| options.hooks.want(view.name)) else {
+                let run = RunReference::row(id, row);
+                let subject = || RunSubject::new(self, run, job.info(), options.clone());
+                let transaction = shell.transacted.leave_row(id, run, subject);
+                let is_wanted = |view: &RunView| is_asked && options.hooks.want(view.name);
+                let view = map.view(row);
+                let view = view.filter(|view| transaction.is_some() || is_wanted(view));
+                let Some(view) = view else {
                     continue;
                 };
-                let run = RunReference::row(id, row);
                 let name = controls.get(run).and_then(|control| control.name());
-                let info = entry.job.info();
-                shell.hooks.note_run(run, info, options, view, name);
+                let (info, hooks) = (job.info(), &mut shell.hooks);
+                hooks.note_run(run, info, options, view, name, transaction);
             }
         }
         if shell.controls.has_rows() {
@@ -267,6 +284,9 @@ impl FlowRun {
         }
         if todo.has_hooks {
             self.work_on_hooks();
+        }
+        for transaction in todo.transactions {
+            transaction.close();
         }
         for kind in todo.work {
             self.dispatch(kind);

@@ -62,6 +62,8 @@ impl FlowRun {
 
     fn say_retry(self: &Arc<Self>, run: RunReference, name: Option<String>, message: &str) {
         let task = self.update(|shell, _| {
+            let parts = shell.parts_of_attempt(run);
+            shell.hooks.note_undo(parts);
             match run {
                 RunReference::Run(id) => shell.engine.run_awaits_retry(RunId::from_bits(id)),
                 RunReference::Row(id, row) => {

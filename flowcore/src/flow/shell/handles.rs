@@ -123,7 +123,9 @@ impl Shell {
 /// The state of a run as handles show it.
 pub(crate) fn state_of<T>(view: &RunView, value: impl FnOnce() -> StoredValue<T>) -> State<T> {
     let (message, outcome) = match (view.name, &view.failure) {
-        (name, _) if name.is_completed() => (None, StateOutcome::Value(value())),
+        (name, _) if name.is_completed() => {
+            (end::state_message(view), StateOutcome::Value(value()))
+        }
         (name, Some(_)) if name.is_settled() => {
             (end::state_message(view), StateOutcome::Error(view.error()))
         }

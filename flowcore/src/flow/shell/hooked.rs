@@ -19,10 +19,24 @@ use crate::definition::{FlowConfiguration, FlowInfo, OptionsSource, TaskInfo};
 use crate::engine::{MapId, RunId, RunView};
 use crate::runner::{AttemptControl, RunReference, catch, drop_caught};
 use crate::state::{State, StateName};
+use crate::transacting::Transaction;
 use crate::value::StoredValue;
 
 thread_local! {
     static IN_HOOK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the calling code is a hook's.
+pub(crate) fn in_hook() -> bool {
+    IN_HOOK.get()
+}
+
+/// Code of hooks, on whatever thread.
+pub(crate) fn in_hook_thread<R>(code: impl FnOnce() -> R) -> R {
+    let outer = IN_HOOK.replace(true);
+    let result = code();
+    IN_HOOK.set(outer);
+    result
 }
 
 #[derive(Default)]
@@ -38,6 +52,8 @@ pub(super) struct HookQueue {
 
 enum HookCall {
     Task(TaskHookCall),
+    /// What an attempt left that another one follows.
+    Undo(Vec<Transaction>),
     Flow(State),
 }
 
@@ -48,6 +64,8 @@ struct TaskHookCall {
     view: RunView,
     /// What its template made.
     name: Option<String>,
+    /// Dealt with before the hooks of the state.
+    transaction: Option<Transaction>,
 }
 
 impl HookQueue {
@@ -58,6 +76,7 @@ impl HookQueue {
         options: &OptionsSource,
         view: RunView,
         name: Option<&str>,
+        transaction: Option<Transaction>,
     ) {
         if view.name.is_settled() {
             self.awaited.insert(run);
@@ -68,7 +87,14 @@ impl HookQueue {
             options: options.clone(),
             view,
             name: name.map(str::to_owned),
+            transaction,
         }));
+    }
+
+    pub(super) fn note_undo(&mut self, parts: Vec<Transaction>) {
+        if !parts.is_empty() {
+            self.calls.push_back(HookCall::Undo(parts));
+        }
     }
 
     /// Whether somebody must begin to call hooks; that is the caller then.
@@ -117,7 +143,7 @@ impl FlowRun {
         }
         if let Some(view) = shell.view(run) {
             // Its template has not made a name yet.
-            shell.hooks.note_run(run, info, options, view, None);
+            shell.hooks.note_run(run, info, options, view, None, None);
         }
     }
 
@@ -198,7 +224,7 @@ impl FlowRun {
             }
             let settled = match &call {
                 HookCall::Task(call) if call.view.name.is_settled() => Some(call.run),
-                HookCall::Task(_) | HookCall::Flow(_) => None,
+                HookCall::Task(_) | HookCall::Undo(_) | HookCall::Flow(_) => None,
             };
             drop_caught(call);
             if let Some(run) = settled {
@@ -234,8 +260,15 @@ impl FlowRun {
                     hooks.call(who, info, run, state);
                 });
             }
+            HookCall::Undo(parts) => Transaction::undo(parts),
             HookCall::Task(call) => {
                 let view = &call.view;
+                if let Some(transaction) = &call.transaction {
+                    transaction.conclude(view, call.name.as_deref());
+                }
+                if !call.options.hooks.want(view.name) {
+                    return;
+                }
                 let control = Arc::new(AttemptControl::new(view.attempt, call.options.retries));
                 if let Some(name) = &call.name {
                     control.rename(name.clone());

@@ -17,6 +17,7 @@ mod in_turn;
 mod observed;
 mod outbox;
 mod permits;
+mod transacted;
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,6 +30,8 @@ use uuid::Uuid;
 
 pub(crate) use handles::state_of;
 pub(in crate::flow) use held::CodeAtWork;
+pub(crate) use held::Held;
+pub(crate) use hooked::{in_hook, in_hook_thread};
 
 use super::end;
 use super::life::Life;
@@ -75,6 +78,8 @@ pub(crate) struct FlowRun {
     results: FlowResults,
     /// The flow with its options, if it has hooks.
     flow_hooks: OnceLock<(&'static FlowInfo, FlowConfiguration)>,
+    /// Some run has a transaction.
+    transacts: AtomicBool,
 }
 
 /// What a flow run stands for.
@@ -101,6 +106,7 @@ pub(super) struct Shell {
     controls: controls::Controls,
     permits: permits::Permits,
     hooks: hooked::HookQueue,
+    transacted: transacted::Transacted,
 }
 
 /// What the shell keeps for a run until it has settled.
@@ -214,6 +220,7 @@ impl FlowRun {
             served: Mutex::default(),
             results,
             flow_hooks: OnceLock::new(),
+            transacts: AtomicBool::new(false),
         })
     }
 

@@ -142,6 +142,7 @@ impl Rows {
             && !options.hooks.want(StateName::Running)
             // The loop tells of its rows when real time has passed.
             && !World::is_here()
+            && !options.is_in_transaction()
     }
 }
 

@@ -26,6 +26,7 @@ mod runs;
 mod subflows;
 mod tasks;
 mod timeouts;
+mod transactions;
 mod waiting;
 
 /// The whole table, in order.
@@ -42,6 +43,7 @@ pub(crate) fn table() -> impl Iterator<Item = &'static Row> {
         hooks::ROWS,
         retries::ROWS,
         caching::ROWS,
+        transactions::ROWS,
         timeouts::ROWS,
         subflows::ROWS,
         flow_retries::ROWS,

@@ -1,0 +1,28 @@
+//! A record that waits for its transaction to commit.
+
+use crate::error::Result;
+use crate::records::{Lock, ResultStore};
+
+/// A record with all that it needs to be written.
+#[derive(Debug)]
+pub(crate) struct StagedRecord {
+    pub(crate) store: ResultStore,
+    pub(crate) key: String,
+    pub(crate) bytes: Vec<u8>,
+    /// Held until the record is written, or is not.
+    pub(crate) lock: Option<Lock>,
+}
+
+impl StagedRecord {
+    pub(crate) async fn write(self) -> Result<()> {
+        let Self {
+            store,
+            key,
+            bytes,
+            lock,
+        } = self;
+        let written = store.put(&key, bytes).await;
+        drop(lock);
+        written
+    }
+}
