@@ -1168,33 +1168,24 @@ def cached_until_it_expires():
 
 # --- Transactions -------------------------------------------------------------
 
-TOLD = []
-
-
-def told():
-    lines = list(TOLD)
-    TOLD.clear()
-    return lines
-
-
 def commit_room(txn):
-    TOLD.append("commit room")
+    HEARD.append("commit room")
 
 
 def free_room(txn):
-    TOLD.append("free room")
+    HEARD.append("free room")
 
 
 def free_keys(txn):
-    TOLD.append("free keys")
+    HEARD.append("free keys")
 
 
 def commit_car(txn):
-    TOLD.append("commit car")
+    HEARD.append("commit car")
 
 
 def free_car(txn):
-    TOLD.append("free car")
+    HEARD.append("free car")
 
 
 @task
@@ -1220,8 +1211,8 @@ car.on_rollback(free_car)
 @flow
 def commit_hook_outside_of_transactions():
     room(1)
-    TOLD.append("after")
-    return told()
+    HEARD.append("after")
+    return HEARD
 
 
 @row
@@ -1230,9 +1221,9 @@ def committed_transaction():
     with transaction():
         room(1)
         car(2)
-        TOLD.append("before")
+        HEARD.append("before")
         inc(3)
-    return told()
+    return HEARD
 
 
 @row
@@ -1245,8 +1236,8 @@ def rolled_back_transaction():
             inc(3)
             raise ValueError("no")
     except ValueError as error:
-        TOLD.append(str(error))
-    return told()
+        HEARD.append(str(error))
+    return HEARD
 
 
 @row
@@ -1255,8 +1246,8 @@ def rolled_back_by_a_failure_that_is_caught():
     with transaction():
         room(1)
         bad(1, return_state=True)
-        TOLD.append("caught")
-    return told()
+        HEARD.append("caught")
+    return HEARD
 
 
 @row
@@ -1266,8 +1257,8 @@ def nested_transaction_that_commits():
         room(1)
         with transaction():
             car(2)
-        TOLD.append("outer")
-    return told()
+        HEARD.append("outer")
+    return HEARD
 
 
 @row
@@ -1282,7 +1273,7 @@ def nested_transaction_that_is_rolled_back():
             raise ValueError("no")
     except ValueError:
         pass
-    return told()
+    return HEARD
 
 
 @row
@@ -1296,8 +1287,8 @@ def failure_in_a_nested_transaction():
                 raise ValueError("no")
         except ValueError:
             pass
-        TOLD.append(f"outer is rolled back: {str(outer.is_rolled_back()).lower()}")
-    return told()
+        HEARD.append(f"outer is rolled back: {str(outer.is_rolled_back()).lower()}")
+    return HEARD
 
 
 @row
@@ -1308,11 +1299,11 @@ def eager_transaction_in_one_that_is_rolled_back():
             room(1)
             with transaction(commit_mode=CommitMode.EAGER):
                 car(2)
-            TOLD.append("after the eager one")
+            HEARD.append("after the eager one")
             raise ValueError("no")
     except ValueError:
         pass
-    return told()
+    return HEARD
 
 
 @row
@@ -1320,7 +1311,7 @@ def eager_transaction_in_one_that_is_rolled_back():
 def transaction_that_nobody_commits():
     with transaction(commit_mode=CommitMode.OFF):
         room(1)
-    return told()
+    return HEARD
 
 
 @row
@@ -1329,14 +1320,14 @@ def transaction_committed_by_hand():
     with transaction(commit_mode=CommitMode.OFF) as txn:
         room(1)
         txn.commit()
-        TOLD.append(f"is committed: {str(txn.is_committed()).lower()}")
-    return told()
+        HEARD.append(f"is committed: {str(txn.is_committed()).lower()}")
+    return HEARD
 
 
 @task
 def books_and_fails(x):
     room(x)
-    TOLD.append("booked")
+    HEARD.append("booked")
     return bad(x)
 
 
@@ -1344,7 +1335,7 @@ def books_and_fails(x):
 @flow
 def task_in_a_task_that_fails():
     books_and_fails(1, return_state=True)
-    return told()
+    return HEARD
 
 
 @row
@@ -1357,11 +1348,11 @@ def submitted_tasks_in_a_transaction():
             raise ValueError("no")
     except ValueError:
         pass
-    return told()
+    return HEARD
 
 
 def tell_value(txn):
-    TOLD.append(f"place {txn.get('place')}")
+    HEARD.append(f"place {txn.get('place')}")
 
 
 @task
@@ -1378,16 +1369,16 @@ def values_of_transactions():
     with transaction() as txn:
         txn.set("place", 1)
         with transaction() as inner:
-            TOLD.append(f"inner {inner.get('place')}")
+            HEARD.append(f"inner {inner.get('place')}")
             inner.set("place", 2)
             place(0)
-        TOLD.append(f"outer {txn.get('place')}")
+        HEARD.append(f"outer {txn.get('place')}")
         place(0)
-    return told()
+    return HEARD
 
 
 def cannot_commit(txn):
-    TOLD.append("cannot commit")
+    HEARD.append("cannot commit")
     raise ValueError("no")
 
 
@@ -1406,7 +1397,7 @@ def commit_hook_that_fails():
     with transaction():
         uncommittable(1)
         room(2)
-    return told()
+    return HEARD
 
 
 @task(cache_policy=INPUTS)

@@ -135,7 +135,6 @@ def observe():
         flows.CALLS.clear()
         flows.EVENTS.clear()
         flows.HEARD.clear()
-        flows.TOLD.clear()
         rows.append({"name": row.fn.__name__, "lines": [["gives", gives(row)]]})
     return rows
 

@@ -25,11 +25,11 @@ pub(super) fn forget() {
     HEARD.lock().expect("nobody panics here").clear();
 }
 
-fn heard() -> Vec<String> {
+pub(super) fn heard() -> Vec<String> {
     HEARD.lock().expect("nobody panics here").clone()
 }
 
-fn note(text: String) {
+pub(super) fn note(text: String) {
     HEARD.lock().expect("nobody panics here").push(text);
 }
 

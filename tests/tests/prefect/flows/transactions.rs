@@ -1,11 +1,10 @@
 //! Transactions.
 
-use std::sync::Mutex;
-
 use flowcore::prelude::*;
 use flowcore::transaction;
 use flowcore::transactions::{CommitMode, Transaction, TransactionOptions};
 
+use super::hooks::{heard, note};
 use super::{attempt, bad, inc};
 use crate::table::{Row, rows};
 
@@ -27,34 +26,24 @@ pub(super) const ROWS: &[Row] = rows![
     records_of_a_transaction,
 ];
 
-static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-fn tell(text: impl Into<String>) {
-    TOLD.lock().expect("nobody panics here").push(text.into());
-}
-
-fn told() -> Vec<String> {
-    std::mem::take(&mut *TOLD.lock().expect("nobody panics here"))
-}
-
 fn commit_room(_: &Transaction) {
-    tell("commit room");
+    note("commit room".to_owned());
 }
 
 fn free_room(_: &Transaction) {
-    tell("free room");
+    note("free room".to_owned());
 }
 
 fn free_keys(_: &Transaction) {
-    tell("free keys");
+    note("free keys".to_owned());
 }
 
 fn commit_car(_: &Transaction) {
-    tell("commit car");
+    note("commit car".to_owned());
 }
 
 fn free_car(_: &Transaction) {
-    tell("free car");
+    note("free car".to_owned());
 }
 
 #[task(on_commit = commit_room, on_rollback = [free_room, free_keys])]
@@ -70,8 +59,8 @@ fn car(x: i64) -> i64 {
 #[flow]
 async fn commit_hook_outside_of_transactions() -> Result<Vec<String>> {
     room(1).await?;
-    tell("after");
-    Ok(told())
+    note("after".to_owned());
+    Ok(heard())
 }
 
 #[flow]
@@ -79,11 +68,11 @@ async fn committed_transaction() -> Result<Vec<String>> {
     transaction(async |_| {
         room(1).await?;
         car(2).await?;
-        tell("before");
+        note("before".to_owned());
         inc(3).await
     })
     .await?;
-    Ok(told())
+    Ok(heard())
 }
 
 #[flow]
@@ -95,8 +84,8 @@ async fn rolled_back_transaction() -> Result<Vec<String>> {
         Err(Error::msg("no"))
     })
     .await;
-    tell(ended.unwrap_err().to_string());
-    Ok(told())
+    note(ended.unwrap_err().to_string());
+    Ok(heard())
 }
 
 #[flow]
@@ -104,11 +93,11 @@ async fn rolled_back_by_a_failure_that_is_caught() -> Result<Vec<String>> {
     let _ = transaction(async |_| {
         room(1).await?;
         let _ = bad(1).state().await;
-        tell("caught");
+        note("caught".to_owned());
         Ok::<_, Error>(())
     })
     .await;
-    Ok(told())
+    Ok(heard())
 }
 
 #[flow]
@@ -116,11 +105,11 @@ async fn nested_transaction_that_commits() -> Result<Vec<String>> {
     transaction(async |_| {
         room(1).await?;
         transaction(async |_| car(2).await).await?;
-        tell("outer");
+        note("outer".to_owned());
         Ok::<_, Error>(())
     })
     .await?;
-    Ok(told())
+    Ok(heard())
 }
 
 #[flow]
@@ -136,7 +125,7 @@ async fn nested_transaction_that_is_rolled_back() -> Result<Vec<String>> {
     })
     .await;
     ended.unwrap_err();
-    Ok(told())
+    Ok(heard())
 }
 
 #[flow]
@@ -149,11 +138,11 @@ async fn failure_in_a_nested_transaction() -> Result<Vec<String>> {
         })
         .await;
         inner.unwrap_err();
-        tell(format!("outer is rolled back: {}", outer.is_rolled_back()));
+        note(format!("outer is rolled back: {}", outer.is_rolled_back()));
         Ok::<_, Error>(())
     })
     .await;
-    Ok(told())
+    Ok(heard())
 }
 
 #[flow]
@@ -162,19 +151,19 @@ async fn eager_transaction_in_one_that_is_rolled_back() -> Result<Vec<String>> {
         room(1).await?;
         let eager = TransactionOptions::new().commit_mode(CommitMode::Eager);
         eager.run(async |_| car(2).await).await?;
-        tell("after the eager one");
+        note("after the eager one".to_owned());
         Err(Error::msg("no"))
     })
     .await;
     ended.unwrap_err();
-    Ok(told())
+    Ok(heard())
 }
 
 #[flow]
 async fn transaction_that_nobody_commits() -> Result<Vec<String>> {
     let off = TransactionOptions::new().commit_mode(CommitMode::Off);
     off.run(async |_| room(1).await).await?;
-    Ok(told())
+    Ok(heard())
 }
 
 #[flow]
@@ -183,24 +172,24 @@ async fn transaction_committed_by_hand() -> Result<Vec<String>> {
     off.run(async |txn| {
         room(1).await?;
         txn.commit().await?;
-        tell(format!("is committed: {}", txn.is_committed()));
+        note(format!("is committed: {}", txn.is_committed()));
         Ok::<_, Error>(())
     })
     .await?;
-    Ok(told())
+    Ok(heard())
 }
 
 #[task]
 async fn books_and_fails(x: i64) -> Result<i64> {
     room(x).await?;
-    tell("booked");
+    note("booked".to_owned());
     bad(x).await
 }
 
 #[flow]
 async fn task_in_a_task_that_fails() -> Result<Vec<String>> {
     let _ = books_and_fails(1).state().await;
-    Ok(told())
+    Ok(heard())
 }
 
 #[flow]
@@ -212,11 +201,11 @@ async fn submitted_tasks_in_a_transaction() -> Result<Vec<String>> {
     })
     .await;
     ended.unwrap_err();
-    Ok(told())
+    Ok(heard())
 }
 
 fn tell_value(txn: &Transaction) -> Result<()> {
-    tell(format!("place {}", txn.get::<i64>("place")?));
+    note(format!("place {}", txn.get::<i64>("place")?));
     Ok(())
 }
 
@@ -230,20 +219,20 @@ async fn values_of_transactions() -> Result<Vec<String>> {
     transaction(async |txn| {
         txn.set("place", 1_i64);
         transaction(async |inner| {
-            tell(format!("inner {}", inner.get::<i64>("place")?));
+            note(format!("inner {}", inner.get::<i64>("place")?));
             inner.set("place", 2_i64);
             place(0).await
         })
         .await?;
-        tell(format!("outer {}", txn.get::<i64>("place")?));
+        note(format!("outer {}", txn.get::<i64>("place")?));
         place(0).await
     })
     .await?;
-    Ok(told())
+    Ok(heard())
 }
 
 fn cannot_commit(_: &Transaction) -> Result<()> {
-    tell("cannot commit");
+    note("cannot commit".to_owned());
     Err(Error::msg("no"))
 }
 
@@ -259,7 +248,7 @@ async fn commit_hook_that_fails() -> Result<Vec<String>> {
         room(2).await
     })
     .await?;
-    Ok(told())
+    Ok(heard())
 }
 
 #[task(cache = INPUTS, result_store = "memory://table-of-transactions")]
