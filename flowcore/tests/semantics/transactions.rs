@@ -238,7 +238,7 @@ fn nested_transactions_follow_the_outermost() {
 #[test]
 fn a_nested_failure_undoes_what_is_around_it() {
     #[flow]
-    async fn nested(told: &Told) -> Result<()> {
+    async fn nested_failure(told: &Told) -> Result<()> {
         let a = inc.with_options(told.both("a"));
         let b = inc.with_options(told.both("b"));
         let ended: Result<()> = transaction(async |outer| {
@@ -257,7 +257,7 @@ fn a_nested_failure_undoes_what_is_around_it() {
         Ok(())
     }
     run(async {
-        nested(&Told::default()).await.unwrap();
+        nested_failure(&Told::default()).await.unwrap();
     });
 }
 

@@ -63,8 +63,7 @@ impl FlowRun {
         options: &OptionsSource,
         is_local: bool,
     ) -> Option<Membership> {
-        // Nothing is done where a flow is only drawn, so nothing is undone.
-        if !self.says(is_local) || self.symbolic().is_some() {
+        if !self.says(is_local) {
             return None;
         }
         let parent = Transaction::around_submission();
