@@ -63,7 +63,7 @@ impl fmt::Debug for Cancellation {
 /// ```
 #[must_use]
 pub fn cancellation() -> Cancellation {
-    RunContext::current().map_or(Cancellation(None), |context| context.cancellation())
+    RunContext::caller().map_or(Cancellation(None), |context| context.cancellation())
 }
 
 impl Cancellation {

@@ -25,6 +25,8 @@ pub(crate) struct RunContext {
     flow: Arc<FlowRun>,
     task: Option<TaskContext>,
     scope: Option<Arc<Scope>>,
+    /// The flow run has ended, and this code comes after it.
+    is_over: bool,
 }
 
 #[derive(Clone)]
@@ -62,6 +64,16 @@ impl RunContext {
             flow: Arc::clone(flow),
             task: None,
             scope: Scope::current(),
+            is_over: false,
+        }
+    }
+
+    /// Code that comes after the flow run, as its last hooks do: its log lines
+    /// are the run's, and what it calls is none of it.
+    pub(crate) fn after_flow(flow: &Arc<FlowRun>) -> Self {
+        Self {
+            is_over: true,
+            ..Self::of_flow(flow)
         }
     }
 
@@ -74,6 +86,7 @@ impl RunContext {
     ) -> Self {
         Self {
             flow: Arc::clone(flow),
+            is_over: false,
             scope: flow.scope_of_run(run, options.scope()),
             task: Some(TaskContext {
                 info,
@@ -93,6 +106,7 @@ impl RunContext {
     ) -> Self {
         Self {
             flow: Arc::clone(flow),
+            is_over: false,
             scope: options.scope(),
             task: Some(TaskContext {
                 info,
@@ -110,6 +124,16 @@ impl RunContext {
     pub(crate) fn without_scope(mut self) -> Self {
         self.scope = None;
         self
+    }
+
+    /// The run that tasks and flows called here belong to.
+    pub(crate) fn caller() -> Option<Self> {
+        Self::current().filter(|context| !context.is_over)
+    }
+
+    /// Whether the flow run has ended before this code began.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over
     }
 
     pub(crate) fn flow(&self) -> &Arc<FlowRun> {
@@ -210,6 +234,16 @@ impl Surroundings {
         Self {
             context: RunContext::current(),
             scope: Scope::current(),
+        }
+    }
+
+    pub(crate) fn enter<R>(self, code: impl FnOnce() -> R) -> R {
+        match self.context {
+            None => Scope::enter_shared(self.scope, code),
+            Some(mut context) => {
+                context.scope = self.scope;
+                context.enter(code)
+            }
         }
     }
 

@@ -49,14 +49,6 @@ impl<T> Place<T> {
         }
     }
 
-    /// Whether nothing more happens to the run.
-    pub(crate) fn is_settled(&self) -> bool {
-        match self.run() {
-            Err(_) => true,
-            Ok((flow, run)) => flow.view(run).is_some_and(|view| view.name.is_settled()),
-        }
-    }
-
     /// Why the run did not complete; `None` if it did or has not settled.
     pub(crate) fn settled_error(&self) -> Option<Error> {
         match self.run() {

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 
 use crate::clock::{Clock, Timestamp};
 use crate::world::{Hold, World};
@@ -95,6 +95,33 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
         None => pollster::block_on(future),
         Some(world) => world.block_on(future),
     }
+}
+
+/// Whether this thread's runtime has no other thread, so that its timers and
+/// sockets wait while this one is blocked.
+pub(crate) fn stands_still_when_blocked() -> bool {
+    let runtime = Handle::try_current();
+    let is_single =
+        runtime.is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::CurrentThread);
+    is_single && !World::is_here()
+}
+
+/// Blocking code on a thread of its own, for which this one waits: timers and
+/// sockets are those of users' code.
+pub(crate) fn on_a_scoped_thread<R: Send>(code: impl FnOnce() -> R + Send) -> std::io::Result<R> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("flow-sync".to_owned())
+            .spawn_scoped(scope, || {
+                let runtime = user();
+                let _runtime = runtime.enter();
+                code()
+            })?;
+        match thread.join() {
+            Ok(result) => Ok(result),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
 }
 
 /// Blocking code on a thread of its own: however many wait for each other, none

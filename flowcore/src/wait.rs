@@ -10,7 +10,7 @@ use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use futures_util::Stream;
@@ -58,9 +58,6 @@ pub(crate) mod sealed {
 
     /// What [`wait`](super::wait) asks of a run. Nobody else implements it.
     pub trait Settles: Send + Sync + Unpin {
-        /// Whether nothing more happens to the run.
-        fn is_settled(&self) -> bool;
-
         /// Ready when the run has settled.
         fn poll_settled(&self, context: &Context<'_>) -> Poll<()>;
 
@@ -89,10 +86,6 @@ fn address<T>(shared: &Arc<T>) -> usize {
 }
 
 impl<T: Send + Sync + 'static> sealed::Settles for TaskFuture<T> {
-    fn is_settled(&self) -> bool {
-        self.place().is_settled()
-    }
-
     fn poll_settled(&self, context: &Context<'_>) -> Poll<()> {
         self.poll_view(context).map(drop)
     }
@@ -107,13 +100,6 @@ impl<T: Send + Sync + 'static> sealed::Settles for TaskFuture<T> {
 }
 
 impl<T: Send + Sync + 'static> sealed::Settles for Mapped<T> {
-    fn is_settled(&self) -> bool {
-        match self.cell().handle() {
-            Handle::Rejected(_) => true,
-            Handle::Live { flow, id } => flow.is_map_settled(*id, self.rows()),
-        }
-    }
-
     fn poll_settled(&self, context: &Context<'_>) -> Poll<()> {
         self.poll_settled(context)
     }
@@ -129,10 +115,6 @@ impl<T: Send + Sync + 'static> sealed::Settles for Mapped<T> {
 }
 
 impl<T: Send + Sync + 'static> sealed::Settles for FlowHandle<T> {
-    fn is_settled(&self) -> bool {
-        self.state().is_settled()
-    }
-
     fn poll_settled(&self, context: &Context<'_>) -> Poll<()> {
         self.poll_ended(context)
     }
@@ -143,10 +125,6 @@ impl<T: Send + Sync + 'static> sealed::Settles for FlowHandle<T> {
 }
 
 impl<S: sealed::Settles + ?Sized> sealed::Settles for &S {
-    fn is_settled(&self) -> bool {
-        (**self).is_settled()
-    }
-
     fn poll_settled(&self, context: &Context<'_>) -> Poll<()> {
         (**self).poll_settled(context)
     }
@@ -209,9 +187,11 @@ pub async fn wait<S: Settles>(
             .await
             .unwrap_or_default(),
     }
+    // As whoever waits sees it: its hooks belong to a run.
+    let now = Context::from_waker(Waker::noop());
     futures
         .into_iter()
-        .partition(|future| sealed::Settles::is_settled(future))
+        .partition(|future| future.poll_settled(&now).is_ready())
 }
 
 /// The runs as they settle, in whatever way. If some have not after `timeout`,

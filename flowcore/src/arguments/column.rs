@@ -19,12 +19,18 @@ pub struct Column<T>(ColumnSource<T>);
 enum ColumnSource<T> {
     Values(Box<[ValueCell<T>]>),
     Arguments(Box<[Argument<T>]>),
+    /// More rows than a map can have, or no end of them: they were not asked
+    /// for, and the map is refused.
+    TooMany,
     Rows(Mapped<T>),
     Outcomes(Box<dyn OutcomeRows<T>>),
     Repeat(Argument<T>),
     /// A list that some run will give: its length becomes known later.
     List(Argument<Vec<T>>, OnceLock<ListRows<T>>),
 }
+
+/// So many rows are made room for before they are there.
+const PROMISED_ROWS: usize = 1 << 24;
 
 /// A list that has arrived, or of which only the length is known here.
 enum ListRows<T> {
@@ -133,6 +139,7 @@ impl<T: Send + Sync + 'static> Column<T> {
         match &self.0 {
             ColumnSource::Values(values) => ColumnLength::Known(values.len()),
             ColumnSource::Arguments(arguments) => ColumnLength::Known(arguments.len()),
+            ColumnSource::TooMany => ColumnLength::Known(usize::MAX),
             ColumnSource::Rows(mapped) => map_length(mapped.cell().handle(), mapped.rows()),
             ColumnSource::Outcomes(rows) => {
                 let (handle, rows) = rows.map();
@@ -177,7 +184,7 @@ impl<T: Send + Sync + 'static> Column<T> {
     /// What brings the values of these rows here that lie with the runner.
     pub(crate) fn fetch(&self, rows: &Range<u32>, fetches: &mut Vec<RunnerFuture<Result<()>>>) {
         match &self.0 {
-            ColumnSource::Values(_) => {}
+            ColumnSource::Values(_) | ColumnSource::TooMany => {}
             ColumnSource::Arguments(arguments) => {
                 for row in rows.clone() {
                     if let Some(argument) = arguments.get(row as usize) {
@@ -210,7 +217,7 @@ impl<T: Send + Sync + 'static> Column<T> {
                 }),
             };
         match &self.0 {
-            ColumnSource::Values(_) => {}
+            ColumnSource::Values(_) | ColumnSource::TooMany => {}
             ColumnSource::Arguments(arguments) => {
                 for (row, argument) in (0..).zip(arguments) {
                     argument.edges(&mut |edge| visit(ColumnInput::Row(row, edge)));
@@ -236,6 +243,7 @@ impl<T: Send + Sync + 'static> Column<T> {
         match &self.0 {
             ColumnSource::Values(values) => cell(values, row)?.obtain(last, access),
             ColumnSource::Arguments(arguments) => cell(arguments, row)?.obtain(last, access),
+            ColumnSource::TooMany => Err(no_row(row)),
             ColumnSource::Rows(mapped) => {
                 mapped
                     .cell()
@@ -251,6 +259,7 @@ impl<T: Send + Sync + 'static> Column<T> {
         match &self.0 {
             ColumnSource::Values(values) => cell(values, row)?.share(),
             ColumnSource::Arguments(arguments) => cell(arguments, row)?.share(last),
+            ColumnSource::TooMany => Err(no_row(row)),
             ColumnSource::Rows(mapped) => mapped.cell().row(mapped.first_row() + row)?.share(),
             ColumnSource::Outcomes(rows) => rows.obtain(row, last).map(Arc::new),
             ColumnSource::Repeat(argument) => argument.share(false),
@@ -263,6 +272,7 @@ impl<T: Send + Sync + 'static> Column<T> {
         match &self.0 {
             ColumnSource::Values(values) => inline(cell(values, row)?),
             ColumnSource::Arguments(arguments) => cell(arguments, row)?.describe(access),
+            ColumnSource::TooMany => Err(no_row(row)),
             ColumnSource::Rows(mapped) => {
                 mapped.cell().describe_row(mapped.first_row() + row, access)
             }
@@ -280,9 +290,11 @@ impl<T: Send + Sync + 'static> Column<T> {
 }
 
 fn cell<T>(values: &[T], row: u32) -> Result<&T> {
-    values
-        .get(row as usize)
-        .ok_or_else(|| Error::invalid(format!("a column of the map has no row {row}")))
+    values.get(row as usize).ok_or_else(|| no_row(row))
+}
+
+fn no_row(row: u32) -> Error {
+    Error::invalid(format!("a column of the map has no row {row}"))
 }
 
 fn arrived<T>(values: &OnceLock<ListRows<T>>) -> Result<&ListRows<T>> {
@@ -315,7 +327,12 @@ where
 {
     fn into_column(self) -> Column<T> {
         let arguments = self.into_iter();
-        let mut values = Vec::with_capacity(arguments.size_hint().0);
+        let at_least = arguments.size_hint().0;
+        if u32::try_from(at_least).is_err() {
+            return Column(ColumnSource::TooMany);
+        }
+        // A promise is no reason to take all the memory there is.
+        let mut values = Vec::with_capacity(at_least.min(PROMISED_ROWS));
         let mut arguments = arguments.map(IntoArgument::into_argument);
         for argument in arguments.by_ref() {
             match argument.0 {
@@ -390,6 +407,7 @@ impl<T> std::fmt::Debug for Column<T> {
         let kind = match &self.0 {
             ColumnSource::Values(values) => return write!(f, "Column({} values)", values.len()),
             ColumnSource::Arguments(rows) => return write!(f, "Column({} rows)", rows.len()),
+            ColumnSource::TooMany => "too many rows",
             ColumnSource::Rows(_) => "rows of a map",
             ColumnSource::Outcomes(_) => "outcomes of a map",
             ColumnSource::Repeat(_) => "one value",

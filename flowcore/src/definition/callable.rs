@@ -18,6 +18,7 @@ use super::parameters::Parameters;
 use super::task::{TaskDefinition, TaskInfo};
 use crate::error::{Error, Result};
 use crate::flow::{Call, Ended, call};
+use crate::runner::catch;
 
 /// A call whose value comes as JSON; made by [`Definition::call_json`].
 ///
@@ -265,9 +266,13 @@ fn written<T>(value: &T, write: WriteJson<T>) -> Result<Value> {
              for it"
         ))
     })?;
-    write(value).map_err(|error| {
-        Error::invalid(format!(
-            "this value of type `{type_name}` cannot be written as JSON: {error}"
-        ))
-    })
+    // A value may also panic as it is written.
+    let written = catch(|| write(value).map_err(|error| error.to_string()));
+    written
+        .unwrap_or_else(|report| Err(report.to_string()))
+        .map_err(|problem| {
+            Error::invalid(format!(
+                "this value of type `{type_name}` cannot be written as JSON: {problem}"
+            ))
+        })
 }

@@ -17,7 +17,7 @@ use super::shell::in_hook;
 use super::submit::{slots, submit_in};
 use super::{FlowRun, state_of, symbolic};
 use crate::cancellation::block_on;
-use crate::context::RunContext;
+use crate::context::{RunContext, Surroundings};
 use crate::definition::{
     BodyFuture, CacheKey, Parameters, TaskConfiguration, TaskDefinition, TaskError, TaskInfo,
     TaskOptions, render,
@@ -30,6 +30,7 @@ use crate::records::{Keep, KeySource, Unstable};
 use crate::report::ReportCall;
 use crate::runner::{
     AttemptBody, AttemptControl, Execution, InPlace, Kept, SingleExecution, drive_in_place,
+    lend_while,
 };
 use crate::state::{State, StateOutcome};
 use crate::value::{Access, StoredValue, ValueCell};
@@ -148,7 +149,12 @@ impl<'a, T: Send + Sync + 'static> Call<'a, T> {
     ///
     /// Those of awaiting the call.
     pub fn block(self) -> Result<T> {
-        block_on(self)
+        if !crate::runtime::stands_still_when_blocked() {
+            return block_on(self);
+        }
+        // The call's timers and sockets would be this thread's runtime's.
+        let surroundings = Surroundings::current();
+        lend_while(|| crate::runtime::on_a_scoped_thread(|| surroundings.enter(|| block_on(self)))?)
     }
 }
 
@@ -277,7 +283,7 @@ struct FlowHere {
 
 impl FlowHere {
     fn new() -> Self {
-        match RunContext::current() {
+        match RunContext::caller() {
             Some(context) => Self {
                 flow: Arc::clone(context.flow()),
                 registration: None,

@@ -210,8 +210,11 @@ pub(super) fn error_of(view: &RunView) -> Error {
 
 /// Why a run never started, in Prefect's words.
 fn unready(cause: &Error) -> String {
-    let upstream = cause
-        .run_name()
-        .map_or_else(String::new, |name| format!(" '{}'", printable(name)));
+    let task = || cause.task_key().and_then(|key| key.rsplit("::").next());
+    let upstream = match cause.run_name() {
+        Some(name) => format!(" '{}'", printable(name)),
+        // Of a map that was cancelled as a whole no row is named.
+        None => task().map_or_else(String::new, |task| format!(" of '{}'", printable(task))),
+    };
     format!("upstream task run{upstream} did not reach a 'COMPLETED' state")
 }

@@ -49,7 +49,7 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
         .resumed()
         .unwrap_or_else(Uuid::now_v7);
     let results = {
-        let around = RunContext::current();
+        let around = RunContext::caller();
         let parent = around.as_ref().map(|context| &**context.flow());
         let parent = parent.filter(|flow| !flow.is_standalone());
         FlowResults::of_flow(configuration.options(), parent, written)
@@ -64,7 +64,7 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
         if let Some(symbolic) = Symbolic::here() {
             flow.set_symbolic(symbolic);
         }
-        let parent = RunContext::current().map(|context| Arc::clone(context.flow()));
+        let parent = RunContext::caller().map(|context| Arc::clone(context.flow()));
         let is_subflow = parent.as_ref().is_some_and(|flow| !flow.is_standalone());
         let kind = if is_subflow { "subflow" } else { "flow" };
         end::say(
@@ -95,13 +95,21 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
         flow.set_tags(tags_of(options));
         flow.begin_observed(&Began {
             flow: Some((info, options)),
-            parent: RunContext::current().map(|context| (context.flow().id(), context.run())),
+            parent: RunContext::caller().map(|context| (context.flow().id(), context.run())),
             at: now(),
         });
         if flow.symbolic().is_none() {
             flow.set_hooks(info, &configuration);
         }
-        let ended = match refusal(info, options, &flow, &code) {
+        if options.resumed().is_some() && !flow.results().persists() {
+            tracing::warn!(
+                target: "flowcore::runs",
+                who = format!("Flow run '{}'", flow.name()),
+                "`{}` keeps no results, so resuming it finds none: `persist_result` keeps them",
+                info.function,
+            );
+        }
+        let ended = match refusal(info, options, &flow, &code, &guard) {
             Some(failure) => FlowEnd::failed(failure),
             None => attempts(info, options, &flow, &mut code, outcome, &guard).await,
         };
@@ -133,8 +141,19 @@ fn refusal<T>(
     options: &FlowOptions,
     flow: &FlowRun,
     code: &FlowCode<'_, T>,
+    guard: &StopOnDrop,
 ) -> Option<Failure> {
-    let error = options.check().err().or_else(|| {
+    let is_second = guard
+        .0
+        .as_ref()
+        .is_some_and(|run| run.registration.is_second());
+    let second = is_second.then(|| {
+        Error::invalid(format!(
+            "flow run {} runs in this process: resume it when it has ended",
+            flow.id()
+        ))
+    });
+    let error = second.or_else(|| options.check().err()).or_else(|| {
         let (name, type_name) = code.taken_once().filter(|_| options.retries > 0)?;
         Some(Error::invalid(format!(
             "parameter `{name}` is of type `{type_name}`, which is not `Clone`, so there is no \

@@ -36,6 +36,8 @@ struct Entry {
 pub(super) struct Registration {
     id: Uuid,
     parent: Option<Uuid>,
+    /// A run with this id runs already: this is no other one.
+    is_second: bool,
 }
 
 impl Registration {
@@ -43,6 +45,13 @@ impl Registration {
         let (id, parent) = (flow.id(), parent.map(|parent| parent.id()));
         let ended_by = {
             let mut running = RUNNING.lock();
+            if running.flows.contains_key(&id) {
+                return Self {
+                    id,
+                    parent,
+                    is_second: true,
+                };
+            }
             let entry = Entry {
                 flow: Arc::clone(flow),
                 children: BTreeSet::new(),
@@ -57,12 +66,23 @@ impl Registration {
         if let Some(signal) = ended_by {
             flow.interrupt(Interrupt::Signal(signal));
         }
-        Self { id, parent }
+        Self {
+            id,
+            parent,
+            is_second: false,
+        }
+    }
+
+    /// Whether the flow run runs already, so that it cannot be resumed.
+    pub(super) fn is_second(&self) -> bool {
+        self.is_second
     }
 
     /// Notes whether the flow's function has ended or runs again.
     pub(super) fn code_has_ended(&self, has_ended: bool) {
-        if let Some(entry) = RUNNING.lock().flows.get_mut(&self.id) {
+        if let Some(entry) = RUNNING.lock().flows.get_mut(&self.id)
+            && !self.is_second
+        {
             entry.code_has_ended = has_ended;
         }
         CHANGED.notify_waiters();
@@ -71,6 +91,9 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
+        if self.is_second {
+            return;
+        }
         let left = {
             let mut running = RUNNING.lock();
             if let Some(parent) = self.parent.and_then(|id| running.flows.get_mut(&id)) {

@@ -72,6 +72,16 @@ fn flow_of<D: TaskDefinition>(method: &str) -> Result<Arc<FlowRun>> {
         )
     })?;
     let flow = context.flow();
+    if context.is_over() {
+        return Err(invalid(
+            info,
+            format!(
+                "`{function}.{method}(..)` was called in a hook after its flow run '{}' had ended: \
+                 call the task itself, `{function}(..).block()`, or a flow that submits it",
+                flow.name()
+            ),
+        ));
+    }
     if flow.is_elsewhere() && info.is_local {
         return Err(invalid(
             info,

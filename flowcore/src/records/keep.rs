@@ -162,7 +162,11 @@ impl<T> Begun<T> {
         if keep.rules.is_read_only {
             return None;
         }
-        match codec?.encode(value) {
+        let codec = codec?;
+        // Code of users writes the value, and may panic.
+        let encoded = catch(|| codec.encode(value).map_err(|error| error.to_string()))
+            .unwrap_or_else(|report| Err(report.to_string()));
+        match encoded {
             Ok(encoded) => Some(Encoded {
                 keep,
                 store,

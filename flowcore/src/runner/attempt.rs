@@ -88,7 +88,7 @@ pub(crate) fn next(
     let brief = match &ending {
         Ending::Completed => return Next::Settle(End::Completed),
         Ending::Cached => return Next::Settle(End::Cached),
-        Ending::Cancelled => return Next::Settle(End::Ended(cancelled(info, run_name))),
+        Ending::Cancelled => return Next::Settle(End::Ended(cancelled(info, Some(run_name)))),
         Ending::Failed(error) => error.brief(),
         Ending::Panicked(report) => report.to_string(),
         Ending::TimedOut(limit) => timeout_message(*limit),
@@ -167,7 +167,7 @@ fn failure(ending: Ending, info: &TaskInfo, run_name: &str) -> Failure {
             timeout_message(limit),
             None,
         ),
-        Ending::Cancelled => cancelled(info, run_name),
+        Ending::Cancelled => cancelled(info, Some(run_name)),
         Ending::Completed | Ending::Cached => {
             unreachable!("a run that completed has not failed")
         }
@@ -181,16 +181,18 @@ fn timeout_message(limit: Duration) -> String {
     )
 }
 
-/// The end of a run that was asked to stop.
-pub(super) fn cancelled(info: &TaskInfo, run_name: &str) -> Failure {
+/// The end of a run that was asked to stop; without a name, of a whole map.
+pub(crate) fn cancelled(info: &TaskInfo, run_name: Option<&str>) -> Failure {
     let message = "Task run was cancelled.";
+    let error = Error::build(ErrorKind::Cancelled, message).task(info.key);
+    let error = match run_name {
+        Some(name) => error.run(name),
+        None => error,
+    };
     Failure::new(
         StateName::Cancelled,
         Some(message.to_owned()),
-        Error::build(ErrorKind::Cancelled, message)
-            .task(info.key)
-            .run(run_name)
-            .finish(),
+        error.finish(),
     )
 }
 

@@ -237,6 +237,17 @@ impl<D: TaskDefinition> MapExecution<D> {
             ColumnLength::Repeats => {}
             ColumnLength::SameAs(_) | ColumnLength::Later => later = true,
         });
+        if let Some((name, _)) = known
+            .iter()
+            .find(|(_, length)| u32::try_from(*length).is_err())
+        {
+            return Err(invalid(format!(
+                "`{}.map`: `{name}` has no end, or 2^32 rows or more, which no map has: give a \
+                 range an end, as in `0..n`, map over parts, or repeat a single value by \
+                 `unmapped(..)`",
+                D::info().function
+            )));
+        }
         if let Some(&(_, first)) = known.first()
             && known.iter().any(|&(_, length)| length != first)
         {
@@ -253,12 +264,7 @@ impl<D: TaskDefinition> MapExecution<D> {
         }
         match known.first() {
             _ if later => Ok(None),
-            Some(&(_, length)) => Ok(Some(u32::try_from(length).map_err(|_| {
-                invalid(format!(
-                    "`{}.map` received {length} rows; a map has fewer than 2^32: map over parts",
-                    D::info().function
-                ))
-            })?)),
+            Some(&(_, length)) => Ok(u32::try_from(length).ok()),
             None => Err(invalid(format!(
                 "`{}.map` received no sequence: at least one argument must be one, all others may \
                  be `unmapped(..)`",

@@ -18,7 +18,7 @@ mod thread_pool;
 mod waiting;
 mod worker;
 
-pub(crate) use attempt::Ending;
+pub(crate) use attempt::{Ending, cancelled};
 #[cfg(test)]
 pub(crate) use attempt::{Next, next};
 pub use channel::{Answer, LogLevel, LogRecord, Request, RequestId, ToHome, ToWorker};

@@ -223,7 +223,7 @@ impl Worker {
                     report(RunEvent::AwaitingRetry { run, message: log });
                     let stopped = crate::runtime::timeout(delay, control.cancelled());
                     if lend_while(|| crate::runtime::block_on(stopped)).is_some() {
-                        return Err(cancelled(info, name));
+                        return Err(cancelled(info, Some(name)));
                     }
                     drop(registered);
                     attempt += 1;

@@ -504,3 +504,52 @@ async fn below(depth: i64) -> Result<i64> {
 fn tasks_that_wait_for_started_flows_leave_room_for_them() {
     run(async { assert_eq!(below(20).await.unwrap(), 20) });
 }
+
+#[flow]
+async fn cancels_a_map_and_a_row(gate: Gate) -> Result<()> {
+    let meter = Meter::default();
+    let whole = held.map(vec![gate.clone(); 3], unmapped(meter.clone()));
+    let after_whole = inc.after(&whole).submit(1);
+    whole.cancel();
+    let text = after_whole.await.unwrap_err().to_string();
+    assert!(
+        text.starts_with("upstream task run 'held-") || text.contains("of 'held'"),
+        "{text}"
+    );
+
+    // One that waits for a run that never ends has not begun.
+    let never = held.submit(&gate, &meter);
+    let row = inc.after(&never).map([1, 2]).get(1);
+    let after_row = inc.submit(&row);
+    row.cancel();
+    let text = after_row.await.unwrap_err().to_string();
+    assert!(text.starts_with("upstream task run 'inc-"), "{text}");
+    gate.open();
+    Ok(())
+}
+
+#[test]
+fn who_waited_for_a_cancelled_run_is_told_its_name() {
+    run(cancels_a_map_and_a_row(Gate::default())).unwrap();
+}
+
+#[flow(persist_result, result_store = "memory://resumed-too-early")]
+async fn takes_long(gate: Gate) -> i64 {
+    gate.passed().await;
+    1
+}
+
+#[test]
+fn a_flow_run_that_runs_is_not_resumed() {
+    run(async {
+        let gate = Gate::default();
+        let first = takes_long.start(gate.clone());
+        let again = takes_long.resume(first.id())(gate.clone());
+        let error = again.await.unwrap_err().to_string();
+        assert!(error.contains("resume it when it has ended"), "{error}");
+        // It is not the first one's end.
+        assert!(!first.state().is_settled());
+        gate.open();
+        assert_eq!(first.await.unwrap(), 1);
+    });
+}

@@ -318,3 +318,73 @@ fn hooks_of_the_attribute_are_named_functions() {
         assert_eq!(NOTED.lines(), [""; 0]);
     });
 }
+
+#[task]
+fn alarm(text: String) -> String {
+    text
+}
+
+/// What a hook of a flow that has ended can do.
+fn raises_the_alarm(told: &Told) -> impl Fn(&FlowInfo, &RunInfo, &State) + use<> {
+    let told = told.clone();
+    move |_, _, state| {
+        assert!(!flowcore::cancellation().is_cancelled());
+        let called = alarm(state.name().to_string()).block();
+        told.0.lock().push(format!("called: {}", called.unwrap()));
+        let refused = alarm.submit("no".to_owned()).block().unwrap_err();
+        let text = refused.to_string();
+        assert!(text.contains("in a hook after its flow run"), "{text}");
+        assert_eq!(ends(true).block().unwrap(), 1);
+    }
+}
+
+#[flow]
+async fn ends(completes: bool) -> Result<i64> {
+    if completes {
+        Ok(1)
+    } else {
+        Err(Error::msg("no"))
+    }
+}
+
+#[test]
+fn hooks_of_a_flow_that_has_ended_call_tasks_and_flows() {
+    let told = Told::default();
+    let watched = ends.with_options(|o| {
+        o.on_completion(raises_the_alarm(&told))
+            .on_failure(raises_the_alarm(&told))
+            .on_cancellation(raises_the_alarm(&told))
+    });
+    let dropped = watched.with_options(|o| o);
+    run(async move {
+        assert_eq!(watched(true).await.unwrap(), 1);
+        watched(false).await.unwrap_err();
+        let handle = dropped.start(true);
+        handle.cancel();
+        let _ = handle.await;
+    });
+    let lines = told.lines();
+    assert_eq!(lines[..2], ["called: Completed", "called: Failed"]);
+    assert_eq!(lines.len(), 3);
+}
+
+#[flow]
+async fn waits_for_slow_hooks(gate: Gate) -> Result<()> {
+    let behind = gate.clone();
+    let slow = alarm.with_options(|o| {
+        o.on_completion(move |_: &TaskInfo, _: &RunInfo, _: &State| behind.pass())
+    });
+    let run = slow.submit("x".to_owned());
+    until(|| run.state().is_completed());
+    let (done, late) = flowcore::wait([&run], Duration::from_millis(5)).await;
+    assert_eq!((done.len(), late.len()), (0, 1));
+    gate.open();
+    let (done, late) = flowcore::wait([&run], None).await;
+    assert_eq!((done.len(), late.len()), (1, 0));
+    Ok(())
+}
+
+#[test]
+fn waiting_for_runs_is_waiting_for_their_hooks() {
+    run(waits_for_slow_hooks(Gate::default())).unwrap();
+}

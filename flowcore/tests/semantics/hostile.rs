@@ -2,8 +2,11 @@
 //! blocks.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
+use std::time::Duration;
 
 use flowcore::prelude::*;
+use flowcore::results::ResultStore;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::support::run;
 
@@ -140,4 +143,105 @@ async fn missing() -> Result<()> {
 #[test]
 fn a_row_that_does_not_exist_has_failed() {
     run(missing()).unwrap();
+}
+
+/// Panics when it is written.
+#[derive(Clone, Debug)]
+struct Unwritable;
+
+impl Serialize for Unwritable {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        panic!("written")
+    }
+}
+
+impl<'de> Deserialize<'de> for Unwritable {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Ok(Self)
+    }
+}
+
+#[task(persist_result, retries = 1)]
+fn unwritable(_x: i64) -> Unwritable {
+    Unwritable
+}
+
+#[flow(task_runner = ThreadPoolTaskRunner::new().max_workers(2))]
+async fn persists_unwritable(url: String) -> Result<()> {
+    let kept = unwritable.with_options(|o| o.result_store(url));
+    let run = kept.submit(1);
+    run.wait(None).await;
+    assert_eq!(run.state().name().as_str(), "Completed");
+    assert_eq!(run.run_count(), 1);
+    assert_eq!(kept.map(0..20).await?.len(), 20);
+    Ok(())
+}
+
+#[test]
+fn a_result_that_panics_as_it_is_written_is_not_written() {
+    run(async {
+        let store = ResultStore::memory();
+        persists_unwritable(store.url().to_owned()).await.unwrap();
+    });
+}
+
+#[flow]
+async fn gives_unwritable() -> Unwritable {
+    Unwritable
+}
+
+#[test]
+fn a_value_that_panics_as_it_becomes_json_is_an_error() {
+    let given = run(async {
+        let call = gives_unwritable.call_json(serde_json::json!({})).unwrap();
+        call.await.unwrap()
+    });
+    let error = given.unwrap_err().to_string();
+    assert!(
+        error.contains("cannot be written as JSON: panic"),
+        "{error}"
+    );
+}
+
+#[task]
+fn plus(x: i64, y: i64) -> i64 {
+    x + y
+}
+
+#[flow]
+async fn endless() -> Result<()> {
+    for rows in [
+        plus.map([1, 2], 0..),
+        plus.map(std::iter::repeat(5), [1, 2]),
+        plus.map([1, 2], [1, 2].into_iter().cycle()),
+        plus.map(0..(1_i64 << 40), unmapped(1)),
+    ] {
+        let error = rows.await.unwrap_err();
+        assert_eq!(error.kind(), flowcore::ErrorKind::Invalid);
+        let text = error.to_string();
+        let names = |name| text.starts_with(&format!("`plus.map`: `{name}` has no end"));
+        assert!(names("x") || names("y"), "{text}");
+        assert!(
+            text.contains("`0..n`") && text.contains("`unmapped(..)`"),
+            "{text}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_column_without_end_is_refused() {
+    run(endless()).unwrap();
+}
+
+#[flow]
+async fn naps() -> u64 {
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    3
+}
+
+#[test]
+fn async_code_that_blocks_the_only_thread_of_a_runtime_comes_back() {
+    // The timer is not one of the blocked thread's runtime.
+    assert_eq!(run(async { naps().block() }).unwrap(), 3);
 }

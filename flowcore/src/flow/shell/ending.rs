@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 
-use super::{FlowRun, end};
+use super::FlowRun;
 use crate::definition::Failure;
+use crate::definition::{TaskInfo, TaskOptions};
 use crate::engine::{MapId, RunId, Stop};
 use crate::flow::Interrupt;
 use crate::flow::running::family;
-use crate::runner::{RunReference, close_calls, lend_while, note_waiting};
+use crate::runner::{RunReference, cancelled, close_calls, lend_while, note_waiting};
 use crate::runtime::block_on;
 use crate::state::{State, StateName};
 
@@ -126,28 +127,36 @@ impl FlowRun {
     }
 
     pub(crate) fn cancel(self: &Arc<Self>, run: RunReference) {
-        let failure = end::cancelled("Task run was cancelled.");
+        let failure = |info: &TaskInfo, options: &TaskOptions| {
+            let name = self.task_run_name(&options.labels.name, run);
+            cancelled(info, Some(&name))
+        };
         self.update(|shell, now| match run {
             RunReference::Run(id) => {
-                shell.engine.cancel_run(RunId::from_bits(id), &failure, now);
+                let id = RunId::from_bits(id);
+                if let Some(entry) = shell.jobs.get(id) {
+                    let failure = failure(entry.info(), entry.source());
+                    shell.engine.cancel_run(id, &failure, now);
+                }
             }
             RunReference::Row(id, row) => {
                 let id = MapId::from_bits(id);
                 if let Some(entry) = shell.maps.get(id) {
                     entry.job.stops().stop(row);
+                    let failure = failure(entry.job.info(), entry.job.options());
+                    shell.engine.cancel_row(id, row, &failure, now);
                 }
-                shell.engine.cancel_row(id, row, &failure, now);
             }
         });
     }
 
     pub(crate) fn cancel_map(self: &Arc<Self>, id: MapId) {
-        let failure = end::cancelled("Task run was cancelled.");
         self.update(|shell, now| {
             if let Some(entry) = shell.maps.get(id) {
                 entry.job.stops().stop_all();
+                let failure = cancelled(entry.job.info(), None);
+                shell.engine.cancel_map(id, &failure, now);
             }
-            shell.engine.cancel_map(id, &failure, now);
         });
     }
 

@@ -57,11 +57,6 @@ impl FlowRun {
         Poll::Pending
     }
 
-    /// Whether a map (or a part of its rows) has settled.
-    pub(crate) fn is_map_settled(&self, id: MapId, rows: Option<&Range<u32>>) -> bool {
-        self.shell.lock().is_map_settled(id, rows)
-    }
-
     /// Whether a map's length is known, or it ended without one.
     pub(crate) fn poll_length(&self, id: MapId, waker: &Waker) -> Poll<Result<u32>> {
         let mut shell = self.shell.lock();

@@ -256,7 +256,12 @@ impl FlowRun {
                     return;
                 };
                 let hooks = &configuration.options().hooks;
-                inside(RunContext::of_flow(self), |who, run| {
+                let context = if state.is_settled() {
+                    RunContext::after_flow(self)
+                } else {
+                    RunContext::of_flow(self)
+                };
+                inside(context, |who, run| {
                     hooks.call(who, info, run, state);
                 });
             }

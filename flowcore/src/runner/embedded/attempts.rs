@@ -39,15 +39,13 @@ impl EmbeddedSession {
             Ok(AttemptBody::Future(_)) => unreachable!("a sync task gives no future"),
             Err(report) => Ending::Panicked(report),
         };
-        // A completed attempt has marked itself as it stored its value.
-        let in_time = match &ending {
-            Ending::Completed => !control.is_abandoned(),
-            _ => control.finish(),
-        };
-        if in_time {
-            self.finish_attempt(attempt, &control, ending);
-        } else {
+        // An attempt that stored its value has finished before, in whatever way
+        // it ended after that.
+        control.finish();
+        if control.is_abandoned() {
             self.returned_late(attempt, &control);
+        } else {
+            self.finish_attempt(attempt, &control, ending);
         }
     }
 
