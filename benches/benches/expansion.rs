@@ -55,13 +55,7 @@ const SHAPES: [(&str, &str); 5] = [
 ];
 
 fn main() -> ExitCode {
-    match compare(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    flow_benches::exit_code(compare(&Options::parse()))
 }
 
 fn compare(options: &Options) -> Result<(), Box<dyn Error>> {

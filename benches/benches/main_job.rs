@@ -89,18 +89,7 @@ fn workers() -> usize {
 const DASK_LIMIT: Duration = Duration::from_mins(30);
 
 fn main() -> ExitCode {
-    let done = match child::case() {
-        Ok(Some(job)) => answer(&job),
-        Ok(None) => compare(&Options::parse()),
-        Err(error) => Err(error.into()),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    child::main(|job| answer(&job), || compare(&Options::parse()))
 }
 
 fn compare(options: &Options) -> Result<(), Box<dyn Error>> {

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use flow_benches::statistics::median;
 use flow_benches::table::Table;
-use flow_benches::versus::{Comparison, Measurement, Side};
+use flow_benches::versus::{Comparison, Measurement, Side, check_sum};
 use flow_benches::yardsticks::{self, mapped_flow as yardstick};
 use flow_benches::{child, prefect};
 use serde::{Deserialize, Serialize};
@@ -52,18 +52,7 @@ struct Case {
 const WARM_UP_ROWS: usize = 100;
 
 fn main() -> ExitCode {
-    let done = match child::case() {
-        Ok(Some(case)) => answer(case),
-        Ok(None) => compare(&Options::parse()),
-        Err(error) => Err(error.into()),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    child::main(answer, || compare(&Options::parse()))
 }
 
 fn compare(options: &Options) -> Result<(), Box<dyn Error>> {
@@ -91,7 +80,7 @@ fn compare_with_prefect(options: &Options) -> Result<(), Box<dyn Error>> {
         let measurement: Measurement = child::measure(&Case { side, rows })?;
         ours.push(measurement.seconds);
         let answer = prefect::mapped_flow(rows)?;
-        check_sum(answer.sum, &input(rows))?;
+        check_sum(answer.sum, expected(rows))?;
         theirs.push(answer.seconds);
     }
     let (ours, theirs) = (median(&ours), median(&theirs));
@@ -135,16 +124,12 @@ fn time(
     flow(input(WARM_UP_ROWS))?;
     let given = input(rows);
     let (sum, measurement) = Measurement::take(|| flow(given))?;
-    check_sum(sum, &input(rows))?;
+    check_sum(sum, expected(rows))?;
     Ok(measurement)
 }
 
-fn check_sum(sum: i64, input: &[i64]) -> Result<(), Box<dyn Error>> {
-    let expected: i64 = input.iter().map(|x| 3 * x + 1).sum();
-    if sum != expected {
-        return Err(format!("the sum is {sum} and should be {expected}").into());
-    }
-    Ok(())
+fn expected(rows: usize) -> i64 {
+    input(rows).iter().map(|x| 3 * x + 1).sum()
 }
 
 fn input(rows: usize) -> Vec<i64> {

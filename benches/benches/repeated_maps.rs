@@ -10,7 +10,7 @@ use clap::Parser;
 use flow_benches::child;
 use flow_benches::statistics::median;
 use flow_benches::table::Table;
-use flow_benches::versus::Measurement;
+use flow_benches::versus::{Measurement, check_sum};
 use serde::{Deserialize, Serialize};
 
 /// Measures the memory of many maps after each other.
@@ -41,18 +41,7 @@ struct Case {
 }
 
 fn main() -> ExitCode {
-    let done = match child::case() {
-        Ok(Some(case)) => answer(case),
-        Ok(None) => compare(&Options::parse()),
-        Err(error) => Err(error.into()),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    child::main(answer, || compare(&Options::parse()))
 }
 
 fn compare(options: &Options) -> Result<(), Box<dyn Error>> {
@@ -89,9 +78,7 @@ fn answer(Case { rows, maps }: Case) -> Result<(), Box<dyn Error>> {
     let input: Vec<i64> = (0..).take(rows).collect();
     let expected = i64::from(maps) * input.iter().map(|x| x + 1).sum::<i64>();
     let (sum, measurement) = Measurement::take(|| flow(input, maps))?;
-    if sum != expected {
-        return Err(format!("the sum is {sum} and should be {expected}").into());
-    }
+    check_sum(sum, expected)?;
     Ok(child::answer(&measurement)?)
 }
 

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use flow_benches::child;
 use flow_benches::table::Table;
-use flow_benches::versus::{Comparison, Measurement, Side};
+use flow_benches::versus::{Comparison, Measurement, Side, check_sum};
 use flow_benches::yardsticks::{self, task_graphs as yardstick};
 use serde::{Deserialize, Serialize};
 
@@ -63,18 +63,7 @@ struct Case {
 const WARM_UP_TASKS: usize = 100;
 
 fn main() -> ExitCode {
-    let done = match child::case() {
-        Ok(Some(case)) => answer(case),
-        Ok(None) => compare(&Options::parse()),
-        Err(error) => Err(error.into()),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    child::main(answer, || compare(&Options::parse()))
 }
 
 fn compare(options: &Options) -> Result<(), Box<dyn Error>> {
@@ -135,10 +124,7 @@ fn time(
     flow(shape, shape.size(WARM_UP_TASKS))?;
     let size = shape.size(tasks);
     let (sum, measurement) = Measurement::take(|| flow(shape, size))?;
-    let expected = shape.expected(size)?;
-    if sum != expected {
-        return Err(format!("the sum is {sum} and should be {expected}").into());
-    }
+    check_sum(sum, shape.expected(size)?)?;
     Ok(measurement)
 }
 

@@ -2,12 +2,11 @@
 //!
 //! Memory that one run freed would serve the next one unseen, and a second run
 //! would find caches warm and threads started. So the benchmark starts itself
-//! again for each measurement: `main` first asks [`case`] whether it is such a
-//! child.
+//! again for each measurement, and [`main`] first asks whether it is such a child.
 
 use std::env;
 use std::io;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -44,17 +43,26 @@ pub enum Error {
     },
 }
 
+/// The `main` of a benchmark: a child answers its case, and the parent
+/// compares.
+pub fn main<Case: DeserializeOwned>(
+    answer: impl FnOnce(Case) -> Result<(), Box<dyn std::error::Error>>,
+    compare: impl FnOnce() -> Result<(), Box<dyn std::error::Error>>,
+) -> ExitCode {
+    crate::exit_code(match case() {
+        Ok(Some(case)) => answer(case),
+        Ok(None) => compare(),
+        Err(error) => Err(error.into()),
+    })
+}
+
 /// The case to measure if this process is a child, else nothing.
-///
-/// # Errors
-///
-/// If the case is not of this type.
-pub fn case<Case: DeserializeOwned>() -> Result<Option<Case>, Error> {
+fn case<Case: DeserializeOwned>() -> Result<Option<Case>, Error> {
     env::var(VARIABLE).ok().map(|text| parse(&text)).transpose()
 }
 
-/// Measures a case in a child: there, `main` finds it with [`case`] and answers
-/// with [`answer`].
+/// Measures a case in a child: there, [`main`] finds it, and what it calls
+/// answers with [`answer`].
 ///
 /// # Errors
 ///

@@ -13,5 +13,19 @@ pub mod statistics;
 pub mod table;
 pub mod versus;
 
+use std::error::Error;
+use std::process::ExitCode;
+
+/// How a benchmark's process ends; an error is told.
+pub fn exit_code(done: Result<(), Box<dyn Error>>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 #[path = "../yardsticks/mod.rs"]
 pub mod yardsticks;

@@ -45,6 +45,18 @@ impl Measurement {
     }
 }
 
+/// A flow that gave something else was not the flow to measure.
+///
+/// # Errors
+///
+/// It did.
+pub fn check_sum(sum: i64, expected: i64) -> Result<(), String> {
+    if sum == expected {
+        return Ok(());
+    }
+    Err(format!("the sum is {sum} and should be {expected}"))
+}
+
 /// The medians of both sides, per task run.
 #[derive(Debug, Clone, Copy)]
 pub struct Comparison {
