@@ -8,6 +8,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::labels::{Labels, label_methods};
+use super::name_template;
 use super::retry::{RetryDelay, RetryDelayAttribute};
 use crate::error::Result;
 use crate::hooks::{AttributeHook, Hooks, hook_methods};
@@ -186,7 +187,11 @@ impl FlowOptions {
     }
 
     /// What is wrong with the options.
-    pub(crate) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self, parameters: &[&str]) -> Result<()> {
+        // One of the attribute was checked where it stands.
+        if let Some(Cow::Owned(template)) = &self.flow_run_name {
+            name_template::check("flow_run_name", template, parameters)?;
+        }
         self.retry_delay.check()
     }
 

@@ -1,5 +1,7 @@
 //! Run names from templates: `"fetch-{url}"`.
 
+use crate::error::{Error, Result};
+
 /// Fills a template. `{name}` is replaced by `value(name)`, `{{` and `}}` are
 /// braces; a placeholder without a value stays as it is. (The macros check
 /// placeholders of literals at compile time.)
@@ -27,9 +29,47 @@ pub(crate) fn render(template: &str, mut value: impl FnMut(&str) -> Option<Strin
     name
 }
 
+/// Checks a template that no macro has seen, the value of an option.
+///
+/// # Errors
+///
+/// It has a placeholder that is none of the parameters.
+pub(crate) fn check(option: &str, template: &str, parameters: &[&str]) -> Result<()> {
+    let mut unknown = None;
+    render(template, |name| {
+        if !parameters.contains(&name) {
+            unknown.get_or_insert_with(|| name.to_owned());
+        }
+        None
+    });
+    let Some(unknown) = unknown else {
+        return Ok(());
+    };
+    let known = match parameters {
+        [] => "there are none".to_owned(),
+        names => format!("there are `{}`", names.join("`, `")),
+    };
+    Err(Error::invalid(format!(
+        "`{option}` wants the parameter `{unknown}`, but {known}; a brace itself is written twice, \
+         `{{{{`"
+    )))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::render;
+    use super::{check, render};
+
+    #[test]
+    fn what_is_no_parameter_is_named() {
+        check("name", "{x} of {{y}}", &["x"]).unwrap();
+        let error = check("name", "{x}-{z}", &["x", "y"]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`name` wants the parameter `z`, but there are `x`, `y`; a brace itself is written \
+             twice, `{{`"
+        );
+        assert!(check("name", "{x}", &[]).is_err());
+    }
 
     #[test]
     fn placeholders_are_filled() {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::labels::{Labels, label_methods};
+use super::name_template;
 use super::resources::Resources;
 use super::retry::{RetryDelay, RetryDelayAttribute, check_jitter};
 use super::task::TaskInfo;
@@ -209,7 +210,11 @@ impl TaskOptions {
     }
 
     /// What is wrong with the options.
-    pub(crate) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self, parameters: &[&str]) -> Result<()> {
+        // One of the attribute was checked where it stands.
+        if let Some(Cow::Owned(template)) = &self.task_run_name {
+            name_template::check("task_run_name", template, parameters)?;
+        }
         if self.batch == Some(0) {
             return Err(Error::invalid(
                 "`batch` is 0, but a batch has at least one row: `batch = 1` sends every row alone",

@@ -153,7 +153,7 @@ fn refusal<T>(
             flow.id()
         ))
     });
-    let error = second.or_else(|| options.check().err()).or_else(|| {
+    let error = second.or_else(|| options.check(info.parameters).err()).or_else(|| {
         let (name, type_name) = code.taken_once().filter(|_| options.retries > 0)?;
         Some(Error::invalid(format!(
             "parameter `{name}` is of type `{type_name}`, which is not `Clone`, so there is no \

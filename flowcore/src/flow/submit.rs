@@ -138,7 +138,9 @@ pub(super) fn slots(
     info: &TaskInfo,
     options: &TaskOptions,
 ) -> Result<Option<Slots>> {
-    let slots = options.check().and_then(|()| flow.slots_for(options));
+    let slots = options
+        .check(info.parameters)
+        .and_then(|()| flow.slots_for(options));
     slots.map_err(|error| invalid(info, format!("`{}`: {error}", info.function)))
 }
 

@@ -32,6 +32,9 @@ pub enum Isolation {
     Serializable,
 }
 
+/// Where the files of a directory's locks lie; no record's key begins so.
+pub(super) const LOCKS: &str = ".locks";
+
 /// How often a lock that another process holds is tried.
 const FIRST_TRY: Duration = Duration::from_millis(2);
 const LATER_TRIES: Duration = Duration::from_millis(100);
@@ -63,7 +66,7 @@ impl ResultStore {
         match self.place() {
             Place::Directory(directory) => {
                 let file = format!("{}.lock", hex(&Md5::digest(key)));
-                let path = directory.join(".locks").join(file);
+                let path = directory.join(LOCKS).join(file);
                 let failed = |source| self.error("cannot lock", key, source);
                 lock_file(&path).await.map_err(failed)
             }

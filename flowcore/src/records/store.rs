@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::lock::MemoryLocks;
+use super::lock::{LOCKS, MemoryLocks};
 use super::record::{Label, Record};
 use super::settings::{Settings, expanded};
 use crate::error::{Error, ErrorKind, Result};
@@ -281,7 +281,11 @@ impl ResultStore {
 
     fn path(&self, key: &str) -> Result<Path> {
         let path = Path::from(key);
-        if path.as_ref().is_empty() {
+        let is_of_locks = path
+            .parts()
+            .next()
+            .is_some_and(|part| part.as_ref() == LOCKS);
+        if path.as_ref().is_empty() || is_of_locks {
             let message = self.about("no record can have the key", key);
             return Err(Error::build(ErrorKind::Store, message).finish());
         }
@@ -322,6 +326,11 @@ impl Inner {
             let message = format!("result store `{url}`: {reason}");
             Error::build(ErrorKind::Store, message).finish()
         };
+        if url.is_empty() {
+            return Err(invalid(
+                "it has no name: write a path, or a URL such as `memory://name`",
+            ));
+        }
         let Some((scheme, rest)) = url.split_once("://") else {
             return Self::directory(url, &expanded(FilePath::new(url).to_owned()));
         };
@@ -429,7 +438,7 @@ mod tests {
         }
         let outside: Vec<_> = std::fs::read_dir(directory.path()).unwrap().collect();
         assert_eq!(outside.len(), 1);
-        for key in ["", "/"] {
+        for key in ["", "/", ".locks", "/.locks/x"] {
             assert!(block(store.write(key, &1)).is_err());
         }
     }
@@ -448,6 +457,7 @@ mod tests {
     fn stores_that_cannot_be_are_named() {
         for (url, part) in [
             ("ftp://x", "its kind is not known"),
+            ("", "it has no name"),
             ("memory://", "it has no name"),
             ("file://host/x", "it is no file URL"),
             ("/dev/null/x", "cannot make its directory"),

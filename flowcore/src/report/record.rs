@@ -221,9 +221,7 @@ impl RunStates {
     }
 
     pub(super) fn last(&self) -> StateName {
-        self.states
-            .last()
-            .map_or(StateName::Pending, |state| state.name)
+        last(&self.states)
     }
 }
 
@@ -286,6 +284,10 @@ impl<'a> RunRecord<'a> {
     }
 }
 
+fn last(states: &[StateChange]) -> StateName {
+    states.last().map_or(StateName::Pending, |state| state.name)
+}
+
 fn history(states: &[StateChange]) -> Vec<&'static str> {
     states.iter().map(|state| state.name.as_str()).collect()
 }
@@ -318,6 +320,12 @@ impl<'a> FlowRunRecord<'a> {
     #[must_use]
     pub fn states(&self) -> &'a [StateChange] {
         &self.0.states
+    }
+
+    /// The last of its states.
+    #[must_use]
+    pub fn state(&self) -> StateName {
+        last(self.states())
     }
 
     /// The names of its [states](FlowRunRecord::states), for comparisons.

@@ -544,6 +544,7 @@ fn a_flow_run_that_runs_is_not_resumed() {
     run(async {
         let gate = Gate::default();
         let first = takes_long.start(gate.clone());
+        until(|| first.state().name() == StateName::Running);
         let again = takes_long.resume(first.id())(gate.clone());
         let error = again.await.unwrap_err().to_string();
         assert!(error.contains("resume it when it has ended"), "{error}");

@@ -229,3 +229,40 @@ async fn distinct_ids() -> Result<()> {
 fn every_run_has_an_id_of_its_own() {
     run(distinct_ids()).unwrap();
 }
+
+#[task]
+fn named_later(x: i64) -> i64 {
+    x
+}
+
+#[flow]
+async fn named_later_flow(x: i64) -> Result<i64> {
+    let changed = named_later.with_options(|o| o.task_run_name("of-{y}"));
+    for error in [
+        changed.submit(x).await.unwrap_err(),
+        changed.map([x]).await.unwrap_err(),
+        changed(x).await.unwrap_err(),
+    ] {
+        assert_eq!(
+            error.to_string(),
+            "`named_later`: `task_run_name` wants the parameter `y`, but there are `x`; a brace \
+             itself is written twice, `{{`"
+        );
+    }
+    Ok(x)
+}
+
+#[test]
+fn templates_of_changed_options_are_checked() {
+    run(async {
+        named_later_flow(1).await.unwrap();
+        let changed = named_later_flow.with_options(|o| o.flow_run_name("{day}"));
+        let error = changed(1).await.unwrap_err().to_string();
+        assert!(
+            error.contains("`flow_run_name` wants the parameter `day`"),
+            "{error}"
+        );
+        let changed = named_later_flow.with_options(|o| o.flow_run_name("{{day}} {x}"));
+        assert_eq!(changed(1).await.unwrap(), 1);
+    });
+}
