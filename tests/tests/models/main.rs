@@ -2,8 +2,9 @@
 //! every order of the steps that the memory model allows.
 //!
 //! The files under test are compiled here once more, with loom's parts in the
-//! place of the real ones ([`sync`]); so no flag of the compiler is needed and
-//! the models run with all other tests. `FLOW_TEST_SCALE` lets loom preempt
+//! place of the real ones ([`sync`]); so no flag of the compiler is needed:
+//! `cargo test -p flow-tests --no-default-features --features loom --test models`.
+//! `FLOW_TEST_SCALE` lets loom preempt
 //! threads more often.
 
 // Not everything that the files offer has a model.
@@ -11,12 +12,12 @@
 
 mod sync;
 
-#[path = "../../src/flag.rs"]
+#[path = "../../../flowcore/src/flag.rs"]
 mod flag;
 
 mod runner;
 
-#[path = "../../src/flow/shell/in_turn.rs"]
+#[path = "../../../flowcore/src/flow/shell/in_turn.rs"]
 mod in_turn;
 
 use loom::future::block_on;
