@@ -1400,6 +1400,7 @@ def commit_hook_that_fails():
     return HEARD
 
 
+# The key is of the inputs alone, whatever the task: nobody else has this one.
 @task(cache_policy=INPUTS)
 def counted_in_transactions(x):
     return attempt("counted_in_transactions")
@@ -1411,14 +1412,14 @@ def records_of_a_transaction():
     values = []
     try:
         with transaction():
-            values.append(counted_in_transactions(1))
+            values.append(counted_in_transactions(4711))
             raise ValueError("no")
     except ValueError:
         pass
     with transaction():
-        values.append(counted_in_transactions(1))
-        values.append(counted_in_transactions(1))
-    values.append(counted_in_transactions(1))
+        values.append(counted_in_transactions(4711))
+        values.append(counted_in_transactions(4711))
+    values.append(counted_in_transactions(4711))
     return values
 
 

@@ -261,17 +261,17 @@ fn counted_in_transactions(x: i64) -> i64 {
 async fn records_of_a_transaction() -> Result<Vec<i64>> {
     let mut values = Vec::new();
     let ended: Result<()> = transaction(async |_| {
-        values.push(counted_in_transactions(1).await?);
+        values.push(counted_in_transactions(4711).await?);
         Err(Error::msg("no"))
     })
     .await;
     ended.unwrap_err();
     transaction(async |_| {
-        values.push(counted_in_transactions(1).await?);
-        values.push(counted_in_transactions(1).await?);
+        values.push(counted_in_transactions(4711).await?);
+        values.push(counted_in_transactions(4711).await?);
         Ok::<_, Error>(())
     })
     .await?;
-    values.push(counted_in_transactions(1).await?);
+    values.push(counted_in_transactions(4711).await?);
     Ok(values)
 }
