@@ -48,6 +48,7 @@ mod handle;
 mod hooks;
 mod limits;
 mod mapped;
+mod notified;
 #[cfg(feature = "otel")]
 mod otel;
 mod progress;

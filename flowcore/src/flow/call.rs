@@ -295,7 +295,7 @@ impl FlowHere {
                     parent: None,
                     at: crate::runtime::now(),
                 });
-                let registration = Some(Registration::new(&flow, None));
+                let registration = Registration::new(&flow, None);
                 Self { flow, registration }
             }
         }

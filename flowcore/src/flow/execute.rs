@@ -1,4 +1,5 @@
-//! The life of one flow run: begin, run the body, join, perhaps do it again, end.
+//! The life of one flow run: begin, run the body, join, perhaps do it again,
+//! end.
 //!
 //! A normal return waits for all that was submitted; an error, a panic, a
 //! timeout and a dropped call cancel what is queued and wait for what runs.
@@ -146,7 +147,7 @@ fn refusal<T>(
     let is_second = guard
         .0
         .as_ref()
-        .is_some_and(|run| run.registration.is_second());
+        .is_some_and(|run| run.registration.is_none());
     let second = is_second.then(|| {
         Error::invalid(format!(
             "flow run {} runs in this process: resume it when it has ended",
@@ -343,7 +344,8 @@ fn failed(
 struct StopOnDrop(Option<Dropped>);
 
 struct Dropped {
-    registration: Registration,
+    /// None if a run with its id runs already: then this one does not begin.
+    registration: Option<Registration>,
     flow: Arc<FlowRun>,
     parent: Option<Arc<FlowRun>>,
     info: &'static FlowInfo,
@@ -352,8 +354,8 @@ struct Dropped {
 impl StopOnDrop {
     /// Notes whether the flow's function has ended or runs again.
     fn code_has_ended(&self, has_ended: bool) {
-        if let Some(dropped) = &self.0 {
-            dropped.registration.code_has_ended(has_ended);
+        if let Some(registration) = self.0.as_ref().and_then(|run| run.registration.as_ref()) {
+            registration.code_has_ended(has_ended);
         }
     }
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::shell::CodeAtWork;
 use super::{FlowRun, Interrupt, end};
+use crate::notified;
 use crate::signals::{Signal, say_received};
 
 static RUNNING: LazyLock<Mutex<Running>> = LazyLock::new(Mutex::default);
@@ -36,21 +37,16 @@ struct Entry {
 pub(super) struct Registration {
     id: Uuid,
     parent: Option<Uuid>,
-    /// A run with this id runs already: this is no other one.
-    is_second: bool,
 }
 
 impl Registration {
-    pub(super) fn new(flow: &Arc<FlowRun>, parent: Option<&Arc<FlowRun>>) -> Self {
+    /// `None` if a flow run with this id runs already.
+    pub(super) fn new(flow: &Arc<FlowRun>, parent: Option<&Arc<FlowRun>>) -> Option<Self> {
         let (id, parent) = (flow.id(), parent.map(|parent| parent.id()));
         let ended_by = {
             let mut running = RUNNING.lock();
             if running.flows.contains_key(&id) {
-                return Self {
-                    id,
-                    parent,
-                    is_second: true,
-                };
+                return None;
             }
             let entry = Entry {
                 flow: Arc::clone(flow),
@@ -66,23 +62,12 @@ impl Registration {
         if let Some(signal) = ended_by {
             flow.interrupt(Interrupt::Signal(signal));
         }
-        Self {
-            id,
-            parent,
-            is_second: false,
-        }
-    }
-
-    /// Whether the flow run runs already, so that it cannot be resumed.
-    pub(super) fn is_second(&self) -> bool {
-        self.is_second
+        Some(Self { id, parent })
     }
 
     /// Notes whether the flow's function has ended or runs again.
     pub(super) fn code_has_ended(&self, has_ended: bool) {
-        if let Some(entry) = RUNNING.lock().flows.get_mut(&self.id)
-            && !self.is_second
-        {
+        if let Some(entry) = RUNNING.lock().flows.get_mut(&self.id) {
             entry.code_has_ended = has_ended;
         }
         CHANGED.notify_waiters();
@@ -91,9 +76,6 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        if self.is_second {
-            return;
-        }
         let left = {
             let mut running = RUNNING.lock();
             if let Some(parent) = self.parent.and_then(|id| running.flows.get_mut(&id)) {
@@ -193,14 +175,5 @@ fn give_up() -> Vec<Arc<FlowRun>> {
 
 /// Waits until the running flow runs are so.
 async fn until(condition: impl Fn(&Running) -> bool) {
-    loop {
-        let changed = CHANGED.notified();
-        tokio::pin!(changed);
-        // Registered before the look, so that no change is missed.
-        changed.as_mut().enable();
-        if condition(&RUNNING.lock()) {
-            return;
-        }
-        changed.await;
-    }
+    notified::until(&CHANGED, || condition(&RUNNING.lock())).await;
 }

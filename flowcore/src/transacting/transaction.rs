@@ -20,8 +20,9 @@ use crate::definition::{OptionsSource, TaskInfo};
 use crate::error::{Error, Result};
 use crate::flow::FlowRun;
 use crate::hooks::HookOutcome;
+use crate::notified;
 use crate::records::{Lock, ResultStore};
-use crate::runner::{AttemptControl, RunReference};
+use crate::runner::{AttemptControl, RunReference, note_waiting};
 use crate::scope::Scope;
 use crate::value::Codec;
 
@@ -273,7 +274,7 @@ impl Transaction {
         let staged = match &self.0.place {
             Some(place) if place.writes => {
                 let encoded = Codec::<T>::message_pack().encode(value)?;
-                Some(place.store.staged::<T>(&place.key, &encoded))
+                Some(place.store.staged::<T>(&place.key, &encoded, None, None))
             }
             _ => None,
         };
@@ -356,17 +357,14 @@ impl Transaction {
 
     /// Ends when all parts have been dealt with.
     pub(super) async fn joined(&self) {
-        loop {
-            let closed = self.0.closed.notified();
-            tokio::pin!(closed);
-            // Registered before the look, so that no end is missed.
-            closed.as_mut().enable();
-            if self.0.book.lock().open == 0 {
-                return;
+        notified::until(&self.0.closed, || {
+            let is_joined = self.0.book.lock().open == 0;
+            if !is_joined {
+                note_waiting();
             }
-            crate::runner::note_waiting();
-            closed.await;
-        }
+            is_joined
+        })
+        .await;
     }
 
     /// What log lines call it.

@@ -29,8 +29,6 @@ struct Todo {
     has_letters: bool,
     has_hooks: bool,
     is_idle: bool,
-    /// What maps were a part of that have settled.
-    transactions: Vec<Transaction>,
 }
 
 /// What only some leave.
@@ -42,6 +40,8 @@ struct Others {
     lines: Vec<end::Line>,
     maps: Vec<(MapId, MapEntry)>,
     progress: Vec<(Progress, u64)>,
+    /// What maps were a part of that have settled.
+    transactions: Vec<Transaction>,
 }
 
 impl Todo {
@@ -127,7 +127,9 @@ impl FlowRun {
                 Command::RowsSettled(id, rows) => self.collect_rows(shell, todo, id, &rows),
                 Command::MapSettled(id) => {
                     todo.has_permits |= shell.permits.map_settled(id);
-                    todo.transactions.extend(shell.close_transactions(id));
+                    if let Some(transaction) = shell.close_transactions(id) {
+                        todo.others().transactions.push(transaction);
+                    }
                     if let Some(mut entry) = shell.maps.remove(id) {
                         let says = self.says(entry.job.info().is_local);
                         let map = shell.engine.map(id).filter(|_| says);
@@ -285,8 +287,10 @@ impl FlowRun {
         if todo.has_hooks {
             self.work_on_hooks();
         }
-        for transaction in todo.transactions {
-            transaction.close();
+        if let Some(others) = &mut others {
+            for transaction in others.transactions.drain(..) {
+                transaction.close();
+            }
         }
         for kind in todo.work {
             self.dispatch(kind);

@@ -6,10 +6,10 @@ use std::task::{Poll, Waker};
 
 use super::FlowRun;
 use crate::definition::Failure;
-use crate::definition::{TaskInfo, TaskOptions};
 use crate::engine::{MapId, RunId, Stop};
 use crate::flow::Interrupt;
 use crate::flow::running::family;
+use crate::notified;
 use crate::runner::{RunReference, cancelled, close_calls, lend_while, note_waiting};
 use crate::runtime::block_on;
 use crate::state::{State, StateName};
@@ -17,15 +17,7 @@ use crate::state::{State, StateName};
 impl FlowRun {
     /// Ends when all that was submitted has settled.
     pub(in crate::flow) async fn joined(&self) {
-        loop {
-            let notified = self.idle.notified();
-            tokio::pin!(notified);
-            notified.as_mut().enable();
-            if self.is_idle() {
-                return;
-            }
-            notified.await;
-        }
+        notified::until(&self.idle, || self.is_idle()).await;
     }
 
     /// Nothing is submitted any more: the runner's session closes.
@@ -127,23 +119,21 @@ impl FlowRun {
     }
 
     pub(crate) fn cancel(self: &Arc<Self>, run: RunReference) {
-        let failure = |info: &TaskInfo, options: &TaskOptions| {
+        self.update(|shell, now| {
+            let Some((info, options, _)) = shell.definition_of(run) else {
+                return;
+            };
             let name = self.task_run_name(&options.labels.name, run);
-            cancelled(info, Some(&name))
-        };
-        self.update(|shell, now| match run {
-            RunReference::Run(id) => {
-                let id = RunId::from_bits(id);
-                if let Some(entry) = shell.jobs.get(id) {
-                    let failure = failure(entry.info(), entry.source());
-                    shell.engine.cancel_run(id, &failure, now);
+            let failure = cancelled(info, Some(&name));
+            match run {
+                RunReference::Run(id) => {
+                    shell.engine.cancel_run(RunId::from_bits(id), &failure, now);
                 }
-            }
-            RunReference::Row(id, row) => {
-                let id = MapId::from_bits(id);
-                if let Some(entry) = shell.maps.get(id) {
-                    entry.job.stops().stop(row);
-                    let failure = failure(entry.job.info(), entry.job.options());
+                RunReference::Row(id, row) => {
+                    let id = MapId::from_bits(id);
+                    if let Some(entry) = shell.maps.get(id) {
+                        entry.job.stops().stop(row);
+                    }
                     shell.engine.cancel_row(id, row, &failure, now);
                 }
             }

@@ -17,6 +17,7 @@ use super::{FlowRun, Shell, state_of};
 use crate::context::{RunContext, RunInfo, run_info};
 use crate::definition::{FlowConfiguration, FlowInfo, OptionsSource, TaskInfo};
 use crate::engine::{MapId, RunId, RunView};
+use crate::notified;
 use crate::runner::{AttemptControl, RunReference, catch, drop_caught};
 use crate::state::{State, StateName};
 use crate::transacting::Transaction;
@@ -125,25 +126,16 @@ impl HookQueue {
 impl FlowRun {
     /// An attempt of the run has begun.
     pub(super) fn note_running(&self, shell: &mut Shell, run: RunReference) {
-        let (info, options, is_local) = match run {
-            RunReference::Run(id) => match shell.jobs.get(RunId::from_bits(id)) {
-                Some(entry) => (entry.info(), entry.source(), entry.is_local()),
-                None => return,
-            },
-            RunReference::Row(id, _) => match shell.maps.get(MapId::from_bits(id)) {
-                Some(entry) => {
-                    let info = entry.job.info();
-                    (info, entry.job.options(), info.is_local)
-                }
-                None => return,
-            },
+        let Some((info, options, is_local)) = shell.definition_of(run) else {
+            return;
         };
         if !options.hooks.want(StateName::Running) || !self.says(is_local) {
             return;
         }
+        let options = options.clone();
         if let Some(view) = shell.view(run) {
             // Its template has not made a name yet.
-            shell.hooks.note_run(run, info, options, view, None, None);
+            shell.hooks.note_run(run, info, &options, view, None, None);
         }
     }
 
@@ -185,15 +177,7 @@ impl FlowRun {
 
     /// Ends when no hook is left to be called.
     pub(in crate::flow) async fn hooks_called(&self) {
-        loop {
-            let notified = self.idle.notified();
-            tokio::pin!(notified);
-            notified.as_mut().enable();
-            if self.shell.lock().hooks.is_idle() {
-                return;
-            }
-            notified.await;
-        }
+        notified::until(&self.idle, || self.shell.lock().hooks.is_idle()).await;
     }
 
     /// Calls hooks until none is left, on a thread of its own.
@@ -205,34 +189,36 @@ impl FlowRun {
     }
 
     fn call_noted_hooks(self: &Arc<Self>) {
-        let outer = IN_HOOK.replace(true);
-        loop {
-            let call = {
-                let mut shell = self.shell.lock();
-                match shell.hooks.calls.pop_front() {
-                    Some(call) => call,
-                    None => {
-                        shell.hooks.is_worked_on = false;
-                        break;
-                    }
-                }
-            };
-            // Hooks are caught one by one; this is for what surrounds them, and
-            // for the destructors of their closures.
-            if let Err(report) = catch(|| self.call_hook(&call)) {
-                tracing::error!(target: "flowcore::runs", "a hook could not be called: {report}");
-            }
-            let settled = match &call {
-                HookCall::Task(call) if call.view.name.is_settled() => Some(call.run),
-                HookCall::Task(_) | HookCall::Undo(_) | HookCall::Flow(_) => None,
-            };
-            drop_caught(call);
-            if let Some(run) = settled {
-                self.hooks_of_run_called(run);
-            }
-        }
-        IN_HOOK.set(outer);
+        in_hook_thread(|| while self.call_next_hook() {});
         self.idle.notify_waiters();
+    }
+
+    /// Calls the next hook; `false` if none is left, and then nobody is at it.
+    fn call_next_hook(self: &Arc<Self>) -> bool {
+        let call = {
+            let mut shell = self.shell.lock();
+            match shell.hooks.calls.pop_front() {
+                Some(call) => call,
+                None => {
+                    shell.hooks.is_worked_on = false;
+                    return false;
+                }
+            }
+        };
+        // Hooks are caught one by one; this is for what surrounds them, and
+        // for the destructors of their closures.
+        if let Err(report) = catch(|| self.call_hook(&call)) {
+            tracing::error!(target: "flowcore::runs", "a hook could not be called: {report}");
+        }
+        let settled = match &call {
+            HookCall::Task(call) if call.view.name.is_settled() => Some(call.run),
+            HookCall::Task(_) | HookCall::Undo(_) | HookCall::Flow(_) => None,
+        };
+        drop_caught(call);
+        if let Some(run) = settled {
+            self.hooks_of_run_called(run);
+        }
+        true
     }
 
     fn hooks_of_run_called(&self, run: RunReference) {

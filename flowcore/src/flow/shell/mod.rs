@@ -357,6 +357,24 @@ impl FlowRun {
 }
 
 impl Shell {
+    /// What a run is one of, with its options, and whether it stays in this
+    /// process. `None` if it has settled and was let go.
+    fn definition_of(
+        &self,
+        run: RunReference,
+    ) -> Option<(&'static TaskInfo, &OptionsSource, bool)> {
+        Some(match run {
+            RunReference::Run(id) => {
+                let entry = self.jobs.get(RunId::from_bits(id))?;
+                (entry.info(), entry.source(), entry.is_local())
+            }
+            RunReference::Row(id, _) => {
+                let job = &self.maps.get(MapId::from_bits(id))?.job;
+                (job.info(), job.options(), job.info().is_local)
+            }
+        })
+    }
+
     fn view(&self, run: RunReference) -> Option<RunView> {
         match run {
             RunReference::Run(id) => self.engine.run(RunId::from_bits(id)),

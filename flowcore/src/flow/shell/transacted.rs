@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{FlowRun, Shell};
-use crate::definition::{OptionsSource, TaskInfo};
+use crate::definition::OptionsSource;
 use crate::engine::{MapId, RunId};
 use crate::runner::RunReference;
 use crate::scope::Scope;
@@ -78,12 +78,8 @@ impl FlowRun {
         id: RunId,
         membership: Option<&Membership>,
     ) {
-        if let Some(membership) = membership
-            && let Some(subject) = self.subject(shell, id.into())
-        {
-            let transaction = Transaction::of_run(membership.parent.as_ref(), subject);
-            shell.transacted.runs.insert(id.into(), transaction);
-            self.transacts.store(true, Ordering::Relaxed);
+        if let Some(membership) = membership {
+            self.new_transaction(shell, id.into(), membership.parent.as_ref());
         }
     }
 
@@ -143,6 +139,7 @@ impl FlowRun {
         let subject = self.subject(shell, run)?;
         let transaction = Transaction::of_run(parent, subject);
         shell.transacted.runs.insert(run, transaction.clone());
+        self.transacts.store(true, Ordering::Relaxed);
         Some(transaction)
     }
 
@@ -156,7 +153,6 @@ impl FlowRun {
         if shell.view(run)?.name.is_settled() {
             return None;
         }
-        self.transacts.store(true, Ordering::Relaxed);
         self.new_transaction(&mut shell, run, None)
     }
 
@@ -176,17 +172,8 @@ impl FlowRun {
     }
 
     fn subject(self: &Arc<Self>, shell: &Shell, run: RunReference) -> Option<RunSubject> {
-        let (info, options): (&'static TaskInfo, OptionsSource) = match run {
-            RunReference::Run(id) => {
-                let entry = shell.jobs.get(RunId::from_bits(id))?;
-                (entry.info(), entry.source().clone())
-            }
-            RunReference::Row(id, _) => {
-                let entry = shell.maps.get(MapId::from_bits(id))?;
-                (entry.job.info(), entry.job.options().clone())
-            }
-        };
-        Some(RunSubject::new(self, run, info, options))
+        let (info, options, _) = shell.definition_of(run)?;
+        Some(RunSubject::new(self, run, info, options.clone()))
     }
 
     /// Undone after all.
