@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::labels::{Labels, label_methods};
 use super::name_template;
-use super::retry::{RetryDelay, RetryDelayAttribute};
+use super::retry::{RetryDelay, RetryDelayAttribute, retry_delay_method};
 use crate::error::Result;
 use crate::hooks::{AttributeHook, Hooks, hook_methods};
 use crate::runner::{TaskRunner, ThreadPoolTaskRunner};
@@ -120,9 +120,7 @@ impl FlowAttributes {
             version: None,
             tags: &[],
             retries: 0,
-            retry_delay: RetryDelayAttribute::Fixed {
-                delay: Duration::ZERO,
-            },
+            retry_delay: RetryDelayAttribute::NONE,
             timeout: None,
             flow_run_name: None,
             task_runner: None,
@@ -166,6 +164,7 @@ impl FlowOptions {
     }
 
     label_methods!();
+    retry_delay_method!();
     hook_methods!(FlowInfo);
 
     /// How often a failed or timed-out run is tried again: its function runs
@@ -174,15 +173,6 @@ impl FlowOptions {
     #[must_use]
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = retries;
-        self
-    }
-
-    /// The wait before each retry: a duration, a list of them whose last one
-    /// repeats, or an [`exponential_backoff`](crate::exponential_backoff). Default:
-    /// none.
-    #[must_use]
-    pub fn retry_delay(mut self, delay: impl Into<RetryDelay>) -> Self {
-        self.retry_delay = delay.into();
         self
     }
 

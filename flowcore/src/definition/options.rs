@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::labels::{Labels, label_methods};
 use super::name_template;
 use super::resources::Resources;
-use super::retry::{RetryDelay, RetryDelayAttribute, check_jitter};
+use super::retry::{RetryDelay, RetryDelayAttribute, check_jitter, retry_delay_method};
 use super::task::TaskInfo;
 use crate::arguments::{Dependencies, IntoDependencies};
 use crate::error::{Error, Result};
@@ -134,9 +134,7 @@ impl TaskAttributes {
             version: None,
             tags: &[],
             retries: 0,
-            retry_delay: RetryDelayAttribute::Fixed {
-                delay: Duration::ZERO,
-            },
+            retry_delay: RetryDelayAttribute::NONE,
             retry_jitter: 0.0,
             retry_if: None,
             timeout: None,
@@ -181,21 +179,13 @@ impl TaskOptions {
     }
 
     label_methods!();
+    retry_delay_method!();
     hook_methods!(TaskInfo, transaction_hooks);
 
     /// How often a failed or timed-out run is tried again. Default: 0.
     #[must_use]
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = retries;
-        self
-    }
-
-    /// The wait before each retry: a duration, a list of them whose last one
-    /// repeats, or an [`exponential_backoff`](crate::exponential_backoff). Default:
-    /// none.
-    #[must_use]
-    pub fn retry_delay(mut self, delay: impl Into<RetryDelay>) -> Self {
-        self.retry_delay = delay.into();
         self
     }
 

@@ -125,6 +125,29 @@ impl RetryDelay {
     }
 }
 
+impl RetryDelayAttribute {
+    /// No wait.
+    pub const NONE: Self = Self::Fixed {
+        delay: Duration::ZERO,
+    };
+}
+
+/// The method of options that sets their `retry_delay`.
+macro_rules! retry_delay_method {
+    () => {
+        /// The wait before each retry: a duration, a list of them whose last one
+        /// repeats, or an [`exponential_backoff`](crate::exponential_backoff). Default:
+        /// none.
+        #[must_use]
+        pub fn retry_delay(mut self, delay: impl Into<$crate::RetryDelay>) -> Self {
+            self.retry_delay = delay.into();
+            self
+        }
+    };
+}
+
+pub(super) use retry_delay_method;
+
 /// Whether `factor` can be a `retry_jitter`.
 pub(crate) fn check_jitter(factor: f64) -> Result<()> {
     if factor.is_finite() && factor >= 0.0 {
