@@ -165,10 +165,6 @@ impl Facts {
     /// What follows the attempt.
     fn decide(&self, control: &AttemptControl, ending: Ending) -> Next {
         let ending = ending.of_attempt(control);
-        if let Ending::Completed = ending {
-            // Without a name and without chance.
-            return Next::Settle(End::Completed);
-        }
         let name = match ending {
             // Nobody reads the name of a run that completed.
             Ending::Completed | Ending::Cached => String::new(),
