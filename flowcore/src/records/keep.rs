@@ -10,13 +10,13 @@ use std::fmt;
 use super::key::{KeyFacts, Unstable, compute};
 use super::lock::{Isolation, Lock};
 use super::options::Rules;
-use super::record::{Label, Record, RecordProblem};
+use super::record::{Record, RecordProblem};
 use super::store::ResultStore;
 use crate::context::RunContext;
 use crate::definition::{TaskInfo, TaskOptions};
 use crate::error::Result;
 use crate::runner::catch;
-use crate::transacting::{StagedRecord, Transaction};
+use crate::transacting::Transaction;
 use crate::value::{Codec, EncodedValue};
 
 /// What a task's arguments say to its key.
@@ -206,18 +206,9 @@ impl<T> Encoded<T> {
             encoded,
             ..
         } = self;
-        let label = Label {
-            storage_key: store.storage_key(&keep.key),
-            task: Some(keep.task),
-            expires_after: keep.rules.expires_after,
-            now: crate::runtime::now(),
-        };
-        let record = StagedRecord {
-            store,
-            key: keep.key.clone(),
-            bytes: Record::of::<T>(&encoded, label).to_bytes(),
-            lock,
-        };
+        let (task, expires_after) = (Some(keep.task), keep.rules.expires_after);
+        let mut record = store.staged::<T>(&keep.key, &encoded, task, expires_after);
+        record.lock = lock;
         if let Some(transaction) = keep.transaction {
             return transaction.stage_record(record);
         }

@@ -8,6 +8,7 @@ use std::fmt;
 use std::future::Future;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
@@ -176,14 +177,7 @@ impl ResultStore {
         T: Serialize + DeserializeOwned,
     {
         let encoded = Codec::<T>::message_pack().encode(value)?;
-        let label = Label {
-            storage_key: self.storage_key(key),
-            task: None,
-            expires_after: None,
-            now: crate::runtime::now(),
-        };
-        self.put(key, Record::of::<T>(&encoded, label).to_bytes())
-            .await
+        self.staged::<T>(key, &encoded, None, None).write().await
     }
 
     /// Removes a record; one that is not there is no error.
@@ -214,12 +208,19 @@ impl ResultStore {
         Ok(bytes.is_some_and(|bytes| Record::counts(&bytes, crate::runtime::now())))
     }
 
-    /// A record of a value that a transaction will write.
-    pub(crate) fn staged<T>(&self, key: &str, value: &EncodedValue) -> StagedRecord {
+    /// The record of a value, ready to be written: of a task's run, if one
+    /// gave it.
+    pub(crate) fn staged<T>(
+        &self,
+        key: &str,
+        value: &EncodedValue,
+        task: Option<&'static str>,
+        expires_after: Option<Duration>,
+    ) -> StagedRecord {
         let label = Label {
             storage_key: self.storage_key(key),
-            task: None,
-            expires_after: None,
+            task,
+            expires_after,
             now: crate::runtime::now(),
         };
         StagedRecord {

@@ -12,6 +12,7 @@ use crate::context::RunContext;
 use crate::engine::RunView;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runner::{AttemptControl, catch};
+use crate::runtime::block_on;
 use crate::state::StateName;
 
 type Deciding<'a, R> = Pin<Box<dyn Future<Output = R> + Send + 'a>>;
@@ -32,7 +33,7 @@ impl Transaction {
         match view.name {
             StateName::Cached => {
                 self.0.book.lock().state = TransactionState::Committed;
-                pollster::block_on(self.leave(Ok(())));
+                block_on(self.leave(Ok(())));
             }
             StateName::Completed => {
                 {
@@ -41,11 +42,11 @@ impl Transaction {
                     book.hooks
                         .splice(0..0, subject.options.transaction_hooks.all());
                 }
-                pollster::block_on(self.leave(Ok(())));
+                block_on(self.leave(Ok(())));
             }
             // It never began, so there is nothing to undo.
             _ if !view.started.is_some() => {}
-            _ => pollster::block_on(self.leave(Err(Some(view.error())))),
+            _ => block_on(self.leave(Err(Some(view.error())))),
         }
     }
 
@@ -61,7 +62,7 @@ impl Transaction {
 
     /// Undoes what is left of an attempt that another one follows.
     pub(crate) fn undo(parts: &[Self]) {
-        pollster::block_on(roll_back_all(parts));
+        block_on(roll_back_all(parts));
     }
 
     /// Its code has ended, well or not.
@@ -124,7 +125,7 @@ impl Transaction {
                 return Ok(());
             };
             self.0.book.lock().is_being_decided = false;
-            self.log(&format!(
+            self.log_error(&format!(
                 "An error was encountered while committing {}: {error}",
                 self.name()
             ));
@@ -207,33 +208,27 @@ impl Transaction {
 
     /// Calls a hook as part of the run that it is about.
     fn call(&self, hook: &Hook) -> Result<(), String> {
-        let kind = match hook.event {
-            TransactionEvent::Commit => "commit",
-            TransactionEvent::Rollback => "rollback",
+        let (kind, capital) = match hook.event {
+            TransactionEvent::Commit => ("commit", "Commit"),
+            TransactionEvent::Rollback => ("rollback", "Rollback"),
         };
         let name = &hook.name;
         let code = || match catch(|| (hook.call)(self)) {
             Ok(failure) => failure,
             Err(report) => Some(report.to_string()),
         };
-        self.log_line(false, &format!("Running {kind} hook '{name}'"));
+        self.log(&format!("Running {kind} hook '{name}'"));
         let failure = match self.context() {
             Some(context) => context.enter(code),
             None => code(),
         };
         let Some(failure) = failure else {
-            let kind = if kind == "commit" {
-                "Commit"
-            } else {
-                "Rollback"
-            };
-            self.log_line(
-                false,
-                &format!("{kind} hook '{name}' finished running successfully"),
-            );
+            self.log(&format!(
+                "{capital} hook '{name}' finished running successfully"
+            ));
             return Ok(());
         };
-        self.log(&format!(
+        self.log_error(&format!(
             "An error was encountered while running {kind} hook '{name}': {failure}"
         ));
         Err(failure)
@@ -247,17 +242,16 @@ impl Transaction {
     }
 
     fn log(&self, text: &str) {
-        self.log_line(true, text);
+        tracing::info!(target: "flowcore::runs", who = self.who(), "{text}");
     }
 
-    fn log_line(&self, is_error: bool, text: &str) {
-        let who = self.context().map(|context| context.who());
-        let who = who.unwrap_or_else(|| "Transaction".to_owned());
-        if is_error {
-            tracing::error!(target: "flowcore::runs", who, "{text}");
-        } else {
-            tracing::info!(target: "flowcore::runs", who, "{text}");
-        }
+    fn log_error(&self, text: &str) {
+        tracing::error!(target: "flowcore::runs", who = self.who(), "{text}");
+    }
+
+    fn who(&self) -> String {
+        let context = self.context();
+        context.map_or_else(|| "Transaction".to_owned(), |context| context.who())
     }
 }
 

@@ -1,6 +1,7 @@
 //! `transaction(..)`: code whose runs count together or not at all.
 
 use std::fmt;
+use std::future::Future;
 
 use super::decide::Closing;
 use super::rules::{CommitMode, TransactionState};
@@ -9,6 +10,7 @@ use crate::context::RunContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::flow::{FlowRun, Held, in_hook, in_hook_thread};
 use crate::records::{Isolation, ResultStore};
+use crate::runtime::block_on;
 use crate::scope::Scope;
 
 /// How a transaction is opened. [`transaction`] is the short form.
@@ -254,7 +256,7 @@ impl Transaction {
     /// was rolled back; or it had been before.
     pub async fn commit(&self) -> Result<()> {
         let transaction = self.clone();
-        decided(move || pollster::block_on(transaction.commit_whole())).await??;
+        decided(async move { transaction.commit_whole().await }).await??;
         match self.why_rolled_back() {
             Some(error) => Err(error),
             None => Ok(()),
@@ -268,13 +270,13 @@ impl Transaction {
     /// The operating system gives no thread for the hooks.
     pub async fn rollback(&self) -> Result<bool> {
         let transaction = self.clone();
-        decided(move || pollster::block_on(transaction.roll_back(None))).await
+        decided(async move { transaction.roll_back(None).await }).await
     }
 
     /// Its code is over.
-    fn depart(&self, ended: Result<(), Option<Error>>) {
+    async fn depart(self, ended: Result<(), Option<Error>>) {
         let _closing = self.0.parent.as_ref().map(Closing);
-        pollster::block_on(self.leave(ended));
+        self.leave(ended).await;
     }
 
     fn why_rolled_back(&self) -> Option<Error> {
@@ -290,8 +292,9 @@ impl Transaction {
 }
 
 /// Hooks run on a thread of their own.
-async fn decided<R: Send + 'static>(code: impl FnOnce() -> R + Send + 'static) -> Result<R> {
-    Ok(crate::runtime::on_a_thread(move || in_hook_thread(code))?.await?)
+async fn decided<R: Send + 'static>(code: impl Future<Output = R> + Send + 'static) -> Result<R> {
+    let code = move || in_hook_thread(|| block_on(code));
+    Ok(crate::runtime::on_a_thread(code)?.await?)
 }
 
 /// Code that is dropped, or panics, leaves nothing half done.
@@ -316,8 +319,7 @@ impl RollBackOnDrop {
         };
         let stays_off = transaction.0.mode == CommitMode::Off;
         let went_well = ended.is_ok();
-        let leaving = transaction.clone();
-        decided(move || leaving.depart(ended)).await?;
+        decided(transaction.clone().depart(ended)).await?;
         let cause = transaction.0.book.lock().cause.clone();
         Ok(match cause {
             // Nobody committed it, which is what was asked for.
@@ -336,9 +338,8 @@ impl Drop for RollBackOnDrop {
         let held = self.held.take();
         crate::runtime::service().spawn(async move {
             transaction.joined().await;
-            let leaving = transaction.clone();
             let ended = Err(Some(Error::msg("the code in the transaction did not end")));
-            let left = decided(move || leaving.depart(ended)).await;
+            let left = decided(transaction.clone().depart(ended)).await;
             if let Err(error) = left {
                 tracing::error!(target: "flowcore::runs", "{} could not be rolled back: {error}", transaction.name());
             }
