@@ -23,7 +23,7 @@ pub(crate) fn tokens(handle: &Handle<'_>) -> TokenStream {
             quote!((&&#private::probe::JsonProbe::<#owned>::new()).read())
         };
         let default = parameter.default.as_ref().map(|_| {
-            let default = quote::format_ident!("__default_{}", name);
+            let default = parameter.default_function();
             quote! {
                 default: ::core::option::Option::Some(#private::ParameterDefault {
                     value: || ::std::boxed::Box::new(Self::#default()),

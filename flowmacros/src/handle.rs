@@ -303,7 +303,7 @@ impl<'a> Handle<'a> {
         let methods = self.parameters.iter().filter_map(|parameter| {
             let default = parameter.default.as_ref()?;
             let (ty, name) = (&parameter.owned, parameter.text());
-            let hidden = format_ident!("__default_{}", name);
+            let hidden = parameter.default_function();
             let method = format_ident!("default_{}", name, span = parameter.name.span());
             let about = format!("The default of the parameter `{name}`, for calls that give none.");
             // Braces at the expression: one of another type is told there.

@@ -73,17 +73,9 @@ impl FlowAttribute {
 
 /// Reads `validate`: the name of a function.
 fn validation(given: &Given, problems: &mut Problems) -> Option<ExprPath> {
-    match value::required(given, "check", problems)? {
-        Expr::Path(path) => Some(path.clone()),
-        other => {
-            problems.push(
-                other,
-                "`validate` wants the name of a function that looks at all parameters: \
-                 `validate = check` with `fn check(day: &str) -> Result<(), String>`",
-            );
-            None
-        }
-    }
+    let wrong = "`validate` wants the name of a function that looks at all parameters: \
+                 `validate = check` with `fn check(day: &str) -> Result<(), String>`";
+    value::function(given, "check", wrong, problems)
 }
 
 #[cfg(test)]

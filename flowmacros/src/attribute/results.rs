@@ -53,15 +53,11 @@ impl Results {
                     Err(error) => problems.add(error),
                 }
             }
-            "cache_key" => match value::required(given, "key_of_load", problems) {
-                Some(Expr::Path(path)) => self.cache_key = Some(path.clone()),
-                Some(other) => problems.push(
-                    other,
-                    "`cache_key` wants the name of a function: it runs where the task runs, which \
-                     may be another process",
-                ),
-                None => {}
-            },
+            "cache_key" => {
+                let wrong = "`cache_key` wants the name of a function: it runs where the task \
+                             runs, which may be another process";
+                self.cache_key = value::function(given, "key_of_load", wrong, problems);
+            }
             "cache_expiration" => self.cache_expiration = value::duration(given, problems),
             "refresh_cache" => self.refresh_cache = Some(value::flag(given, problems)),
             "persist_result" => self.persist_result = Some(value::flag(given, problems)),

@@ -114,17 +114,9 @@ pub(super) fn jitter(given: &Given, problems: &mut Problems) -> Option<TokenStre
 
 /// Reads `retry_if`: the name of a function, which other processes find too.
 pub(super) fn condition(given: &Given, problems: &mut Problems) -> Option<ExprPath> {
-    match value::required(given, "is_temporary", problems)? {
-        Expr::Path(path) => Some(path.clone()),
-        other => {
-            problems.push(
-                other,
-                "`retry_if` wants the name of a function, since it runs where the task runs: \
-                 `retry_if = is_temporary` with `fn is_temporary(error: &flowcore::Error) -> bool`",
-            );
-            None
-        }
-    }
+    let wrong = "`retry_if` wants the name of a function, since it runs where the task runs: \
+                 `retry_if = is_temporary` with `fn is_temporary(error: &flowcore::Error) -> bool`";
+    value::function(given, "is_temporary", wrong, problems)
 }
 
 #[cfg(test)]

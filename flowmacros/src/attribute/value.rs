@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
-use syn::{Expr, ExprLit, Lit, LitStr, UnOp};
+use syn::{Expr, ExprLit, ExprPath, Lit, LitStr, UnOp};
 
 use super::Given;
 use crate::crate_path::CratePath;
@@ -34,6 +34,22 @@ pub(super) fn required<'a>(
         );
     }
     value
+}
+
+/// The path of a function; `wrong` is what is said of anything else.
+pub(super) fn function(
+    given: &Given,
+    example: &str,
+    wrong: &str,
+    problems: &mut Problems,
+) -> Option<ExprPath> {
+    match required(given, example, problems)? {
+        Expr::Path(path) => Some(path.clone()),
+        other => {
+            problems.push(other, wrong);
+            None
+        }
+    }
 }
 
 /// A string literal.

@@ -99,6 +99,11 @@ impl Parameter {
         }
     }
 
+    /// The generated function that gives its default, if it has one.
+    pub(crate) fn default_function(&self) -> Ident {
+        format_ident!("__default_{}", self.text())
+    }
+
     /// A reference to the argument, which may be one already.
     pub(crate) fn lent_value(&self) -> TokenStream {
         let name = &self.name;
