@@ -253,3 +253,28 @@ async fn in_time_flow() -> Result<i64> {
 fn a_limit_that_is_not_reached_changes_nothing() {
     assert_eq!(run(in_time_flow()).unwrap(), 2);
 }
+
+/// Stops as soon as it is told that its time is up.
+#[task(local, timeout = "1ms")]
+fn stops_at_once(row: i64) -> Result<i64> {
+    let cancellation = flowcore::cancellation();
+    while !cancellation.is_cancelled() {
+        std::hint::spin_loop();
+    }
+    Ok(row)
+}
+
+#[flow(task_runner = ThreadPoolTaskRunner::new().max_workers(1))]
+async fn stop_at_once() -> Vec<StateName> {
+    let rows = stops_at_once.map(0..50);
+    rows.wait(None).await;
+    rows.states()
+}
+
+#[test]
+fn code_that_returns_while_its_timeout_is_told_has_timed_out() {
+    assert_eq!(
+        run(stop_at_once().into_future()).unwrap(),
+        [StateName::TimedOut; 50]
+    );
+}

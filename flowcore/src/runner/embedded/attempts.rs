@@ -116,10 +116,12 @@ impl EmbeddedSession {
             let Some(session) = session.upgrade() else {
                 return;
             };
-            if !control.abandon() {
-                return;
-            }
+            // Before: code that stops as soon as it is told gives the slot back
+            // at once.
             session.lend();
+            if !control.abandon() {
+                return session.take_back();
+            }
             facts.timed_out(control, limit);
         });
     }
