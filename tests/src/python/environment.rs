@@ -102,6 +102,11 @@ impl Environment {
         Program::file(self.python(), file.as_ref())
     }
 
+    /// A module of the environment that is a program, as with `python -m`.
+    pub fn module(&self, module: &str) -> Program {
+        Program::module(self.python(), module)
+    }
+
     fn is_complete(&self) -> bool {
         self.root.join(COMPLETE).exists()
     }

@@ -92,7 +92,7 @@ pub enum Error {
 
 impl Error {
     /// For `map_err`: names what was tried, and on what.
-    pub(super) fn io(
+    pub(crate) fn io(
         action: &'static str,
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(std::io::Error) -> Self {

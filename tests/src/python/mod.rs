@@ -17,5 +17,5 @@ mod requirements;
 
 pub use environment::Environment;
 pub use error::{Error, Result};
-pub use process::{Finished, Program};
+pub use process::{Finished, Program, Running};
 pub use requirements::Requirements;

@@ -30,6 +30,6 @@ impl Program {
         }
         self.variable("PREFECT_HOME", Some(directory))
             .variable("TMPDIR", Some(directory))
-            .directory(directory)
+            .in_directory(directory)
     }
 }

@@ -81,8 +81,13 @@ impl Program {
         self
     }
 
+    /// Sets an environment variable.
+    pub fn with_variable(self, name: &str, value: impl Into<OsString>) -> Self {
+        self.variable(name, Some(value))
+    }
+
     /// Runs the program in this directory.
-    pub(super) fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
+    pub fn in_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
         self
     }
@@ -91,6 +96,15 @@ impl Program {
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
+    }
+
+    /// Starts the program, to run beside the test.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub fn start(self) -> Result<Running> {
+        Running::start(&self)
     }
 
     /// Runs the program to its end.
@@ -164,8 +178,9 @@ impl Finished {
     }
 }
 
-/// A started program. Dropping it ends it.
-struct Running {
+/// A started program. Dropping it ends it, and all that it started.
+#[derive(Debug)]
+pub struct Running {
     child: Child,
     python: PathBuf,
     /// The pipe; `None` once it is closed.
@@ -203,8 +218,18 @@ impl Running {
         })
     }
 
+    /// The process's id: the launcher and the program are one process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for the end; `None` if it does not come in time.
-    fn wait(&mut self, limit: Duration) -> Result<Option<ExitStatus>> {
+    ///
+    /// # Errors
+    ///
+    /// If the operating system cannot tell.
+    pub fn wait(&mut self, limit: Duration) -> Result<Option<ExitStatus>> {
         let start = Instant::now();
         loop {
             let status = self
@@ -218,8 +243,12 @@ impl Running {
         }
     }
 
-    /// Ends the program and all that it started.
-    fn end(&mut self) -> Result<ExitStatus> {
+    /// Ends the program and all that it started, as `kill -9` does.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system refuses.
+    pub fn end(&mut self) -> Result<ExitStatus> {
         self.hold = None;
         if let Some(status) = self.wait(GRACE)? {
             return Ok(status);
@@ -231,8 +260,9 @@ impl Running {
             .map_err(Error::io("wait for", &self.python))
     }
 
-    /// What an ended program has written.
-    fn output(&mut self) -> (String, String) {
+    /// What an ended program has written, on standard output and on standard
+    /// error; nothing if it was asked for before.
+    pub fn output(&mut self) -> (String, String) {
         let text = |reader: &mut Option<JoinHandle<String>>| {
             reader
                 .take()

@@ -1,0 +1,26 @@
+"""What a stock client does in a cluster of the tests.
+
+Arguments: the scheduler's address, the name of a function below, and the
+function's own arguments. The last line of the output is what it returned, as
+JSON.
+"""
+
+import json
+import sys
+
+from distributed import Client
+
+
+def add(client, left, right):
+    """Runs a task on any worker."""
+    return client.submit(lambda a, b: a + b, int(left), int(right)).result()
+
+
+def worker_names(client):
+    return sorted(worker["name"] for worker in client.scheduler_info()["workers"].values())
+
+
+if __name__ == "__main__":
+    address, function, *arguments = sys.argv[1:]
+    with Client(address) as client:
+        print(json.dumps(globals()[function](client, *arguments)))

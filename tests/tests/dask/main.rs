@@ -1,0 +1,4 @@
+//! The Dask bridge beside the real thing: stock schedulers, stock workers and
+//! stock clients of the pinned release.
+
+mod processes;
