@@ -53,6 +53,7 @@ impl Engine {
             let name = &mut map.states[row as usize];
             if *name == StateName::Pending {
                 *name = StateName::AwaitingConcurrencySlot;
+                map.has_waited = true;
                 self.journal.note_row(id, row, *name, 0);
             }
         }

@@ -3,8 +3,9 @@
 //!
 //! Invariant: a run is handed out early only if everything it waits for has
 //! been handed to the same runner before, so that inputs always come first.
-//! What is held back (a local run upstream, an upstream whose failure is
-//! allowed, a length that is not known) holds back what depends on it.
+//! What is held back (a local run upstream, one that waits for slots, an
+//! upstream whose failure is allowed, a length that is not known) holds back
+//! what depends on it.
 
 use super::command::Command;
 use super::graph::{Engine, MapInput, RunInput, Source};
@@ -61,7 +62,7 @@ impl Engine {
     fn comes_before(&self, input: &RunInput) -> bool {
         match &input.source {
             Source::Run(id) => self.runs.get(*id).is_none_or(|run| {
-                run.life.is_settled() || (run.goes_out && run.dispatched && !input.allow_failure)
+                run.life.is_settled() || (run.is_handed_out() && !input.allow_failure)
             }),
             Source::Row(id, _) | Source::Rows(id, _) => {
                 !input.allow_failure && self.is_handed_out(*id)
@@ -71,9 +72,9 @@ impl Engine {
     }
 
     fn is_handed_out(&self, id: MapId) -> bool {
-        self.maps
-            .get(id)
-            .is_none_or(|map| map.is_settled() || (map.goes_out && map.is_handed_out))
+        self.maps.get(id).is_none_or(|map| {
+            map.is_settled() || (map.goes_out && map.is_handed_out && !map.has_waited)
+        })
     }
 }
 
@@ -163,6 +164,34 @@ mod tests {
         assert!(commands(&mut engine).contains(&dispatched));
         engine.run_settled(after_local, End::Completed, NOW);
         assert!(commands(&mut engine).contains(&Command::Dispatch(later)));
+    }
+
+    #[test]
+    fn what_waits_for_slots_holds_back_its_dependents() {
+        let mut engine = Engine::default();
+        let limited = submit(&mut engine, &[], true);
+        let rows = map(&mut engine, &[]);
+        assert_eq!(commands(&mut engine).len(), 2);
+        engine.run_awaits_slot(limited);
+        engine.rows_await_slots(rows, 1..3);
+        let after_run = submit(&mut engine, &[on(Source::Run(limited))], true);
+        let after_rows = submit(&mut engine, &[on(Source::Rows(rows, None))], true);
+        assert_eq!(commands(&mut engine), []);
+        engine.run_admitted(limited);
+        let more = submit(&mut engine, &[on(Source::Run(limited))], true);
+        assert_eq!(
+            commands(&mut engine),
+            [Command::Dispatch(limited), Command::Dispatch(more)]
+        );
+        engine.run_settled(limited, End::Completed, NOW);
+        engine.rows_completed(rows, 0, &[NOW; 4]);
+        let dispatched = commands(&mut engine);
+        for id in [after_run, after_rows] {
+            assert!(
+                dispatched.contains(&Command::Dispatch(id)),
+                "{dispatched:?}"
+            );
+        }
     }
 
     #[test]

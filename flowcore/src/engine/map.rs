@@ -47,6 +47,8 @@ pub(crate) struct Map {
     pub(crate) goes_out: bool,
     /// All rows have been dispatched.
     pub(crate) is_handed_out: bool,
+    /// Some of its rows had to wait for slots.
+    pub(crate) has_waited: bool,
 }
 
 /// Row i of the map waits for row `first + i` of `upstream`.

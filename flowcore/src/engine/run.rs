@@ -70,8 +70,17 @@ pub(crate) struct Run {
 
 impl Run {
     pub(super) fn may_begin(&self) -> bool {
-        let waits = self.life.name == StateName::AwaitingConcurrencySlot;
-        (self.dispatched && !waits) || self.life.is_settled()
+        self.has_gone() || self.life.is_settled()
+    }
+
+    /// Whether the flow's runner has it.
+    pub(super) fn is_handed_out(&self) -> bool {
+        self.goes_out && self.has_gone()
+    }
+
+    /// Dispatched, and let in by its limits.
+    fn has_gone(&self) -> bool {
+        self.dispatched && self.life.name != StateName::AwaitingConcurrencySlot
     }
 }
 

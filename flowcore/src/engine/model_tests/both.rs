@@ -8,6 +8,7 @@ use super::super::run::{Dependent, Waits};
 use super::super::{MapId, RunId};
 use super::model::{Dependency, Model, Node, Target, Upstream, Verdict};
 use super::program::{Input, InputKind, Step};
+use super::slots::ModelSlots;
 use crate::clock::Timestamp;
 use crate::definition::Failure;
 use crate::error::Error;
@@ -26,6 +27,7 @@ pub(super) struct Both {
     pub(super) watching: Vec<(usize, Dependent)>,
     /// Runs that the runner was told to forget.
     pub(super) taken_back: HashSet<usize>,
+    pub(super) slots: ModelSlots,
     pub(super) idle: bool,
     pub(super) clock: u64,
 }
@@ -97,7 +99,11 @@ impl Both {
 
     pub(super) fn apply(&mut self, step: &Step) {
         match step {
-            Step::Run(inputs, early) => {
+            Step::Run {
+                inputs,
+                early,
+                limited,
+            } => {
                 let (inputs, dependencies) = self.inputs(inputs);
                 let now = self.now();
                 let id = self.engine.reserve_run();
@@ -109,6 +115,7 @@ impl Both {
                 self.watch(&dependencies, Waits::Run(id));
                 self.model.runs.push(Node {
                     early: *early,
+                    limited: *limited,
                     ..Node::new(dependencies)
                 });
                 if let Some(label) = self.model.stopped.clone() {
@@ -121,7 +128,8 @@ impl Both {
                 whole,
                 rows,
                 early,
-            } => self.submit_map(*length, aligned, whole, rows, *early),
+                limited,
+            } => self.submit_map(*length, aligned, whole, rows, *early, *limited),
             Step::Outside(index, name) => self.outside_settles(*index, *name),
             Step::CancelRow(map, row) => {
                 if let Some(map) = pick(*map, self.maps.len()) {
@@ -162,6 +170,9 @@ impl Both {
                 }
             }
             Step::Stop(force) => self.stop(*force),
+            Step::Reopen => self.reopen(),
+            Step::RollBack(node) => self.roll_back(*node),
+            Step::Limit(limit, slots) => self.set_limit(*limit, u64::from(*slots)),
             Step::Release(handle) => {
                 let count = self.runs.len() + self.maps.len();
                 if let Some(index) = pick(*handle, count) {
@@ -169,8 +180,7 @@ impl Both {
                 }
             }
         }
-        self.model.work_out();
-        self.follow_commands();
+        self.follow();
         self.compare();
     }
 

@@ -2,8 +2,8 @@
 
 use super::super::ending::Stop;
 use super::super::run::End;
-use super::both::{Both, failure};
-use super::model::Target;
+use super::both::{Both, failure, pick};
+use super::model::{Target, has_not_begun, passes};
 use crate::state::StateName;
 
 impl Both {
@@ -36,6 +36,7 @@ impl Both {
         let label = format!("{target:?} {}", self.clock);
         let end = match name {
             StateName::Completed => End::Completed,
+            StateName::Cached => End::Cached,
             name => End::Ended(failure(name, &label)),
         };
         match target {
@@ -46,7 +47,7 @@ impl Both {
         // At least once: what has settled does not change.
         if !node.state.is_settled() {
             node.state = name;
-            if name != StateName::Completed {
+            if !passes(name, false) {
                 node.roots = [label].into();
             }
         }
@@ -96,7 +97,7 @@ impl Both {
 
     pub(super) fn cancel_in_model(&mut self, target: Target, label: &str) {
         let node = self.model.node(target);
-        if matches!(node.state, StateName::Pending | StateName::AwaitingRetry) {
+        if has_not_begun(node.state) || node.state == StateName::AwaitingRetry {
             node.state = StateName::Cancelled;
             node.roots = [label.to_owned()].into();
         }
@@ -146,6 +147,33 @@ impl Both {
         for map in 0..self.maps.len() {
             self.cancel_map_in_model(map, &label);
         }
+    }
+
+    /// As the flow does for another attempt: what was stopped ends first.
+    pub(super) fn reopen(&mut self) {
+        if self.model.stopped.is_none() {
+            return;
+        }
+        self.follow();
+        self.end_all(StateName::Cancelled);
+        self.engine.reopen();
+        self.model.stopped = None;
+    }
+
+    /// A run that had completed is undone.
+    pub(super) fn roll_back(&mut self, number: u8) {
+        let targets = self.model.targets().into_iter();
+        let completed: Vec<_> = targets
+            .filter(|target| self.model.node(*target).state == StateName::Completed)
+            .collect();
+        let Some(index) = pick(number, completed.len()) else {
+            return;
+        };
+        match completed[index] {
+            Target::Run(run) => self.engine.run_rolled_back(self.runs[run], 1),
+            Target::Row(map, row) => self.engine.row_rolled_back(self.maps[map], row, 1),
+        }
+        self.model.node(completed[index]).state = StateName::RolledBack;
     }
 
     pub(super) fn release(&mut self, index: usize) {

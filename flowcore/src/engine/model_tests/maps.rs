@@ -6,7 +6,7 @@ use super::super::graph::MapInput;
 use super::super::run::Waits;
 use super::both::{Both, failure, pick};
 use super::model::{Column, ModelMap};
-use super::program::{Alignment, Input, InputKind};
+use super::program::{Alignment, Input, InputKind, Limited};
 use crate::state::StateName;
 
 impl Both {
@@ -17,10 +17,12 @@ impl Both {
         whole: &[Input],
         rows: &[(u8, Input)],
         early: bool,
+        limited: Limited,
     ) {
         let mut inputs = Vec::new();
         let mut model = ModelMap {
             early,
+            limited,
             ..ModelMap::default()
         };
         let mut length = length.map(u32::from);

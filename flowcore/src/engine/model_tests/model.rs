@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use super::program::Limited;
 use crate::state::StateName;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +36,7 @@ pub(super) struct Node {
     pub(super) dependencies: Vec<Dependency>,
     pub(super) dispatched: bool,
     pub(super) early: bool,
+    pub(super) limited: Limited,
     /// The runs where the failure may have begun.
     pub(super) roots: BTreeSet<String>,
 }
@@ -47,6 +49,7 @@ pub(super) struct ModelMap {
     pub(super) single: Vec<(u32, Dependency)>,
     pub(super) measured: bool,
     pub(super) early: bool,
+    pub(super) limited: Limited,
     /// Rows that were cancelled before there were any.
     pub(super) cancelled: Vec<(u32, String)>,
     /// Ended before it had rows.
@@ -79,10 +82,18 @@ pub(super) enum Verdict {
 
 pub(super) fn passes(name: StateName, allow_failure: bool) -> bool {
     match name {
-        StateName::Completed => true,
+        StateName::Completed | StateName::Cached | StateName::RolledBack => true,
         StateName::Failed | StateName::TimedOut | StateName::NotReady => allow_failure,
         _ => false,
     }
+}
+
+/// Whether no attempt has begun yet.
+pub(super) fn has_not_begun(name: StateName) -> bool {
+    matches!(
+        name,
+        StateName::Pending | StateName::AwaitingConcurrencySlot
+    )
 }
 
 impl Node {
@@ -92,6 +103,7 @@ impl Node {
             dependencies,
             dispatched: false,
             early: false,
+            limited: Limited::default(),
             roots: BTreeSet::new(),
         }
     }
@@ -149,6 +161,7 @@ impl Model {
         let map = &mut self.maps[index];
         let node = Node {
             early: map.early,
+            limited: map.limited,
             ..Node::new(Vec::new())
         };
         let mut rows = vec![node; length as usize];

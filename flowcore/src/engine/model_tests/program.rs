@@ -7,8 +7,12 @@ use crate::state::StateName;
 /// One step of a program. Numbers pick among what there is.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
-    /// `true`: for a runner that orders work by itself.
-    Run(Vec<Input>, bool),
+    Run {
+        inputs: Vec<Input>,
+        /// For a runner that orders work by itself.
+        early: bool,
+        limited: Limited,
+    },
     Map {
         /// `None`: found out later.
         length: Option<u8>,
@@ -16,6 +20,7 @@ pub(super) enum Step {
         whole: Vec<Input>,
         rows: Vec<(u8, Input)>,
         early: bool,
+        limited: Limited,
     },
     /// A length that was asked for becomes known, or cannot be had.
     Measure(u8, Option<u8>),
@@ -30,10 +35,26 @@ pub(super) enum Step {
     CancelMap(u8),
     /// Everything ends, and what comes later; `true`: what runs as well.
     Stop(bool),
+    /// After a stop: what runs ends, and the flow begins again.
+    Reopen,
+    /// What had completed is undone.
+    RollBack(u8),
+    /// One of the limits has so many slots from now on.
+    Limit(u8, u8),
     Release(u8),
     /// Something outside settles.
     Outside(u8, StateName),
 }
+
+/// Which limits something is under, and how urgent it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Limited {
+    pub(super) by: [bool; LIMITS.len()],
+    pub(super) priority: i32,
+}
+
+/// The limits of all programs, and how many slots they have at first.
+pub(super) const LIMITS: [(&str, u64); 2] = [("narrow", 1), ("wide", 3)];
 
 /// A column that is another map, or a part of it.
 #[derive(Clone, Debug)]
@@ -79,11 +100,17 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
     )
 }
 
+fn limited() -> impl Strategy<Value = Limited> {
+    let by = proptest::array::uniform(proptest::bool::weighted(0.2));
+    (by, -1..2_i32).prop_map(|(by, priority)| Limited { by, priority })
+}
+
 pub(super) fn step() -> impl Strategy<Value = Step> {
     let inputs = || proptest::collection::vec(input(), 0..3);
     let ended = || {
         prop_oneof![
-            6 => Just(StateName::Completed),
+            5 => Just(StateName::Completed),
+            1 => Just(StateName::Cached),
             2 => Just(StateName::Failed),
             1 => Just(StateName::TimedOut),
             1 => Just(StateName::Crashed),
@@ -106,11 +133,14 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         inputs(),
         proptest::collection::vec((0..5_u8, input()), 0..2),
         any::<bool>(),
+        limited(),
     );
     prop_oneof![
-        4 => (inputs(), any::<bool>()).prop_map(|(inputs, early)| Step::Run(inputs, early)),
-        3 => map.prop_map(|(length, aligned, whole, rows, early)| Step::Map {
-            length, aligned, whole, rows, early
+        4 => (inputs(), any::<bool>(), limited()).prop_map(|(inputs, early, limited)| Step::Run {
+            inputs, early, limited
+        }),
+        3 => map.prop_map(|(length, aligned, whole, rows, early, limited)| Step::Map {
+            length, aligned, whole, rows, early, limited
         }),
         2 => (any::<u8>(), proptest::option::weighted(0.9, 0..5_u8))
             .prop_map(|(map, length)| Step::Measure(map, length)),
@@ -122,9 +152,12 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         1 => any::<u8>().prop_map(Step::Cancel),
         1 => (any::<u8>(), 0..6_u8).prop_map(|(map, row)| Step::CancelRow(map, row)),
         1 => any::<u8>().prop_map(Step::CancelMap),
-        1 => (proptest::bool::weighted(0.1), any::<bool>()).prop_map(|(all, force)| {
-            if all { Step::Stop(force) } else { Step::Release(0) }
-        }),
+        1 => prop_oneof![
+            1 => any::<bool>().prop_map(Step::Stop),
+            2 => Just(Step::Reopen),
+            1 => (any::<u8>(), 0..4_u8).prop_map(|(limit, slots)| Step::Limit(limit, slots)),
+            1 => any::<u8>().prop_map(Step::RollBack),
+        ],
         2 => any::<u8>().prop_map(Step::Release),
     ]
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::model::{Dependency, Model, Upstream, Verdict, passes};
+use super::model::{Dependency, Model, Upstream, Verdict, has_not_begun, passes};
 use crate::state::StateName;
 
 impl Verdict {
@@ -81,7 +81,7 @@ impl Model {
                     node.roots.extend(roots.iter().cloned());
                     changed |= node.roots.len() > before;
                 }
-                if node.state != StateName::Pending {
+                if !has_not_begun(node.state) {
                     continue;
                 }
                 match verdict {
