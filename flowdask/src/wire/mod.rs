@@ -11,6 +11,8 @@ mod connection;
 mod error;
 mod fields;
 mod frames;
+#[cfg(test)]
+mod golden_tests;
 mod key;
 mod listener;
 mod msgpack;
