@@ -11,3 +11,6 @@ pub use release::{Release, ReleaseError};
 
 #[cfg(feature = "dataframe")]
 pub mod dataframe;
+
+#[cfg(test)]
+mod fixtures;

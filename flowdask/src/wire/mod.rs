@@ -16,6 +16,7 @@ mod golden_tests;
 mod key;
 mod listener;
 mod msgpack;
+pub mod pickle;
 mod rpc;
 mod security;
 mod serialized;
