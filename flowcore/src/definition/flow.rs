@@ -259,8 +259,19 @@ pub struct FlowConfiguration(Source);
 
 #[derive(Clone, Debug)]
 enum Source {
-    Attribute(&'static FlowOptions),
-    Changed(Arc<FlowOptions>),
+    Attribute(fn() -> &'static FlowInfo),
+    Changed(Arc<dyn ChangedOptions>),
+}
+
+/// A trait object for the compiler's sake, as that of a task's configuration.
+trait ChangedOptions: fmt::Debug + Send + Sync {
+    fn options(&self) -> &FlowOptions;
+}
+
+impl ChangedOptions for FlowOptions {
+    fn options(&self) -> &FlowOptions {
+        self
+    }
 }
 
 impl FlowConfiguration {
@@ -275,16 +286,16 @@ impl FlowConfiguration {
 
     /// The configuration of a flow's static.
     #[must_use]
-    pub const fn of(options: &'static FlowOptions) -> Self {
-        Self(Source::Attribute(options))
+    pub const fn of(info: fn() -> &'static FlowInfo) -> Self {
+        Self(Source::Attribute(info))
     }
 
     /// The options in force.
     #[must_use]
     pub fn options(&self) -> &FlowOptions {
         match &self.0 {
-            Source::Attribute(options) => options,
-            Source::Changed(options) => options,
+            Source::Attribute(info) => &info().options,
+            Source::Changed(options) => options.options(),
         }
     }
 

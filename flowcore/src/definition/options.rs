@@ -5,6 +5,7 @@
 //! changed copies hold.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::labels::{Labels, label_methods};
 use super::name_template;
 use super::resources::Resources;
 use super::retry::{RetryDelay, RetryDelayAttribute, check_jitter, retry_delay_method};
-use super::task::TaskInfo;
+use super::task::{TaskDefinition, TaskInfo};
 use crate::arguments::{Dependencies, IntoDependencies};
 use crate::error::{Error, Result};
 use crate::hooks::{AttributeHook, Hooks, hook_methods};
@@ -276,8 +277,34 @@ impl TaskOptions {
 #[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct TaskConfiguration {
+    info: fn() -> &'static TaskInfo,
+    changed: Option<Arc<dyn ChangedConfiguration>>,
+}
+
+/// What a copy has of its own.
+///
+/// A trait object, because that says by its type that threads can share it.
+/// For a struct the compiler looks through all that it is made of, which here
+/// is most of this crate, again for every task of a program.
+trait ChangedConfiguration: fmt::Debug + Send + Sync {
+    fn source(&self) -> &OptionsSource;
+    fn after(&self) -> Option<&Dependencies>;
+}
+
+#[derive(Debug)]
+struct Changed {
     options: OptionsSource,
     after: Option<Dependencies>,
+}
+
+impl ChangedConfiguration for Changed {
+    fn source(&self) -> &OptionsSource {
+        &self.options
+    }
+
+    fn after(&self) -> Option<&Dependencies> {
+        self.after.as_ref()
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -331,58 +358,68 @@ impl std::ops::Deref for OptionsSource {
 impl TaskConfiguration {
     /// The configuration of a task's static.
     #[must_use]
-    pub const fn of(options: &'static TaskOptions) -> Self {
+    pub const fn of<D: TaskDefinition>() -> Self {
         Self {
-            options: OptionsSource::Attribute(options),
-            after: None,
+            info: D::info,
+            changed: None,
         }
     }
 
     /// The options in force.
     #[must_use]
     pub fn options(&self) -> &TaskOptions {
-        &self.options
+        match &self.changed {
+            None => &(self.info)().options,
+            Some(changed) => changed.source(),
+        }
     }
 
     /// The configuration in the scope of the calling code.
     pub(crate) fn in_scope(&self) -> Cow<'_, Self> {
         match Scope::current() {
             None => Cow::Borrowed(self),
-            Some(scope) => Cow::Owned(Self {
-                options: OptionsSource::Scoped(Arc::new(ScopedOptions {
+            Some(scope) => Cow::Owned(self.changed(
+                OptionsSource::Scoped(Arc::new(ScopedOptions {
                     options: scope.applied_to(self.options()),
                     scope,
                 })),
-                after: self.after.clone(),
-            }),
+                self.dependencies().cloned(),
+            )),
         }
     }
 
     pub(crate) fn source(&self) -> OptionsSource {
-        self.options.clone()
+        match &self.changed {
+            None => OptionsSource::Attribute(&(self.info)().options),
+            Some(changed) => changed.source().clone(),
+        }
     }
 
     pub(crate) fn dependencies(&self) -> Option<&Dependencies> {
-        self.after.as_ref()
+        self.changed.as_ref()?.after()
     }
 
     /// A copy with other options.
     #[must_use]
     pub fn with_options(&self, change: impl FnOnce(TaskOptions) -> TaskOptions) -> Self {
-        Self {
-            options: OptionsSource::Changed(Arc::new(change(self.options().clone()))),
-            after: self.after.clone(),
-        }
+        self.changed(
+            OptionsSource::Changed(Arc::new(change(self.options().clone()))),
+            self.dependencies().cloned(),
+        )
     }
 
     /// A copy whose runs wait for `runs` too.
     #[must_use]
     pub fn after(&self, runs: impl IntoDependencies) -> Self {
-        let mut after = self.after.clone().unwrap_or_default();
+        let mut after = self.dependencies().cloned().unwrap_or_default();
         runs.add_to(&mut after);
+        self.changed(self.source(), Some(after))
+    }
+
+    fn changed(&self, options: OptionsSource, after: Option<Dependencies>) -> Self {
         Self {
-            options: self.options.clone(),
-            after: Some(after),
+            info: self.info,
+            changed: Some(Arc::new(Changed { options, after })),
         }
     }
 }

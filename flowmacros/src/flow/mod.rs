@@ -45,8 +45,8 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
     let plain = handle.plain_function();
     let type_name = &handle.type_name;
     let private = handle.private();
-    let type_and_static = handle
-        .type_and_static(&quote!(#private::FlowConfiguration::of(&#type_name::__INFO.options)));
+    let type_and_static =
+        handle.type_and_static(&quote!(#private::FlowConfiguration::of(|| #type_name::__INFO)));
     let definition = definition::tokens(&handle, &attribute);
     let description = crate::description::tokens(&handle);
     let deref_and_debug = handle.deref_and_debug();
