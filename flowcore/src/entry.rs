@@ -23,8 +23,9 @@ use crate::error::{Error, Result};
 /// # Panics
 ///
 /// If the program is built with `panic = "abort"`: a panic in a task must
-/// fail its run and not end the process. If two tasks have one key;
-/// [`tasks`](crate::tasks) gives that as an error.
+/// fail its run and not end the process. If two tasks or two flows have one
+/// key; [`tasks`](crate::tasks) and [`flows`](crate::flows) give that as an
+/// error.
 pub fn init() {
     Setup::new().init();
 }

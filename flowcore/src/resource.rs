@@ -1,8 +1,11 @@
 //! What a process has once and all its tasks share: connection pools, clients,
 //! models.
 
+mod circle;
+
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -48,7 +51,8 @@ use crate::runner::note_waiting;
 /// Of several runs that need it at once one makes it and the others wait, with
 /// their slots given up. If it cannot be made, that run gets the error, and the
 /// next one tries again; so it is if the run that makes it panics or is
-/// cancelled. An initializer must not use its own resource.
+/// cancelled. An initializer may use other resources; if they need each other
+/// in a circle, that is an error which names them.
 ///
 /// A resource in a `static` is never dropped: the operating system closes what
 /// it holds when the process ends. What has to be flushed is flushed by the
@@ -56,6 +60,7 @@ use crate::runner::note_waiting;
 pub struct Resource<T> {
     value: OnceCell<T>,
     make: Make<T>,
+    made_at: &'static Location<'static>,
 }
 
 enum Make<T> {
@@ -77,10 +82,12 @@ impl<T: fmt::Debug> fmt::Debug for Resource<T> {
 impl<T: Send + Sync + 'static> Resource<T> {
     /// A resource that sync code makes: a function, or a closure that captures
     /// nothing.
+    #[track_caller]
     pub const fn new(make: fn() -> Result<T>) -> Self {
         Self {
             value: OnceCell::const_new(),
             make: Make::Now(make),
+            made_at: Location::caller(),
         }
     }
 
@@ -96,10 +103,12 @@ impl<T: Send + Sync + 'static> Resource<T> {
     /// static POOL: Resource<Pool> =
     ///     Resource::new_async(|| Box::pin(async { Ok(Pool::connect("db:5432").await?) }));
     /// ```
+    #[track_caller]
     pub const fn new_async(make: fn() -> Making<T>) -> Self {
         Self {
             value: OnceCell::const_new(),
             make: Make::Later(make),
+            made_at: Location::caller(),
         }
     }
 
@@ -108,7 +117,9 @@ impl<T: Send + Sync + 'static> Resource<T> {
     /// # Errors
     ///
     /// It could not be made. The initializer's own error is in it:
-    /// [`Error::downcast_ref`] finds it, [`Error::root`] gives it.
+    /// [`Error::downcast_ref`] finds it, [`Error::root`] gives it. An
+    /// initializer that needs what is made by means of it gets one of kind
+    /// [`ErrorKind::Invalid`], whose text names the whole circle.
     ///
     /// # Cancel safety
     ///
@@ -117,13 +128,15 @@ impl<T: Send + Sync + 'static> Resource<T> {
         if let Some(value) = self.value.get() {
             return Ok(value);
         }
+        let name = self.name();
+        let _need = circle::need(name)?;
         // Whoever makes it works; the others wait for a run.
         let makes = AtomicBool::new(false);
         let made = self.value.get_or_try_init(async || {
             makes.store(true, Ordering::Relaxed);
             match self.make {
-                Make::Now(make) => make(),
-                Make::Later(make) => within_user_runtime(make()).await,
+                Make::Now(make) => circle::making(name, make),
+                Make::Later(make) => within_user_runtime(name, circle::making(name, make)).await,
             }
         });
         let mut made = std::pin::pin!(made);
@@ -135,12 +148,22 @@ impl<T: Send + Sync + 'static> Resource<T> {
             made
         });
         made.await.map_err(|error| {
-            let what = std::any::type_name::<T>();
-            let message = format!("the resource `{what}` could not be made: {error}");
+            let message = format!(
+                "the resource `{}` could not be made: {error}",
+                name.type_name
+            );
             Error::build(ErrorKind::Failed, message)
                 .because(error)
                 .finish()
         })
+    }
+
+    fn name(&self) -> circle::Name {
+        circle::Name {
+            address: std::ptr::from_ref(self).addr(),
+            type_name: std::any::type_name::<T>(),
+            made_at: self.made_at,
+        }
     }
 
     /// The resource, in sync code; a thread of a task runner lends its slot to
@@ -166,12 +189,12 @@ impl<T: Send + Sync + 'static> Resource<T> {
 
 /// What the code opens belongs to the runtime that lives as long as the
 /// process, and not to the caller's.
-async fn within_user_runtime<F: Future + Unpin>(mut code: F) -> F::Output {
+async fn within_user_runtime<F: Future + Unpin>(name: circle::Name, mut code: F) -> F::Output {
     // It takes real time, whatever the clock of the code around it.
     let _hold = crate::runtime::hold();
     std::future::poll_fn(|context| {
         let _runtime = crate::runtime::process_user().enter();
-        Pin::new(&mut code).poll(context)
+        circle::making(name, || Pin::new(&mut code).poll(context))
     })
     .await
 }

@@ -144,6 +144,10 @@ fn task_entries() -> Result<&'static HashMap<&'static str, &'static TaskEntry>> 
     entries.as_ref().map_err(Clone::clone)
 }
 
+fn flow_entries() -> Result<HashMap<&'static str, &'static FlowEntry>> {
+    by_key(inventory::iter::<FlowEntry>)
+}
+
 /// All tasks of this program, ordered by key.
 ///
 /// ```standalone_crate
@@ -193,15 +197,14 @@ pub fn tasks() -> Result<&'static Definitions> {
 /// Two flows with one key; the error names both places.
 pub fn flows() -> Result<&'static Definitions> {
     static FLOWS: OnceLock<Result<Definitions>> = OnceLock::new();
-    let flows = FLOWS.get_or_init(|| Ok(Definitions::of(&by_key(inventory::iter::<FlowEntry>)?)));
+    let flows = FLOWS.get_or_init(|| Ok(Definitions::of(&flow_entries()?)));
     flows.as_ref().map_err(Clone::clone)
 }
 
-/// Whether the keys of tasks are there once; asked when a program begins,
-/// because other processes find tasks by them. Flows are found by key only
-/// where [`flows`] is asked.
+/// Whether all keys are there once; asked when a program begins.
 pub(crate) fn check_keys() -> Result<()> {
-    task_entries().map(drop)
+    task_entries()?;
+    flow_entries().map(drop)
 }
 
 pub(crate) fn find_task(key: &str) -> Result<&'static TaskEntry> {
@@ -252,8 +255,9 @@ impl Definitions {
             [definition] => Ok(definition),
             [] => Err(Error::invalid(format!(
                 "this program has no {kind} `{name}`; {}",
-                match self.by_key[..] {
-                    [] => format!("it has no {kind} at all"),
+                match (&self.by_key[..], self.nearest(name)) {
+                    ([], _) => format!("it has no {kind} at all"),
+                    (_, Some(near)) => format!("did you mean `{near}`?"),
                     _ => format!(
                         "its {kind}s are {}",
                         listed(self.iter().map(Definition::name))
@@ -266,6 +270,21 @@ impl Definitions {
                 listed(named.iter().map(|it| it.key()))
             ))),
         }
+    }
+
+    /// The name or key that was meant, if one is near enough: at most a third
+    /// of its letters is another, as the compiler has it.
+    fn nearest(&self, word: &str) -> Option<&'static str> {
+        let known = self.iter().flat_map(|it| [it.name(), it.key()]);
+        let mistakes = |known: &str| strsim::osa_distance(word, known);
+        known
+            .map(|known| (mistakes(known), known))
+            .filter(|(mistakes, known)| {
+                let longer = word.chars().count().max(known.chars().count());
+                *mistakes <= (longer / 3).max(1) && *mistakes < longer
+            })
+            .min_by_key(|(mistakes, _)| *mistakes)
+            .map(|(_, known)| known)
     }
 
     /// All of them, ordered by key.

@@ -109,9 +109,14 @@ fn definitions_are_found_by_key_and_by_name() {
         "{several}"
     );
     assert!(several.contains("definitions::sync_walk_too"), "{several}");
-    let none = tasks.get("wolk").unwrap_err().to_string();
+    let near = tasks.get("registry-totla").unwrap_err().to_string();
+    assert_eq!(
+        near,
+        "this program has no task `registry-totla`; did you mean `registry-total`?"
+    );
+    let none = tasks.get("nothing like it").unwrap_err().to_string();
     assert!(
-        none.starts_with("this program has no task `wolk`; its tasks are "),
+        none.starts_with("this program has no task `nothing like it`; its tasks are "),
         "{none}"
     );
 }

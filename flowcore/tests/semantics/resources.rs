@@ -150,6 +150,82 @@ fn a_small_pool_has_room_for_the_making() {
     assert_eq!(run(starved()).unwrap(), [3, 4, 5, 3, 4, 5]);
 }
 
+static ITSELF: Resource<Numbered> = Resource::new(|| Ok(Numbered(ITSELF.block()?.0 + 1)));
+
+static CLIENT: Resource<Numbered> = Resource::new(|| Ok(Numbered(POOL.block()?.len())));
+
+static POOL: Resource<String> =
+    Resource::new_async(|| Box::pin(async { Ok(format!("{:?}", tokio::join!(LOG.get()).0?)) }));
+
+static LOG: Resource<Vec<usize>> =
+    Resource::new_async(|| Box::pin(async { Ok(vec![CLIENT.get().await?.0]) }));
+
+#[test]
+fn resources_that_need_each_other_are_an_error_that_names_them() {
+    let itself = in_time(|| ITSELF.block().unwrap_err());
+    let text = itself.root().to_string();
+    let place = format!("({}:", file!());
+    assert!(text.starts_with("resources need each other"), "{text}");
+    assert_eq!(text.matches("Numbered` (").count(), 2, "{text}");
+    assert_eq!(text.matches(&place).count(), 2, "{text}");
+
+    let error = in_time(|| CLIENT.block().unwrap_err());
+    let root = error.root().to_string();
+    let parts: Vec<_> = root.split(" needs ").collect();
+    assert!(
+        matches!(&parts[..], [client, pool, log, again]
+            if client.contains("Numbered` (") && pool.contains("String` (")
+                && log.contains("Vec<usize>` (") && again.contains("Numbered` (")),
+        "{root}"
+    );
+    // Each is named once more on the way up.
+    let text = error.to_string();
+    assert_eq!(text.matches("could not be made").count(), 3, "{text}");
+}
+
+/// Both are begun before either needs the other.
+static BEGUN: AtomicUsize = AtomicUsize::new(0);
+
+async fn both_have_begun() {
+    BEGUN.fetch_add(1, Ordering::SeqCst);
+    while BEGUN.load(Ordering::SeqCst) < 2 {
+        tokio::task::yield_now().await;
+    }
+}
+
+static LEFT: Resource<u8> = Resource::new_async(|| {
+    Box::pin(async {
+        both_have_begun().await;
+        RIGHT.get().await.copied()
+    })
+});
+
+static RIGHT: Resource<u8> = Resource::new_async(|| {
+    Box::pin(async {
+        both_have_begun().await;
+        LEFT.get().await.copied()
+    })
+});
+
+#[task]
+async fn side(left: bool) -> Result<u8> {
+    let wanted = if left { &LEFT } else { &RIGHT };
+    wanted.get().await.copied()
+}
+
+#[flow]
+async fn both_sides() -> Result<Vec<Result<u8>>> {
+    side.map([true, false]).outcomes().await
+}
+
+#[test]
+fn two_runs_that_make_what_the_other_needs_do_not_wait_for_ever() {
+    for outcome in run(both_sides()).unwrap() {
+        let root = outcome.unwrap_err().root().to_string();
+        assert!(root.starts_with("resources need each other"), "{root}");
+    }
+}
+
 /// A timer belongs to the runtime that it was made in.
 static TICKS: Resource<Mutex<Interval>> = Resource::new_async(|| {
     let every = Duration::from_millis(1);
