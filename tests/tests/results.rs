@@ -11,6 +11,8 @@ use flowcore::results::ResultStore;
 use serde::Deserialize;
 use tempfile::TempDir;
 
+const CHILD: &str = env!("CARGO_BIN_EXE_results_child");
+
 /// A child at work; it does not outlive the test.
 struct Program {
     child: Child,
@@ -25,8 +27,17 @@ impl Drop for Program {
 
 impl Program {
     fn start(arguments: &[&str], directory: &TempDir, variables: &[(&str, &str)]) -> Self {
+        Self::start_as(Command::new(CHILD), arguments, directory, variables)
+    }
+
+    /// By way of another program, which becomes ours.
+    fn start_as(
+        mut command: Command,
+        arguments: &[&str],
+        directory: &TempDir,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let (step, more) = arguments.split_first().expect("a step");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_results_child"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PREFECT_")) {
             command.env_remove(name);
         }
@@ -118,6 +129,71 @@ fn a_flow_that_was_killed_finds_its_finished_tasks() {
     let lines = Program::start(&["nightly"], &directory, &[]).lines();
     assert_ne!(lines[0], run);
     assert_eq!(lines[1..], ["Completed", "Completed", "Completed", "31"]);
+}
+
+/// What a program says whose store has room for one small record.
+#[cfg(unix)]
+#[track_caller]
+fn says_what_has_no_room(program: Program, cause: &str) {
+    let lines = program.lines();
+    let states = ["Completed", "Completed", "Completed", "Completed"];
+    assert_eq!(lines[..4], states, "{lines:?}");
+    let states = ["Completed", "Completed", "Cached", "Completed"];
+    assert_eq!(lines[4..8], states, "{lines:?}");
+    assert_eq!(lines[8..10], ["RolledBack", "Store"], "{lines:?}");
+    assert!(
+        lines[10].contains("cannot write `by-hand`") && lines[10].contains(cause),
+        "{lines:?}"
+    );
+    // The small record is whole, and no part of another one is left.
+    let [record] = &lines[11..] else {
+        panic!("{lines:?}");
+    };
+    assert_ne!(record, "0 bytes");
+}
+
+/// What happens is the same as on a full disk: a part is written, the rest is
+/// refused. It needs no privileges.
+#[cfg(unix)]
+#[test]
+fn a_record_that_cannot_be_written_whole_leaves_its_run_alone() {
+    let directory = temporary();
+    let mut shell = Command::new("sh");
+    shell.args([
+        "-c",
+        "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\"",
+        CHILD,
+    ]);
+    let program = Program::start_as(shell, &["without room"], &directory, &[]);
+    says_what_has_no_room(program, "File too large");
+    let computed = computed(&directory);
+    // Twice each, and once in the transaction; the small one once.
+    assert_eq!(computed.iter().filter(|what| *what == "large").count(), 5);
+    assert_eq!(computed.iter().filter(|what| *what == "plain").count(), 1);
+}
+
+/// On a disk that is really full, where the machine lets users mount one.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_leaves_runs_alone() {
+    const OWN_MOUNTS: [&str; 3] = ["--user", "--map-root-user", "--mount"];
+    let mount = "mount -t tmpfs -o size=64k none \"$1\" && shift && exec \"$@\"";
+    let directory = temporary();
+    let store = directory.path().join("store");
+    std::fs::create_dir(&store).expect("the directory");
+    let in_it = |program: &str| {
+        let mut command = Command::new("unshare");
+        command.args(OWN_MOUNTS).args(["sh", "-c", mount, "sh"]);
+        command.arg(&store).arg(program);
+        command
+    };
+    let can_mount = in_it("true").stderr(Stdio::null()).status();
+    if !can_mount.is_ok_and(|status| status.success()) {
+        eprintln!("not checked: users cannot mount file systems here");
+        return;
+    }
+    let program = Program::start_as(in_it(CHILD), &["without room"], &directory, &[]);
+    says_what_has_no_room(program, "No space left on device");
 }
 
 #[test]

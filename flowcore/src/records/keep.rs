@@ -11,7 +11,7 @@ use super::key::{KeyFacts, Unstable, compute};
 use super::lock::{Isolation, Lock};
 use super::options::Rules;
 use super::record::{Record, RecordProblem};
-use super::store::ResultStore;
+use super::store::{ResultStore, shown};
 use crate::context::RunContext;
 use crate::definition::{TaskInfo, TaskOptions};
 use crate::error::Result;
@@ -131,7 +131,7 @@ impl Keep {
     fn warn(&self, problem: &(impl fmt::Display + ?Sized)) {
         tracing::warn!(
             "{problem}; the task runs as if there were no record `{}`",
-            self.key
+            shown(&self.key)
         );
     }
 }
@@ -178,7 +178,7 @@ impl<T> Begun<T> {
                 tracing::warn!(
                     "Encountered an error while serializing result for transaction '{}': {error} \
                      Code execution will continue, but the transaction will not be committed.",
-                    keep.key
+                    shown(&keep.key)
                 );
                 None
             }
@@ -215,7 +215,7 @@ impl<T> Encoded<T> {
         if let Err(error) = record.write().await {
             tracing::error!(
                 "An error was encountered while committing transaction '{}': {error}",
-                keep.key
+                shown(&keep.key)
             );
         }
     }

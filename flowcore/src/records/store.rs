@@ -3,9 +3,11 @@
 //! A store is named by its URL, which also finds it from another process. It
 //! moves bytes; what they mean is the record's.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,9 +73,35 @@ impl fmt::Debug for ResultStore {
     }
 }
 
+/// The longest name of a file, less what a record is called while it is written.
+const LONGEST_NAME: usize = 255 - "#1".len();
+
+/// A key as messages show it.
+pub(super) fn shown(key: &str) -> Cow<'_, str> {
+    const SHOWN: usize = 100;
+    match key.char_indices().nth(SHOWN) {
+        None => Cow::Borrowed(key),
+        Some((end, _)) => Cow::Owned(format!("{}…", &key[..end])),
+    }
+}
+
+/// What a user can do about it, where the system's own words do not say it.
+fn cure(source: &(dyn std::error::Error + 'static)) -> &'static str {
+    let mut causes = std::iter::successors(Some(source), |error| error.source());
+    let kind = causes.find_map(|error| Some(error.downcast_ref::<io::Error>()?.kind()));
+    match kind {
+        Some(io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory) => {
+            "; in a directory no record's key can go on where another one ends, as `a/b` after \
+             `a`: give them different beginnings"
+        }
+        _ => "",
+    }
+}
+
 /// An error of a store; its text says the cause too, for log lines.
 fn error(message: &str, source: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::build(ErrorKind::Store, format!("{message}: {source}"))
+    let cure = cure(&source);
+    Error::build(ErrorKind::Store, format!("{message}: {source}{cure}"))
         .value(Box::new(source))
         .finish()
 }
@@ -277,7 +305,7 @@ impl ResultStore {
     }
 
     fn about(&self, what: &str, key: &str) -> String {
-        format!("result store `{}`: {what} `{key}`", self.url())
+        format!("result store `{}`: {what} `{}`", self.url(), shown(key))
     }
 
     fn path(&self, key: &str) -> Result<Path> {
@@ -288,6 +316,17 @@ impl ResultStore {
             .is_some_and(|part| part.as_ref() == LOCKS);
         if path.as_ref().is_empty() || is_of_locks {
             let message = self.about("no record can have the key", key);
+            return Err(Error::build(ErrorKind::Store, message).finish());
+        }
+        let mut lengths = path.parts().map(|part| part.as_ref().len());
+        if matches!(self.0.place, Place::Directory(_))
+            && let Some(length) = lengths.find(|length| *length > LONGEST_NAME)
+        {
+            let message = format!(
+                "{}: a file's name has at most {LONGEST_NAME} bytes here, and it would have \
+                 {length}: give a shorter key, such as the hash of this one",
+                self.about("no record can have the key", key)
+            );
             return Err(Error::build(ErrorKind::Store, message).finish());
         }
         Ok(self.0.prefix.parts().chain(path.parts()).collect())
@@ -442,6 +481,44 @@ mod tests {
         for key in ["", "/", ".locks", "/.locks/x"] {
             assert!(block(store.write(key, &1)).is_err());
         }
+    }
+
+    #[test]
+    fn keys_that_cannot_be_files_are_told_with_a_cure() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = ResultStore::open(directory.path().to_str().unwrap()).unwrap();
+        let longest = "k".repeat(LONGEST_NAME);
+        block(store.write(&longest, &1)).unwrap();
+        assert_eq!(block(store.read(&longest)).unwrap(), Some(1));
+        // What a file's name cannot hold takes three bytes for one.
+        for key in [format!("a/{longest}k"), "ü".repeat(50)] {
+            for error in [
+                block(store.write(&key, &1)).unwrap_err(),
+                block(store.read::<i32>(&key)).unwrap_err(),
+                block(store.remove(&key)).unwrap_err(),
+            ] {
+                assert_eq!(error.kind(), ErrorKind::Store);
+                let text = error.to_string();
+                assert!(text.contains("give a shorter key"), "{text}");
+                assert!(text.len() < 500, "{text}");
+            }
+        }
+        // In memory it is no file.
+        block(ResultStore::memory().write(&"k".repeat(9999), &1)).unwrap();
+
+        block(store.write("outer", &1)).unwrap();
+        block(store.write("under/inner", &2)).unwrap();
+        for error in [
+            block(store.write("outer/inner", &3)).unwrap_err(),
+            block(store.read::<i32>("outer/inner")).unwrap_err(),
+            block(store.write("under", &4)).unwrap_err(),
+        ] {
+            let text = error.to_string();
+            assert!(text.contains("give them different beginnings"), "{text}");
+        }
+        assert_eq!(block(store.read("outer")).unwrap(), Some(1));
+        assert_eq!(block(store.read("under/inner")).unwrap(), Some(2));
+        assert_eq!(block(store.read::<i32>("under")).unwrap(), None);
     }
 
     #[test]

@@ -120,6 +120,61 @@ async fn settings() -> Result<()> {
     Ok(())
 }
 
+#[task(cache = INPUTS)]
+fn large(x: u64) -> String {
+    note("large");
+    x.to_string().repeat(1_000_000)
+}
+
+#[task(cache = INPUTS, isolation = serializable)]
+async fn large_alone(x: u64) -> String {
+    note("large alone");
+    x.to_string().repeat(1_000_000)
+}
+
+/// Not all of it has room in the store.
+#[flow]
+async fn without_room() -> Result<()> {
+    let (few, many) = (
+        plain.with_options(|o| o.result_store(store())),
+        large.with_options(|o| o.result_store(store())),
+    );
+    let locked = large_alone.with_options(|o| o.result_store(store()));
+    for _ in 0..2 {
+        let runs = many.map([1, 2]);
+        let (small, alone) = (few.submit(1), locked.submit(1));
+        tokio::join!(runs.wait(None), small.wait(None), alone.wait(None));
+        let states = runs.states();
+        let others = [small.state().name(), alone.state().name()];
+        for state in states.into_iter().chain(others) {
+            say(state.as_str());
+        }
+        assert_eq!(
+            runs.await?.iter().map(String::len).sum::<usize>(),
+            2_000_000
+        );
+    }
+    // What must be written counts only if it is.
+    let undone = flowcore::transaction(async |_| {
+        let run = many.submit(3);
+        run.wait(None).await;
+        Ok::<_, flowcore::Error>(run)
+    });
+    say(undone.await?.state().name().as_str());
+    let store = flowcore::results::ResultStore::open(store())?;
+    let error = store.write("by-hand", &"x".repeat(1_000_000)).await;
+    let error = error.expect_err("there is no room");
+    say(&format!("{:?}", error.kind()));
+    say(&error.to_string());
+    for entry in std::fs::read_dir(store.url())? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            say(&format!("{} bytes", entry.metadata()?.len()));
+        }
+    }
+    Ok(())
+}
+
 #[flowcore::main]
 async fn main() -> Result<()> {
     match std::env::args().nth(1).as_deref() {
@@ -140,6 +195,7 @@ async fn main() -> Result<()> {
             say(&value.to_string());
         }
         Some("settings") => settings().await?,
+        Some("without room") => without_room().await?,
         other => return Err(flowcore::Error::msg(format!("no step {other:?}"))),
     }
     Ok(())
