@@ -78,6 +78,7 @@ impl Setup {
         crate::definition::check_keys()?;
         crate::console::install();
         crate::runner::install_hook();
+        crate::mode::enter()?;
         if self.signals {
             crate::signals::install();
         }

@@ -48,6 +48,7 @@ mod handle;
 mod hooks;
 mod limits;
 mod mapped;
+mod mode;
 mod notified;
 #[cfg(feature = "otel")]
 mod otel;
@@ -124,7 +125,10 @@ pub mod transactions {
 /// What a bridge to another engine needs: the seam between the engine and
 /// what executes.
 pub mod bridge {
+    pub use crate::__submit_process_mode as submit_process_mode;
+    pub use crate::definition::build;
     pub use crate::limits::OfferedResources;
+    pub use crate::mode::ProcessMode;
     pub use crate::records::ResultDescriptor;
     pub use crate::runner::{
         Answer, ArgumentDescriptor, Feed, Home, LogLevel, LogRecord, Request, RequestId, RunEvent,

@@ -29,7 +29,7 @@ pub(crate) use name_template::render;
 pub(crate) use options::OptionsSource;
 pub use options::{AnswersRetry, RetryCondition, TaskAttributes, TaskConfiguration, TaskOptions};
 pub use parameters::{Owned, Parameters, Shared};
-pub use registry::{Definitions, FlowEntry, TaskEntry, flows, tasks};
+pub use registry::{Definitions, FlowEntry, TaskEntry, build, flows, tasks};
 pub(crate) use registry::{check_keys, find_task, task_infos};
 pub(crate) use resources::{Resources, millionths};
 pub(crate) use retry::jittered;

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use md5::{Digest, Md5};
+
 use super::callable::{Definition, DefinitionKind};
 use super::flow::FlowInfo;
 use super::task::{TaskDefinition, TaskInfo};
@@ -199,6 +201,31 @@ pub fn flows() -> Result<&'static Definitions> {
     static FLOWS: OnceLock<Result<Definitions>> = OnceLock::new();
     let flows = FLOWS.get_or_init(|| Ok(Definitions::of(&flow_entries()?)));
     flows.as_ref().map_err(Clone::clone)
+}
+
+/// A number for the tasks of this program: programs that have other tasks, or
+/// tasks with other code, have another one. Two processes with the same may
+/// execute each other's runs.
+///
+/// # Errors
+///
+/// Two tasks with one key.
+pub fn build() -> Result<u64> {
+    let mut tasks: Vec<(&str, u64)> = task_entries()?
+        .values()
+        .map(|entry| ((entry.info)().key, (entry.info)().fingerprint))
+        .collect();
+    tasks.sort_unstable();
+    let mut hash = Md5::new();
+    for (key, fingerprint) in tasks {
+        hash.update((key.len() as u64).to_le_bytes());
+        hash.update(key);
+        hash.update(fingerprint.to_le_bytes());
+    }
+    let digest = hash.finalize();
+    Ok(digest[..8]
+        .iter()
+        .fold(0, |number, &byte| number << 8 | u64::from(byte)))
 }
 
 /// Whether all keys are there once; asked when a program begins.
