@@ -1,12 +1,17 @@
-//! The Dask side: its protocol ([`wire`]), collections, and later client,
-//! worker and `DaskTaskRunner`.
+//! The Dask side: its protocol ([`wire`]), values between Rust and Python ([`values`]),
+//! collections, and later client, worker and `DaskTaskRunner`.
 //!
 //! The cargo feature `dataframe` (off by default in this crate) brings [`dataframe`], Dask-like
 //! collections on DataFusion.
 
+// Used by the client and the worker, which are on their way.
+#[allow(dead_code, unused_imports)]
+mod graph;
 mod release;
+pub mod values;
 pub mod wire;
 
+pub use graph::{KilledWorker, RemoteException};
 pub use release::{Release, ReleaseError};
 
 #[cfg(feature = "dataframe")]

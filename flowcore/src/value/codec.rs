@@ -17,6 +17,24 @@ pub enum CodecTag {
     MessagePack,
 }
 
+impl CodecTag {
+    /// Its name, in records and in the headers of values.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MessagePack => "messagepack",
+        }
+    }
+
+    /// The codec of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::MessagePack]
+            .into_iter()
+            .find(|tag| tag.name() == name)
+    }
+}
+
 /// A value could not become bytes, or bytes not a value.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

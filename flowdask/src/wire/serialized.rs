@@ -51,7 +51,8 @@ impl Serialized {
     }
 
     /// A value as it came.
-    pub(crate) fn from_parts(header: Bytes, frames: Vec<Bytes>) -> Self {
+    #[must_use]
+    pub fn from_parts(header: Bytes, frames: Vec<Bytes>) -> Self {
         Self { header, frames }
     }
 

@@ -2,3 +2,4 @@
 //! stock clients of the pinned release.
 
 mod processes;
+mod values;
