@@ -1,5 +1,5 @@
-//! The Dask side: its protocol ([`wire`]), values between Rust and Python ([`values`]),
-//! collections, and later client, worker and `DaskTaskRunner`.
+//! The Dask side: its protocol ([`wire`]), values between Rust and Python ([`values`]), native
+//! workers ([`worker`]), collections, and later client and `DaskTaskRunner`.
 //!
 //! The cargo feature `dataframe` (off by default in this crate) brings [`dataframe`], Dask-like
 //! collections on DataFusion.
@@ -10,6 +10,7 @@ mod graph;
 mod release;
 pub mod values;
 pub mod wire;
+pub mod worker;
 
 pub use graph::{KilledWorker, RemoteException};
 pub use release::{Release, ReleaseError};

@@ -20,7 +20,11 @@ def worker_names(client):
     return sorted(worker["name"] for worker in client.scheduler_info()["workers"].values())
 
 
-if __name__ == "__main__":
+def main(functions):
     address, function, *arguments = sys.argv[1:]
     with Client(address) as client:
-        print(json.dumps(globals()[function](client, *arguments)))
+        print(json.dumps(functions[function](client, *arguments)))
+
+
+if __name__ == "__main__":
+    main(globals())

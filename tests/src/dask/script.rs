@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use super::scheduler::Scheduler;
 use crate::python::{Program, Result};
 
-/// A function of `tests/python/dask/client.py`, run with a Python client that is
+/// A function of a file in `tests/python/dask`, run with a Python client that is
 /// connected to a scheduler.
 #[derive(Debug)]
 #[must_use = "a script does nothing until it is run"]
@@ -16,9 +16,16 @@ pub struct Script {
 }
 
 impl Script {
-    /// The function of this name, in the scheduler's environment.
+    /// The function of this name in `client.py`, in the scheduler's environment.
     pub fn new(scheduler: &Scheduler, function: &str) -> Self {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/dask/client.py");
+        Self::in_file(scheduler, "client.py", function)
+    }
+
+    /// The function of this name in another file there.
+    pub fn in_file(scheduler: &Scheduler, file: &str, function: &str) -> Self {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("python/dask")
+            .join(file);
         let mut program = scheduler
             .environment()
             .program(file)

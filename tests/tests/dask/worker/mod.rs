@@ -1,0 +1,38 @@
+//! Rust workers under a stock scheduler, beside stock workers, driven by a
+//! stock client.
+
+mod calculator;
+mod cluster;
+mod faults;
+mod links;
+
+use std::sync::Arc;
+
+use flow_tests::dask::{Scheduler, Script};
+use flowdask::worker::{Executor, Worker, WorkerBuilder};
+use serde::de::DeserializeOwned;
+
+/// A worker with one thread, for tasks that want `RUST`.
+fn builder(address: &str, executor: Arc<dyn Executor>, name: &str) -> WorkerBuilder {
+    Worker::builder(address, executor)
+        .name(name)
+        .nthreads(1)
+        .resource("RUST", 100.0)
+}
+
+/// As [`builder`], and started.
+async fn worker(scheduler: &Scheduler, executor: Arc<dyn Executor>, name: &str) -> Worker {
+    builder(scheduler.address(), executor, name)
+        .start()
+        .await
+        .expect("a worker")
+}
+
+/// What a function of `worker.py` returns.
+fn ask<T: DeserializeOwned>(scheduler: &Scheduler, function: &str, arguments: &[&str]) -> T {
+    let mut script = Script::in_file(scheduler, "worker.py", function);
+    for argument in arguments {
+        script = script.argument(argument);
+    }
+    script.run().unwrap_or_else(|error| panic!("{error}"))
+}
