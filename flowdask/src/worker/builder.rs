@@ -1,5 +1,7 @@
 //! Choosing what a worker is, and starting it.
 
+use std::io;
+use std::net::{IpAddr, UdpSocket};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -108,8 +110,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// The interface that it listens on; by default only loopback, which no
-    /// other machine reaches. Without TLS, everybody who reaches it can read
+    /// The interface that it listens on, `0.0.0.0` for all of them; by default
+    /// only loopback, which no other machine reaches. Without TLS, everybody who reaches it can read
     /// its values.
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.host = host.into();
@@ -122,8 +124,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// The address under which others reach it, if that is not the one where
-    /// it listens.
+    /// The address with port under which others reach it, if that is not the
+    /// one where it listens.
     pub fn contact_address(mut self, address: impl Into<String>) -> Self {
         self.contact_address = Some(address.into());
         self
@@ -138,6 +140,10 @@ impl WorkerBuilder {
 
     /// Whether the process is this worker's alone, so that the memory limit
     /// counts all of the process; by default only the worker's values count.
+    ///
+    /// Memory that is free again must then go back to the system, or the worker
+    /// stays paused: with glibc, start the process with
+    /// `MALLOC_TRIM_THRESHOLD_=65536`, as Dask's nannies do.
     pub fn owns_process(mut self, owns: bool) -> Self {
         self.owns_process = owns;
         self
@@ -206,9 +212,15 @@ impl WorkerBuilder {
             .await
             .map_err(WorkerError::Listen)?;
         let address = match &self.contact_address {
-            Some(address) => address.parse::<Address>()?.to_string(),
-            None => listener.address().to_string(),
+            Some(address) => address.parse()?,
+            None => reachable(listener.address(), &scheduler).map_err(|source| {
+                WorkerError::NoAddress {
+                    host: self.host.clone(),
+                    source,
+                }
+            })?,
         };
+        let address = address.to_string();
         let parent = self.local_directory.unwrap_or_else(std::env::temp_dir);
         let directory = tempfile::Builder::new()
             .prefix("flow-worker-")
@@ -254,6 +266,23 @@ impl WorkerBuilder {
             link,
         })
     }
+}
+
+/// The address under which others reach a listener: one that listens on all
+/// interfaces is reached by the one that leads to the scheduler.
+fn reachable(listening: &Address, scheduler: &Address) -> io::Result<Address> {
+    let is_unspecified = listening
+        .host()
+        .parse()
+        .is_ok_and(|ip: IpAddr| ip.is_unspecified());
+    if !is_unspecified {
+        return Ok(listening.clone());
+    }
+    // Nothing is sent: the system only chooses the way.
+    let way = UdpSocket::bind((listening.host(), 0))?;
+    way.connect((scheduler.host(), scheduler.port()))?;
+    let host = way.local_addr()?.ip().to_string();
+    Ok(Address::new(listening.scheme(), host, listening.port()))
 }
 
 /// A worker that the scheduler has taken.

@@ -16,6 +16,15 @@ pub enum WorkerError {
     /// The worker cannot take connections.
     #[error("the worker cannot listen: choose another host")]
     Listen(#[source] WireError),
+    /// It is not known under which address others reach the worker.
+    #[error("no address of {host} leads to the scheduler: give the worker a contact address")]
+    NoAddress {
+        /// Where it listens.
+        host: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The scheduler cannot be reached, or does not understand.
     #[error("the worker cannot register at {scheduler}")]
     Register {

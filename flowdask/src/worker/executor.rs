@@ -17,7 +17,7 @@ pub trait Executor: Send + Sync + 'static {
     fn execute(&self, assignment: &Assignment, slot: &Slot) -> Outcome;
 
     /// Nobody wants the result of this key's execution any more. The
-    /// execution may go on; its outcome is dropped.
+    /// execution may go on; its outcome is dropped. Must not block.
     fn cancel(&self, key: &Key);
 
     /// A message from a client to this worker, by the scheduler's `proxy` RPC

@@ -61,68 +61,101 @@ pub(super) fn start(shared: Arc<Shared>) -> UnboundedSender<Stray> {
 }
 
 async fn hand_back(shared: Arc<Shared>, mut strays: UnboundedReceiver<Stray>) {
-    let mut cached: Option<(Instant, Vec<Other>)> = None;
+    let mut known = Known {
+        others: Vec::new(),
+        since: None,
+    };
     let mut batch = Vec::new();
     while strays.recv_many(&mut batch, BATCH).await > 0 {
-        if cached
-            .as_ref()
-            .is_none_or(|(since, _)| since.elapsed() > CACHED)
-        {
-            cached = match others(&shared).await {
-                Ok(others) => Some((Instant::now(), others)),
-                Err(error) => {
-                    // The scheduler's loss is noticed elsewhere, and makes all
-                    // this void.
-                    tracing::debug!(%error, "cannot ask which workers there are");
-                    None
-                }
-            };
+        if known.since.is_none_or(|since| since.elapsed() > CACHED) {
+            known.refresh(&shared).await;
         }
-        let none = Vec::new();
-        let others = cached.as_ref().map_or(&none, |(_, others)| others);
-        place(&shared, others, batch.drain(..)).await;
+        let can_be_placed = |known: &Known| {
+            let met = |stray: &Stray| !known.able(&stray.needs).is_empty();
+            batch.iter().all(met)
+        };
+        // Who can run it may have come since.
+        if !can_be_placed(&known) {
+            known.refresh(&shared).await;
+        }
+        place(&shared, &known, batch.drain(..)).await;
     }
 }
 
-async fn place(shared: &Shared, others: &[Other], strays: impl Iterator<Item = Stray>) {
-    let mut restrictions = Vec::new();
-    let mut placed = Vec::new();
-    for Stray { key, needs } in strays {
-        let able: Value = others
-            .iter()
-            .filter(|other| needs.are_met_by(other))
-            .map(|other| &*other.address)
-            .collect();
-        if able == Value::List(Vec::new()) {
-            let outcome = Err(needs.unmet(others));
-            shared
-                .mailbox
-                .put(Mail::HandedBack(HandedBack { key, outcome }));
-        } else {
-            restrictions.push((Value::from(&key), able));
-            placed.push(key);
+/// The other workers, as they were a moment ago.
+struct Known {
+    others: Vec<Other>,
+    since: Option<Instant>,
+}
+
+impl Known {
+    async fn refresh(&mut self, shared: &Shared) {
+        match others(shared).await {
+            Ok(others) => {
+                self.others = others;
+                self.since = Some(Instant::now());
+            }
+            // The scheduler's loss is noticed elsewhere, and makes all this
+            // void.
+            Err(error) => tracing::debug!(%error, "cannot ask which workers there are"),
         }
     }
-    if placed.is_empty() {
+
+    fn able(&self, needs: &Needs) -> Vec<&str> {
+        let others = self.others.iter();
+        others
+            .filter(|other| needs.are_met_by(other))
+            .map(|other| &*other.address)
+            .collect()
+    }
+}
+
+async fn place(shared: &Shared, known: &Known, strays: impl Iterator<Item = Stray>) {
+    let mut placed = Vec::new();
+    for Stray { key, needs } in strays {
+        let able = known.able(&needs);
+        if able.is_empty() {
+            tell(shared, key, Err(needs.unmet(&known.others)));
+        } else {
+            placed.push((key, able));
+        }
+    }
+    if placed.is_empty() || restrict(shared, &placed).await.is_ok() {
+        for (key, _) in placed {
+            tell(shared, key, Ok(()));
+        }
         return;
     }
+    // One that the scheduler has forgotten meanwhile spoils the others.
+    for one in placed {
+        let outcome = restrict(shared, std::slice::from_ref(&one)).await;
+        tell(shared, one.0, outcome);
+    }
+}
+
+/// Why it cannot be done. If the link fails nothing is known: then the tasks
+/// are given back as they are, and may come again.
+async fn restrict(shared: &Shared, tasks: &[(Key, Vec<&str>)]) -> Result<(), String> {
+    let restrictions = tasks
+        .iter()
+        .map(|(key, able)| (key.into(), able.iter().copied().collect()))
+        .collect();
     let request = Value::map([
         ("op", "set_restrictions".into()),
         ("reply", true.into()),
         ("worker", Value::Map(restrictions)),
     ]);
-    let answer = shared.pool.call(&shared.scheduler, &request).await;
-    for key in placed {
-        let outcome = match &answer {
-            Ok(_) => Ok(()),
-            Err(error) => Err(format!(
-                "the task is not this worker's, and cannot be placed elsewhere: {error}"
-            )),
-        };
-        shared
-            .mailbox
-            .put(Mail::HandedBack(HandedBack { key, outcome }));
+    match shared.pool.call(&shared.scheduler, &request).await {
+        Err(error) if !error.is_lost_link() => Err(format!(
+            "the task is not this worker's, and cannot be placed elsewhere: {error}"
+        )),
+        _ => Ok(()),
     }
+}
+
+fn tell(shared: &Shared, key: Key, outcome: Result<(), String>) {
+    let handed_back = HandedBack { key, outcome };
+    shared.mailbox.put(Mail::HandedBack(handed_back));
 }
 
 impl Needs {
@@ -180,8 +213,9 @@ async fn others(shared: &Shared) -> Result<Vec<Other>, WireError> {
                 Some(Value::Map(entries)) => entries.iter().filter_map(resource).collect(),
                 _ => Resources::new(),
             };
-            let is_running = worker.get("status").and_then(Value::as_str) == Some("running");
-            (is_running && address != shared.address).then(|| Other {
+            let status = worker.get("status").and_then(Value::as_str)?;
+            let stays = ["init", "running", "paused"].contains(&status);
+            (stays && address != shared.address).then(|| Other {
                 is_python: worker
                     .get("metrics")
                     .is_none_or(|metrics| metrics.get(MARKER).is_none()),

@@ -19,6 +19,11 @@ def rust(client, line, *inputs, **options):
     return client.submit(operator.methodcaller, line.encode(), *inputs, pure=False, **options)
 
 
+def all_of(client, *functions):
+    """What each of these functions returns, by their names."""
+    return {function: globals()[function](client) for function in functions}
+
+
 def wait_for_workers(client, count):
     client.wait_for_workers(int(count))
 
@@ -46,8 +51,9 @@ def between(client, *workers):
     return client.gather(sums)
 
 
-def with_python(client):
+def with_python(client, workers):
     """Rust results go to a Python task, and its result to a Rust task."""
+    client.wait_for_workers(int(workers))
     ones = [rust(client, "add 1") for _ in range(5)]
     total = client.submit(sum, ones, pure=False)
     return rust(client, "add 100", total).result()
@@ -159,13 +165,13 @@ def copies(client):
     future = rust(client, "add 1")
     wait(future)
     client.replicate([future])
-    counts = [len(client.who_has([future])[future.key])]
+    count = len(client.who_has([future])[future.key])
     scattered = client.scatter([1, 2, 3, 4], direct=False)
     scattered += client.scatter([5, 6], direct=True)
     total = rust(client, "add 0", *scattered).result()
     client.rebalance(scattered)
     again = client.gather(scattered)
-    return [counts, total, sum(again)]
+    return [count, total, sum(again)]
 
 
 def spilled(client, count, size):

@@ -1,13 +1,16 @@
-//! Schedulers and workers of Python Dask, as processes of the test.
+//! Schedulers and workers of Python Dask, as processes of the test, and what Rust
+//! workers beside them execute.
 //!
 //! Each ends with the value that stands for it, however the test ends. None of
 //! them writes outside its own temporary directory, and each listens on a free
 //! port of the loopback interface.
 
+mod calculator;
 mod scheduler;
 mod script;
 mod worker;
 
+pub use calculator::Calculator;
 pub use scheduler::{Scheduler, Tls};
 pub use script::Script;
 pub use worker::PythonWorker;

@@ -1,10 +1,10 @@
 //! Rust workers under a stock scheduler, beside stock workers, driven by a
 //! stock client.
 
-mod calculator;
 mod cluster;
 mod faults;
 mod links;
+mod process;
 
 use std::sync::Arc;
 
@@ -35,4 +35,9 @@ fn ask<T: DeserializeOwned>(scheduler: &Scheduler, function: &str, arguments: &[
         script = script.argument(argument);
     }
     script.run().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What several functions of `worker.py` return, called by one client.
+fn ask_for<T: DeserializeOwned>(scheduler: &Scheduler, functions: &[&str]) -> T {
+    ask(scheduler, "all_of", functions)
 }

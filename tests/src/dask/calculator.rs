@@ -1,6 +1,6 @@
-//! A small executor: a task is a line of text.
+//! A small executor for Rust workers: a task is a line of text.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -10,18 +10,41 @@ use flowdask::wire::{Key, Serialized, Value};
 use flowdask::worker::{Assignment, Executor, Outcome, Slot, Stored};
 
 /// Adds integers, sleeps, fails and panics.
-#[derive(Default)]
-pub(super) struct Calculator {
+#[derive(Debug, Default)]
+pub struct Calculator {
     /// The keys whose executions were cancelled.
-    pub(super) cancelled: Mutex<Vec<Key>>,
+    cancelled: Mutex<Vec<Key>>,
     /// The lines that were executed.
-    pub(super) executed: Mutex<Vec<String>>,
+    executed: Mutex<Vec<String>>,
+}
+
+impl Calculator {
+    /// An executor for one worker or several.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// The keys whose executions were cancelled.
+    pub fn cancelled(&self) -> Vec<Key> {
+        lock(&self.cancelled).clone()
+    }
+
+    /// The lines that were executed.
+    pub fn executed(&self) -> Vec<String> {
+        lock(&self.executed).clone()
+    }
+}
+
+/// What a panic leaves behind is whole: single pushes.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Executor for Calculator {
     fn execute(&self, assignment: &Assignment, slot: &Slot) -> Outcome {
         let line = String::from_utf8_lossy(&assignment.payload).into_owned();
-        self.executed.lock().unwrap().push(line.clone());
+        lock(&self.executed).push(line.clone());
         let (word, rest) = line.split_once(' ').unwrap_or((&line, ""));
         let number = || rest.parse::<i64>().unwrap();
         match word {
@@ -66,17 +89,12 @@ impl Executor for Calculator {
     }
 
     fn cancel(&self, key: &Key) {
-        self.cancelled.lock().unwrap().push(key.clone());
+        lock(&self.cancelled).push(key.clone());
     }
 
     fn order(&self, body: Bytes) -> Bytes {
         body.iter().rev().copied().collect()
     }
-}
-
-/// An executor for one worker or several.
-pub(super) fn calculator() -> Arc<Calculator> {
-    Arc::default()
 }
 
 fn integer(value: &Stored) -> i64 {
