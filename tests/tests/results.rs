@@ -214,6 +214,21 @@ fn the_environment_changes_all_tasks() {
     );
 }
 
+#[test]
+fn the_environment_says_how_often_what_says_nothing_is_tried_again() {
+    let directory = temporary();
+    let states =
+        |variables: &[(&str, &str)]| Program::start(&["retries"], &directory, variables).lines();
+    assert_eq!(states(&[]), ["Failed"; 4]);
+    let tasks = [
+        ("PREFECT_TASKS_DEFAULT_RETRIES", "2"),
+        ("PREFECT_TASKS_DEFAULT_RETRY_DELAY_SECONDS", "0.01"),
+    ];
+    assert_eq!(states(&tasks), ["Completed", "Failed", "Failed", "Failed"]);
+    let flows = [("PREFECT_FLOWS_DEFAULT_RETRIES", "1")];
+    assert_eq!(states(&flows), ["Failed", "Failed", "Failed", "Completed"]);
+}
+
 #[task(cache = INPUTS)]
 fn shared(name: String, values: Vec<f64>) -> Vec<String> {
     values

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::default_retries::DefaultRetries;
 use super::labels::{Labels, label_methods};
 use super::name_template;
-use super::retry::{RetryDelay, RetryDelayAttribute, retry_delay_method};
+use super::retry::{RetryDelay, RetryDelayAttribute, retries_in_force, retry_delay_method};
 use crate::error::Result;
 use crate::hooks::{AttributeHook, Hooks, hook_methods};
 use crate::runner::{TaskRunner, ThreadPoolTaskRunner};
@@ -52,8 +53,8 @@ pub struct FlowInfo {
 #[derive(Clone, Debug)]
 pub struct FlowOptions {
     labels: Labels,
-    pub(crate) retries: u32,
-    pub(crate) retry_delay: RetryDelay,
+    retries: Option<u32>,
+    retry_delay: Option<RetryDelay>,
     timeout: Option<Duration>,
     flow_run_name: Option<Cow<'static, str>>,
     task_runner: RunnerSource,
@@ -94,8 +95,12 @@ pub struct FlowAttributes {
     pub tags: &'static [&'static str],
     /// How often a failed run is tried again.
     pub retries: u32,
+    /// Whether it says so.
+    pub has_retries: bool,
     /// The wait before a retry.
     pub retry_delay: RetryDelayAttribute,
+    /// Whether it says so.
+    pub has_retry_delay: bool,
     /// The longest time of one attempt.
     pub timeout: Option<Duration>,
     /// The template of run names.
@@ -120,7 +125,9 @@ impl FlowAttributes {
             version: None,
             tags: &[],
             retries: 0,
+            has_retries: false,
             retry_delay: RetryDelayAttribute::NONE,
+            has_retry_delay: false,
             timeout: None,
             flow_run_name: None,
             task_runner: None,
@@ -142,8 +149,14 @@ impl FlowOptions {
                 attributes.version,
                 attributes.tags,
             ),
-            retries: attributes.retries,
-            retry_delay: RetryDelay::from_attribute(attributes.retry_delay),
+            retries: match attributes.has_retries {
+                true => Some(attributes.retries),
+                false => None,
+            },
+            retry_delay: match attributes.has_retry_delay {
+                true => Some(RetryDelay::from_attribute(attributes.retry_delay)),
+                false => None,
+            },
             timeout: attributes.timeout,
             flow_run_name: match attributes.flow_run_name {
                 Some(template) => Some(Cow::Borrowed(template)),
@@ -165,14 +178,16 @@ impl FlowOptions {
 
     label_methods!();
     retry_delay_method!();
+    retries_in_force!(of_flows);
     hook_methods!(FlowInfo);
 
     /// How often a failed or timed-out run is tried again: its function runs
     /// once more, from the beginning, and its tasks with it. Arguments must be
-    /// `Clone` or loans then. Default: 0.
+    /// `Clone` or loans then. Default: what `PREFECT_FLOWS_DEFAULT_RETRIES` says,
+    /// else 0.
     #[must_use]
     pub fn retries(mut self, retries: u32) -> Self {
-        self.retries = retries;
+        self.retries = Some(retries);
         self
     }
 
@@ -182,7 +197,7 @@ impl FlowOptions {
         if let Some(Cow::Owned(template)) = &self.flow_run_name {
             name_template::check("flow_run_name", template, parameters)?;
         }
-        self.retry_delay.check()
+        self.check_delay()
     }
 
     /// The longest time that one attempt may take. Default: no limit.

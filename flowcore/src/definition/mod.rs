@@ -2,6 +2,7 @@
 //! run.
 
 mod callable;
+mod default_retries;
 mod description;
 mod flow;
 mod flow_code;

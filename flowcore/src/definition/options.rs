@@ -9,10 +9,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::default_retries::DefaultRetries;
 use super::labels::{Labels, label_methods};
 use super::name_template;
 use super::resources::Resources;
-use super::retry::{RetryDelay, RetryDelayAttribute, check_jitter, retry_delay_method};
+use super::retry::{
+    RetryDelay, RetryDelayAttribute, check_jitter, retries_in_force, retry_delay_method,
+};
 use super::task::{TaskDefinition, TaskInfo};
 use crate::arguments::{Dependencies, IntoDependencies};
 use crate::error::{Error, Result};
@@ -37,8 +40,8 @@ use crate::transacting::{AttributeTransactionHook, TransactionHooks};
 #[derive(Clone, Debug)]
 pub struct TaskOptions {
     pub(crate) labels: Labels,
-    pub(crate) retries: u32,
-    pub(crate) retry_delay: RetryDelay,
+    retries: Option<u32>,
+    retry_delay: Option<RetryDelay>,
     pub(crate) retry_jitter: f64,
     pub(crate) retry_if: Option<RetryCondition>,
     pub(crate) timeout: Option<Duration>,
@@ -101,8 +104,12 @@ pub struct TaskAttributes {
     pub tags: &'static [&'static str],
     /// How often a failed run is tried again.
     pub retries: u32,
+    /// Whether it says so.
+    pub has_retries: bool,
     /// The wait before a retry.
     pub retry_delay: RetryDelayAttribute,
+    /// Whether it says so.
+    pub has_retry_delay: bool,
     /// How far delays are spread.
     pub retry_jitter: f64,
     /// Which failures are tried again.
@@ -135,7 +142,9 @@ impl TaskAttributes {
             version: None,
             tags: &[],
             retries: 0,
+            has_retries: false,
             retry_delay: RetryDelayAttribute::NONE,
+            has_retry_delay: false,
             retry_jitter: 0.0,
             retry_if: None,
             timeout: None,
@@ -161,8 +170,14 @@ impl TaskOptions {
                 attributes.version,
                 attributes.tags,
             ),
-            retries: attributes.retries,
-            retry_delay: RetryDelay::from_attribute(attributes.retry_delay),
+            retries: match attributes.has_retries {
+                true => Some(attributes.retries),
+                false => None,
+            },
+            retry_delay: match attributes.has_retry_delay {
+                true => Some(RetryDelay::from_attribute(attributes.retry_delay)),
+                false => None,
+            },
             retry_jitter: attributes.retry_jitter,
             retry_if: attributes.retry_if,
             timeout: attributes.timeout,
@@ -181,12 +196,14 @@ impl TaskOptions {
 
     label_methods!();
     retry_delay_method!();
+    retries_in_force!(of_tasks);
     hook_methods!(TaskInfo, transaction_hooks);
 
-    /// How often a failed or timed-out run is tried again. Default: 0.
+    /// How often a failed or timed-out run is tried again. Default: what
+    /// `PREFECT_TASKS_DEFAULT_RETRIES` says, else 0.
     #[must_use]
     pub fn retries(mut self, retries: u32) -> Self {
-        self.retries = retries;
+        self.retries = Some(retries);
         self
     }
 
@@ -211,7 +228,7 @@ impl TaskOptions {
                 "`batch` is 0, but a batch has at least one row: `batch = 1` sends every row alone",
             ));
         }
-        self.retry_delay.check()?;
+        self.check_delay()?;
         check_jitter(self.retry_jitter)
     }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 /// As many delays as Prefect takes in a list.
-const LONGEST_LIST: usize = 50;
+pub(super) const LONGEST_LIST: usize = 50;
 
 /// The wait before each retry: one duration, a list of them, or one that
 /// doubles.
@@ -137,16 +137,38 @@ macro_rules! retry_delay_method {
     () => {
         /// The wait before each retry: a duration, a list of them whose last one
         /// repeats, or an [`exponential_backoff`](crate::exponential_backoff). Default:
-        /// none.
+        /// what Prefect's variable says, else none.
         #[must_use]
         pub fn retry_delay(mut self, delay: impl Into<$crate::RetryDelay>) -> Self {
-            self.retry_delay = delay.into();
+            self.retry_delay = Some(delay.into());
             self
         }
     };
 }
 
-pub(super) use retry_delay_method;
+/// How often and how late runs are tried again, by the options or else by the
+/// environment.
+macro_rules! retries_in_force {
+    ($defaults:ident) => {
+        pub(crate) fn retries_in_force(&self) -> u32 {
+            let default = || DefaultRetries::$defaults().retries;
+            self.retries.unwrap_or_else(default)
+        }
+
+        pub(crate) fn retry_delay_in_force(&self) -> &RetryDelay {
+            let default = || &DefaultRetries::$defaults().delay;
+            self.retry_delay.as_ref().unwrap_or_else(default)
+        }
+
+        /// What is wrong with the delay; the environment's was checked as it was
+        /// read.
+        fn check_delay(&self) -> Result<()> {
+            self.retry_delay.as_ref().map_or(Ok(()), RetryDelay::check)
+        }
+    };
+}
+
+pub(super) use {retries_in_force, retry_delay_method};
 
 /// Whether `factor` can be a `retry_jitter`.
 pub(crate) fn check_jitter(factor: f64) -> Result<()> {

@@ -154,14 +154,18 @@ fn refusal<T>(
             flow.id()
         ))
     });
-    let error = second.or_else(|| options.check(info.parameters).err()).or_else(|| {
-        let (name, type_name) = code.taken_once().filter(|_| options.retries > 0)?;
-        Some(Error::invalid(format!(
-            "parameter `{name}` is of type `{type_name}`, which is not `Clone`, so there is no \
-             value for a second attempt: derive `Clone` for it, take it as `&{type_name}`, or leave \
-             `retries` out"
-        )))
-    })?;
+    let error = second
+        .or_else(|| options.check(info.parameters).err())
+        .or_else(|| {
+            let (name, type_name) = code
+                .taken_once()
+                .filter(|_| options.retries_in_force() > 0)?;
+            Some(Error::invalid(format!(
+                "parameter `{name}` is of type `{type_name}`, which is not `Clone`, so there is no \
+             value for a second attempt: derive `Clone` for it, take it as `&{type_name}`, or say \
+             `retries = 0`"
+            )))
+        })?;
     let message = format!("`{}`: {error}", info.key);
     let error = error.into_failed(info.key, flow.name());
     Some(Failure::new(StateName::Failed, Some(message), error))
@@ -181,7 +185,7 @@ async fn attempts<T: Send + Sync + 'static>(
         let attempt = FlowAttempt {
             is_first: before == 0,
             // Without its tasks it would only fail in the same way again.
-            is_last: before >= options.retries || flow.symbolic().is_some(),
+            is_last: before >= options.retries_in_force() || flow.symbolic().is_some(),
         };
         let body = match make_body(flow, code, attempt) {
             Ok(body) => body,
@@ -205,7 +209,7 @@ async fn attempts<T: Send + Sync + 'static>(
         guard.code_has_ended(false);
         let again = Again {
             failure,
-            delay: options.retry_delay.before(number),
+            delay: options.retry_delay_in_force().before(number),
             left: ran.left,
         };
         if !wait_for_retry(flow, again).await {

@@ -107,7 +107,7 @@ fn flow_of<D: TaskDefinition>(method: &str) -> Result<Arc<FlowRun>> {
 
 /// A second attempt needs a second value of everything that the task takes.
 fn check_retries<D: TaskDefinition>(configuration: &TaskConfiguration) -> Result<()> {
-    if configuration.options().retries == 0 {
+    if configuration.options().retries_in_force() == 0 {
         return Ok(());
     }
     match D::Parameters::taken_once(&D::access()) {
@@ -116,7 +116,7 @@ fn check_retries<D: TaskDefinition>(configuration: &TaskConfiguration) -> Result
             D::info(),
             format!(
                 "`{}` has retries, and each needs a value for `{}`, but `{type_name}` is neither \
-                 `Clone` nor serializable: derive `Clone`, or take it as `&{type_name}`",
+                 `Clone` nor serializable: derive `Clone`, take it as `&{type_name}`, or say `retries = 0`",
                 D::info().function,
                 D::info().parameters[index],
             ),

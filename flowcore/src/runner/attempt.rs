@@ -93,7 +93,7 @@ pub(crate) fn next(
         Ending::Panicked(report) => report.to_string(),
         Ending::TimedOut(limit) => timeout_message(*limit),
     };
-    if is_final || attempt > options.retries {
+    if is_final || attempt > options.retries_in_force() {
         return Next::Settle(End::Ended(failure(ending, info, run_name)));
     }
     if let Some(condition) = &options.retry_if {
@@ -102,7 +102,7 @@ pub(crate) fn next(
             return Next::Settle(End::Ended(failure));
         }
     }
-    let delay = options.retry_delay.before(attempt);
+    let delay = options.retry_delay_in_force().before(attempt);
     let delay = jittered(delay, options.retry_jitter, random());
     let when = if delay.is_zero() {
         "immediately".to_owned()
@@ -113,7 +113,7 @@ pub(crate) fn next(
         delay,
         log: format!(
             "Task run failed with exception: {brief} - Retry {attempt}/{} will start {when}",
-            options.retries
+            options.retries_in_force()
         ),
     }
 }

@@ -78,7 +78,7 @@ pub(crate) async fn drive_in_place<'a>(
     flow.may_begin(id).await;
     let mut attempt = 1;
     loop {
-        let control = Arc::new(AttemptControl::new(attempt, options.retries));
+        let control = Arc::new(AttemptControl::new(attempt, options.retries_in_force()));
         if !flow.begin(run, &control) {
             break;
         }

@@ -327,7 +327,7 @@ impl<D: TaskDefinition> MapJob for MapExecution<D> {
             return;
         };
         let access = D::access();
-        let last = self.options.retries == 0;
+        let last = self.options.retries_in_force() == 0;
         while let Some(row) = rows.next() {
             // Users' code is not only the task: cloning, decoding and dropping
             // values may panic as well.
@@ -393,9 +393,11 @@ pub(crate) fn execution_of<D: TaskDefinition>(
             info.key, work.fingerprint, info.fingerprint
         )));
     }
-    let mut options = info.options.clone();
-    options.retries = work.retries;
-    options.retry_delay = work.retry_delay.clone();
+    let mut options = info
+        .options
+        .clone()
+        .retries(work.retries)
+        .retry_delay(work.retry_delay.clone());
     options.retry_jitter = work.retry_jitter;
     options.timeout = work.timeout;
     options.priority = work.priority;

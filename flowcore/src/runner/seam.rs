@@ -197,8 +197,8 @@ impl Work {
                 .map(|(name, amount)| (name.to_owned(), amount))
                 .collect(),
             tags: options.all_tags().map(str::to_owned).collect(),
-            retries: options.retries,
-            retry_delay: options.retry_delay.clone(),
+            retries: options.retries_in_force(),
+            retry_delay: options.retry_delay_in_force().clone(),
             retry_jitter: options.retry_jitter,
             timeout: options.timeout,
             results: ResultDescriptor::of(options, &self.flow, run),

@@ -25,7 +25,10 @@ impl Transaction {
         };
         // Whatever happens: somebody waits for it.
         let _closing = self.0.parent.as_ref().map(Closing);
-        let control = Arc::new(AttemptControl::new(view.attempt, subject.options.retries));
+        let control = Arc::new(AttemptControl::new(
+            view.attempt,
+            subject.options.retries_in_force(),
+        ));
         if let Some(name) = name {
             control.rename(name.to_owned());
         }

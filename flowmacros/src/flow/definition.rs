@@ -151,8 +151,8 @@ fn info(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
                 description: #description,
                 tags: &[#(#tags),*],
                 #(version: ::core::option::Option::Some(#version),)*
-                #(retries: #retries,)*
-                #(retry_delay: #retry_delay,)*
+                #(retries: #retries, has_retries: true,)*
+                #(retry_delay: #retry_delay, has_retry_delay: true,)*
                 #(timeout: ::core::option::Option::Some(#timeout),)*
                 #(flow_run_name: ::core::option::Option::Some(#run_name),)*
                 #(persist_result: ::core::option::Option::Some(#persist_result),)*

@@ -194,8 +194,8 @@ fn info(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
             options: #private::TaskOptions::from_attributes(#private::TaskAttributes {
                 description: #description,
                 tags: &[#(#tags),*],
-                #(retries: #retries,)*
-                #(retry_delay: #retry_delay,)*
+                #(retries: #retries, has_retries: true,)*
+                #(retry_delay: #retry_delay, has_retry_delay: true,)*
                 #(retry_jitter: #retry_jitter,)*
                 #(retry_if: ::core::option::Option::Some(#retry_if),)*
                 #(priority: #priority,)*

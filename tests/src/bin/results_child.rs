@@ -8,6 +8,7 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use flowcore::prelude::*;
@@ -175,6 +176,51 @@ async fn without_room() -> Result<()> {
     Ok(())
 }
 
+/// Fails until it was called so often in this process.
+fn fails_until(calls: u32, counter: &AtomicU32) -> Result<u32> {
+    match counter.fetch_add(1, Ordering::SeqCst) + 1 {
+        call if call < calls => Err(flowcore::Error::msg(format!("call {call}"))),
+        call => Ok(call),
+    }
+}
+
+#[task]
+fn says_no_retries() -> Result<u32> {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    fails_until(3, &CALLS)
+}
+
+#[task(retries = 0)]
+fn says_none() -> Result<u32> {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    fails_until(2, &CALLS)
+}
+
+#[task(retries = 1)]
+fn says_one() -> Result<u32> {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    fails_until(3, &CALLS)
+}
+
+#[flow]
+async fn flow_says_no_retries() -> Result<u32> {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    fails_until(2, &CALLS)
+}
+
+#[flow(retries = 0)]
+async fn default_retries() -> Result<()> {
+    for state in [
+        says_no_retries.submit().await.is_ok(),
+        says_none().await.is_ok(),
+        says_one.submit().await.is_ok(),
+        flow_says_no_retries().await.is_ok(),
+    ] {
+        say(if state { "Completed" } else { "Failed" });
+    }
+    Ok(())
+}
+
 #[flowcore::main]
 async fn main() -> Result<()> {
     match std::env::args().nth(1).as_deref() {
@@ -195,6 +241,7 @@ async fn main() -> Result<()> {
             say(&value.to_string());
         }
         Some("settings") => settings().await?,
+        Some("retries") => default_retries().await?,
         Some("without room") => without_room().await?,
         other => return Err(flowcore::Error::msg(format!("no step {other:?}"))),
     }

@@ -137,7 +137,7 @@ impl Desk {
 
     fn begin(&self, attempt: Attempt, random: &mut Random, witness: &impl Witness) {
         let options = attempt.options();
-        let control = AttemptControl::new(attempt.number, options.retries);
+        let control = AttemptControl::new(attempt.number, options.retries_in_force());
         let control = Arc::new(control);
         let begins = attempt.flow.begin(attempt.run, &control);
         assert_eq!(begins, !witness.is_over(attempt.run), "{:?}", attempt.run);

@@ -260,7 +260,10 @@ impl FlowRun {
                 if !call.options.hooks.want(view.name) {
                     return;
                 }
-                let control = Arc::new(AttemptControl::new(view.attempt, call.options.retries));
+                let control = Arc::new(AttemptControl::new(
+                    view.attempt,
+                    call.options.retries_in_force(),
+                ));
                 if let Some(name) = &call.name {
                     control.rename(name.clone());
                 }

@@ -86,7 +86,10 @@ impl Attempt {
 
 impl Facts {
     pub(super) fn control(&self) -> Arc<AttemptControl> {
-        Arc::new(AttemptControl::new(self.number, self.options.retries))
+        Arc::new(AttemptControl::new(
+            self.number,
+            self.options.retries_in_force(),
+        ))
     }
 
     pub(super) fn context(&self, control: &Arc<AttemptControl>) -> RunContext {
