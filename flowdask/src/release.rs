@@ -2,9 +2,6 @@
 //!
 //! Owns every version switch of the protocol: nothing else compares numbers.
 
-// Asked by the graph, the client and the worker, which are on their way.
-#![allow(dead_code)]
-
 use std::fmt;
 use std::str::FromStr;
 

@@ -15,7 +15,8 @@ mod tasks;
 pub(crate) use exception::exception;
 pub use exception::{KilledWorker, RemoteException};
 pub(crate) use run_spec::{RunSpec, read_run_spec};
-pub(crate) use tasks::{TaskNode, graph_members};
+pub use tasks::TaskNode;
+pub(crate) use tasks::graph_members;
 
 /// The callable of our tasks.
 const CALLABLE: (&str, &str) = ("operator", "methodcaller");

@@ -10,15 +10,15 @@ use crate::Release;
 use crate::wire::pickle::{Memoized, Writer};
 use crate::wire::{Key, Serialized, Value};
 
-/// One task of a graph.
-#[derive(Clone, Debug)]
-pub(crate) struct TaskNode {
+/// One task of a graph, for Rust workers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskNode {
     /// Its key, which is also that of its result.
-    pub(crate) key: Key,
-    /// What is to be done, for our workers only.
-    pub(crate) payload: Bytes,
+    pub key: Key,
+    /// What is to be done. A Python worker that runs it by mistake fails with `TypeError`.
+    pub payload: Bytes,
     /// The results it needs, in the order of its arguments.
-    pub(crate) dependencies: Vec<Key>,
+    pub dependencies: Vec<Key>,
 }
 
 /// The members of `update-graph` that hold the graph (protocol, sections 6.3 and 16).

@@ -141,6 +141,11 @@ impl Fields {
         }
     }
 
+    /// All members that are left, for maps whose names are data.
+    pub fn into_entries(self) -> impl Iterator<Item = (String, Value)> {
+        self.entries.into_iter()
+    }
+
     members! {
         /// Takes a string.
         string: "a string", Value::String(text) => text => String;

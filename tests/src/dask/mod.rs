@@ -8,9 +8,11 @@
 mod calculator;
 mod scheduler;
 mod script;
+mod tls;
 mod worker;
 
 pub use calculator::Calculator;
-pub use scheduler::{Scheduler, Tls};
+pub use scheduler::Scheduler;
 pub use script::Script;
+pub use tls::Tls;
 pub use worker::PythonWorker;

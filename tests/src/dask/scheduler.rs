@@ -1,6 +1,5 @@
 //! A stock `dask scheduler`.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tempfile::TempDir;
 
+use super::tls::Tls;
 use crate::python::{Environment, Error, Result, Running};
 
 /// How long a scheduler may take to listen, beside several compilers.
@@ -15,30 +15,6 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// How often it is looked whether it listens.
 const PAUSE: Duration = Duration::from_millis(20);
-
-/// Certificates for a cluster that talks by TLS, as PEM files.
-#[derive(Debug, Clone)]
-pub struct Tls {
-    /// The certificate that all others are signed by.
-    pub authority: PathBuf,
-    /// The scheduler's and the workers' certificate.
-    pub certificate: PathBuf,
-    /// The key of `certificate`.
-    pub key: PathBuf,
-}
-
-impl Tls {
-    pub(super) fn arguments(&self) -> [OsString; 6] {
-        [
-            "--tls-ca-file".into(),
-            self.authority.clone().into(),
-            "--tls-cert".into(),
-            self.certificate.clone().into(),
-            "--tls-key".into(),
-            self.key.clone().into(),
-        ]
-    }
-}
 
 /// A running scheduler; dropping it kills it.
 #[derive(Debug)]
@@ -82,23 +58,7 @@ impl Scheduler {
     /// As [`start`](Self::start).
     pub fn in_environment(environment: Environment, tls: Option<Tls>) -> Result<Self> {
         let directory = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
-        let file = directory.path().join("scheduler.json");
-        let scheme = if tls.is_some() { "tls" } else { "tcp" };
-        let mut program = environment
-            .module("distributed.cli.dask_scheduler")
-            .in_directory(directory.path())
-            .argument("--host")
-            .argument(format!("{scheme}://127.0.0.1"))
-            .argument("--port")
-            .argument("0")
-            .argument("--no-dashboard")
-            .argument("--scheduler-file")
-            .argument(&file);
-        for argument in tls.iter().flat_map(Tls::arguments) {
-            program = program.argument(argument);
-        }
-        let mut running = program.start()?;
-        let address = listening(&mut running, &file)?;
+        let (running, address) = run(&environment, tls.as_ref(), directory.path(), "0")?;
         Ok(Self {
             running,
             address,
@@ -135,6 +95,19 @@ impl Scheduler {
         self.running.end().map(drop)
     }
 
+    /// Starts another one at the address of this one, which was killed.
+    ///
+    /// # Errors
+    ///
+    /// If the port is taken, or the scheduler does not start.
+    pub fn start_again(&mut self) -> Result<()> {
+        fs::remove_file(self.file()).map_err(Error::io("remove", self.file()))?;
+        let (_, port) = self.address.rsplit_once(':').unwrap_or_default();
+        let directory = self.directory.path();
+        (self.running, self.address) = run(&self.environment, self.tls.as_ref(), directory, port)?;
+        Ok(())
+    }
+
     pub(super) fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -146,6 +119,33 @@ impl Scheduler {
     pub(super) fn tls(&self) -> Option<&Tls> {
         self.tls.as_ref()
     }
+}
+
+/// A scheduler that listens on this port, and its address.
+fn run(
+    environment: &Environment,
+    tls: Option<&Tls>,
+    directory: &Path,
+    port: &str,
+) -> Result<(Running, String)> {
+    let file = directory.join("scheduler.json");
+    let scheme = if tls.is_some() { "tls" } else { "tcp" };
+    let mut program = environment
+        .module("distributed.cli.dask_scheduler")
+        .in_directory(directory)
+        .argument("--host")
+        .argument(format!("{scheme}://127.0.0.1"))
+        .argument("--port")
+        .argument(port)
+        .argument("--no-dashboard")
+        .argument("--scheduler-file")
+        .argument(&file);
+    for argument in tls.iter().flat_map(|tls| tls.arguments()) {
+        program = program.argument(argument);
+    }
+    let mut running = program.start()?;
+    let address = listening(&mut running, &file)?;
+    Ok((running, address))
 }
 
 /// Waits for the file, which a scheduler writes once it listens.

@@ -1,6 +1,6 @@
 //! A stock `dask worker`.
 
-use super::scheduler::{Scheduler, Tls};
+use super::scheduler::Scheduler;
 use crate::python::{Result, Running};
 
 /// A running worker of Python Dask, without a nanny; dropping it kills it.
@@ -34,7 +34,7 @@ impl PythonWorker {
             .argument("--no-dashboard")
             .argument("--local-directory")
             .argument(scheduler.directory().join(name));
-        for argument in scheduler.tls().iter().flat_map(|tls| Tls::arguments(tls)) {
+        for argument in scheduler.tls().iter().flat_map(|tls| tls.arguments()) {
             program = program.argument(argument);
         }
         Ok(Self {

@@ -1,0 +1,7 @@
+//! `flowdask::Client` beside stock workers and stock clients.
+
+mod bad_input;
+mod cluster;
+mod graphs;
+mod links;
+mod values;
