@@ -1,20 +1,25 @@
-//! The Dask side: its protocol ([`wire`]), values between Rust and Python ([`values`]), a
-//! [`Client`] of stock schedulers, native workers ([`worker`]), collections, and later
-//! `DaskTaskRunner`.
+//! Flows on Dask: [`DaskTaskRunner`], and below it a [`Client`] and a [`Worker`] that speak the
+//! protocol of a stock Dask scheduler ([`wire`]), with [`values`] that Rust and Python share.
 //!
 //! The cargo feature `dataframe` (off by default in this crate) brings [`dataframe`], Dask-like
 //! collections on DataFusion.
 
 pub mod client;
+mod cluster;
 mod graph;
+mod mode;
 mod release;
+mod runner;
 pub mod values;
 pub mod wire;
 pub mod worker;
 
 pub use client::Client;
+pub use cluster::{PythonError, SchedulerError};
 pub use graph::{KilledWorker, RemoteException, TaskNode};
 pub use release::{Release, ReleaseError};
+pub use runner::DaskTaskRunner;
+pub use worker::Worker;
 
 #[cfg(feature = "dataframe")]
 pub mod dataframe;

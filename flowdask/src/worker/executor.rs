@@ -91,7 +91,7 @@ impl fmt::Debug for Stored {
 }
 
 /// The slot that an execution occupies, and its line to the cluster.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Slot {
     pub(super) execution: Execution,
     pub(super) mailbox: Mailbox,

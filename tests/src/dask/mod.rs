@@ -5,13 +5,16 @@
 //! them writes outside its own temporary directory, and each listens on a free
 //! port of the loopback interface.
 
+<<<<<<< HEAD
 mod calculator;
+mod rust_worker;
 mod scheduler;
 mod script;
 mod tls;
 mod worker;
 
 pub use calculator::Calculator;
+pub use rust_worker::RustWorker;
 pub use scheduler::Scheduler;
 pub use script::Script;
 pub use tls::Tls;

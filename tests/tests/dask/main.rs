@@ -2,6 +2,7 @@
 //! stock clients of the pinned release.
 
 mod client;
+mod flows;
 mod processes;
 mod support;
 mod values;

@@ -1,0 +1,32 @@
+//! Flows on a Dask cluster: runs go out as tasks of Dask, are executed by our
+//! workers, and what happens to them comes home.
+
+mod executor;
+mod home;
+mod ledger;
+mod payload;
+mod placement;
+mod session;
+mod task_runner;
+
+use std::sync::OnceLock;
+
+use tokio::runtime::{Builder, Runtime};
+
+pub(crate) use executor::TaskExecutor;
+pub(crate) use placement::own_resource;
+pub use task_runner::DaskTaskRunner;
+
+/// The threads that speak with Dask. Users' code never runs on them, so that
+/// no busy loop stops a heartbeat.
+pub(crate) fn io() -> &'static Runtime {
+    static IO: OnceLock<Runtime> = OnceLock::new();
+    IO.get_or_init(|| {
+        Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("flow-dask")
+            .enable_all()
+            .build()
+            .expect("the operating system starts threads")
+    })
+}

@@ -1,0 +1,56 @@
+//! What a task of Dask carries for our workers: opaque bytes to everybody
+//! else (protocol, section 12.1).
+
+use flowcore::Error;
+use flowcore::bridge::{RunReference, WorkDescriptor};
+use serde::{Deserialize, Serialize};
+
+/// The first byte of a payload: another number is another build's form.
+const FORM: u8 = 1;
+
+/// A run on its way to a worker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Payload {
+    /// The topic at the scheduler that the flow's process listens to.
+    pub(crate) home: String,
+    /// The run.
+    pub(crate) work: WorkDescriptor,
+    /// The runs whose outcomes it reads.
+    pub(crate) inputs: Vec<(RunReference, Input)>,
+}
+
+/// Where the outcome of an input is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Input {
+    /// The next dependency of the Dask task.
+    Dependency,
+    /// It did not complete; its reader allows that.
+    Failed(Error),
+}
+
+/// The bytes are no payload of this build.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PayloadError {
+    #[error("the task was sent by another version of this program")]
+    Form,
+    #[error("the task's payload cannot be read")]
+    Damaged(#[source] Box<bincode::error::DecodeError>),
+}
+
+impl Payload {
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, bincode::error::EncodeError> {
+        let mut bytes = vec![FORM];
+        bincode::serde::encode_into_std_write(self, &mut bytes, bincode::config::standard())?;
+        Ok(bytes)
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, PayloadError> {
+        let (&form, body) = bytes.split_first().ok_or(PayloadError::Form)?;
+        if form != FORM {
+            return Err(PayloadError::Form);
+        }
+        let decoded = bincode::serde::decode_from_slice(body, bincode::config::standard());
+        let (payload, _) = decoded.map_err(|error| PayloadError::Damaged(Box::new(error)))?;
+        Ok(payload)
+    }
+}

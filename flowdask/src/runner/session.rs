@@ -1,0 +1,466 @@
+//! One flow run's work with a Dask cluster.
+//!
+//! The shell around the [`Ledger`]: graphs go out, keys and events come in,
+//! and what follows goes to the flow. One task does all of it, so that what a
+//! worker tells of a run is heard before what Dask says of its key.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flowcore::bridge::{
+    EncodedValue, Feed, Home, RunEvent, RunReference, RunnerFuture, RunnerSession, Work,
+    WorkDescriptor, list_length,
+};
+use flowcore::{Error, Result, StateName};
+use futures_util::FutureExt;
+use parking_lot::Mutex;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::task::AbortHandle;
+
+use super::home::{self, Arrival, Gaps, HomeBody, ORDER, Order};
+use super::io;
+use super::ledger::{Cancelling, Consequences, Ledger, Ready};
+use super::placement::Placement;
+use super::task_runner::Cluster;
+use crate::client::{
+    Cancelled, Changes, Client, Future, KeyState, SubmitOptions, TopicEvent, TopicEvents,
+};
+use crate::graph::TaskNode;
+use crate::values;
+use crate::wire::{Key, Value};
+
+/// How many runs go out at one go at most.
+const BATCH: usize = 5000;
+
+/// How often it is looked whether the worker of a cancelled run still lives.
+const WATCH: Duration = Duration::from_secs(1);
+
+pub(super) struct DaskSession {
+    shared: Arc<Shared>,
+    submissions: UnboundedSender<Ready>,
+    cluster: Mutex<Option<Cluster>>,
+    pump: AbortHandle,
+}
+
+struct Shared {
+    home: Home,
+    client: Client,
+    placement: Placement,
+    state: Mutex<State>,
+}
+
+struct State {
+    ledger: Ledger,
+    /// The keys that this client holds.
+    futures: HashMap<Key, Future>,
+    /// Where runs were last executed, as their workers say.
+    workers: HashMap<RunReference, String>,
+    /// Why nothing can be executed any more.
+    refusal: Option<String>,
+}
+
+impl DaskSession {
+    pub(super) fn start(
+        home: Home,
+        client: Client,
+        events: TopicEvents,
+        placement: Placement,
+        cluster: Cluster,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            home,
+            placement,
+            state: Mutex::new(State {
+                ledger: Ledger::new(client.id().to_owned()),
+                futures: HashMap::new(),
+                workers: HashMap::new(),
+                refusal: None,
+            }),
+            client,
+        });
+        let (submissions, ready) = mpsc::unbounded_channel();
+        let pump = Pump {
+            shared: Arc::clone(&shared),
+            changes: shared.client.changes(),
+            submissions: submissions.clone(),
+            gaps: Gaps::default(),
+        };
+        let pump = io().spawn(pump.run(events, ready)).abort_handle();
+        io().spawn(look_for_workers(Arc::clone(&shared), submissions.clone()));
+        Self {
+            shared,
+            submissions,
+            cluster: Mutex::new(Some(cluster)),
+            pump,
+        }
+    }
+}
+
+impl Shared {
+    /// Tells the flow what follows, and hands over what became ready. Never
+    /// under the lock: the flow may call back.
+    fn follow(&self, consequences: Consequences, submissions: &UnboundedSender<Ready>) {
+        for ready in consequences.ready {
+            // Without a receiver the session is closed.
+            let _ = submissions.send(ready);
+        }
+        for event in consequences.events {
+            self.home.report(event);
+        }
+    }
+
+    fn lost(&self, key: &Key, reason: &str, submissions: &UnboundedSender<Ready>) {
+        let consequences = self.state.lock().ledger.lost(key, reason);
+        self.follow(consequences, submissions);
+    }
+
+    fn future(&self, run: RunReference) -> Result<Future> {
+        let state = self.state.lock();
+        let key = state.ledger.key(run);
+        key.and_then(|key| state.futures.get(key))
+            .cloned()
+            .ok_or_else(|| Error::msg(format!("{run:?} has no value with Dask")))
+    }
+}
+
+impl RunnerSession for DaskSession {
+    fn feed(&self) -> Feed {
+        Feed::Submitted
+    }
+
+    fn submit(&self, work: Work) {
+        for (run, descriptor) in work.describe() {
+            match descriptor {
+                Ok(descriptor) => {
+                    let ready = self.shared.state.lock().ledger.submit(descriptor);
+                    if let Some(ready) = ready {
+                        // Without a receiver the session is closed.
+                        let _ = self.submissions.send(ready);
+                    }
+                }
+                Err(error) => self.shared.home.report(RunEvent::Ended {
+                    run,
+                    state: StateName::Failed,
+                    message: Some(error.to_string()),
+                    error,
+                }),
+            }
+        }
+    }
+
+    fn cancel(&self, run: RunReference) {
+        let mut state = self.shared.state.lock();
+        let Cancelling::Release(key) = state.ledger.cancel(run) else {
+            return;
+        };
+        // The last handle: the scheduler takes the key from its worker, which
+        // tells the run's token.
+        let future = state.futures.remove(&key);
+        let worker = state.workers.get(&run).cloned();
+        drop(state);
+        drop(future);
+        if let Some(worker) = worker {
+            let shared = Arc::clone(&self.shared);
+            io().spawn(watch_cancelled(
+                shared,
+                run,
+                worker,
+                self.submissions.clone(),
+            ));
+        }
+    }
+
+    fn fetch(&self, run: RunReference) -> RunnerFuture<Result<EncodedValue>> {
+        let future = self.shared.future(run);
+        Box::pin(async move {
+            let future = future?;
+            let fetched = io().spawn(async move { future.result().await });
+            let value = fetched.await??;
+            Ok(values::from_wire(&value)?)
+        })
+    }
+
+    fn length(&self, run: RunReference) -> RunnerFuture<Result<u32>> {
+        let value = self.fetch(run);
+        Box::pin(async move { list_length(&value.await?) })
+    }
+
+    fn close(&self) -> RunnerFuture<()> {
+        self.pump.abort();
+        let futures = std::mem::take(&mut self.shared.state.lock().futures);
+        let client = self.shared.client.clone();
+        let cluster = self.cluster.lock().take();
+        let closed = io().spawn(async move {
+            drop(futures);
+            client.close().await;
+            if let Some(cluster) = cluster {
+                cluster.stop().await;
+            }
+        });
+        Box::pin(async move {
+            if let Err(error) = closed.await {
+                tracing::error!(%error, "a Dask cluster was not closed in order");
+            }
+        })
+    }
+}
+
+impl Drop for DaskSession {
+    fn drop(&mut self) {
+        self.pump.abort();
+    }
+}
+
+/// The session's one task.
+struct Pump {
+    shared: Arc<Shared>,
+    changes: Changes,
+    submissions: UnboundedSender<Ready>,
+    gaps: Gaps,
+}
+
+impl Pump {
+    async fn run(mut self, mut events: TopicEvents, mut ready: UnboundedReceiver<Ready>) {
+        let mut batch = Vec::new();
+        loop {
+            tokio::select! {
+                event = events.next() => match event {
+                    Some(event) => self.event(event),
+                    // The client is closed: its keys say so.
+                    None => break,
+                },
+                _ = ready.recv_many(&mut batch, BATCH) => self.submit(&mut batch),
+                (key, state) = self.changes.next() => {
+                    self.events_so_far(&mut events);
+                    self.change(&key, &state);
+                }
+            }
+        }
+        loop {
+            tokio::select! {
+                _ = ready.recv_many(&mut batch, BATCH) => self.submit(&mut batch),
+                (key, state) = self.changes.next() => self.change(&key, &state),
+            }
+        }
+    }
+
+    /// What the scheduler sent before a change of a key lies in its queue when
+    /// the change comes.
+    fn events_so_far(&mut self, events: &mut TopicEvents) {
+        while let Some(Some(event)) = events.next().now_or_never() {
+            self.event(event);
+        }
+    }
+
+    /// Runs that have the same annotations one after the other go out as one
+    /// graph.
+    fn submit(&mut self, batch: &mut Vec<Ready>) {
+        let mut graph = Vec::new();
+        let mut annotations = None;
+        for ready in batch.drain(..) {
+            let own = Annotations::of(&ready.payload.work);
+            if annotations.as_ref() != Some(&own) {
+                self.send(std::mem::take(&mut graph), annotations.replace(own));
+            }
+            match ready.payload.to_bytes() {
+                Ok(payload) => graph.push(TaskNode {
+                    key: ready.key,
+                    payload: payload.into(),
+                    dependencies: ready.dependencies,
+                }),
+                Err(error) => {
+                    let reason = format!("the run cannot be encoded: {error}");
+                    self.shared.lost(&ready.key, &reason, &self.submissions);
+                }
+            }
+        }
+        self.send(graph, annotations);
+    }
+
+    fn send(&self, graph: Vec<TaskNode>, annotations: Option<Annotations>) {
+        let (false, Some(annotations)) = (graph.is_empty(), annotations) else {
+            return;
+        };
+        let keys: Vec<Key> = graph.iter().map(|node| node.key.clone()).collect();
+        if let Some(reason) = self.shared.state.lock().refusal.clone() {
+            return self.refuse(&keys, &reason);
+        }
+        let options = annotations.options(&self.shared.placement);
+        let sent = self.shared.client.submit_graph(graph, &keys, &options);
+        match sent {
+            Ok(futures) => {
+                self.changes.watch(&futures);
+                let mut state = self.shared.state.lock();
+                for future in futures {
+                    state.futures.insert(future.key().clone(), future);
+                }
+            }
+            Err(error) => self.refuse(&keys, &error.to_string()),
+        }
+    }
+
+    fn refuse(&self, keys: &[Key], reason: &str) {
+        for key in keys {
+            self.shared.lost(key, reason, &self.submissions);
+        }
+    }
+
+    fn event(&mut self, event: TopicEvent) {
+        let Some((worker, message)) = home::decode(event.message) else {
+            return;
+        };
+        match self.gaps.arrived(&message) {
+            Arrival::InOrder => {}
+            Arrival::Repeated => return,
+            Arrival::After(missing) => {
+                tracing::warn!(worker, missing, "messages of a worker were lost");
+            }
+        }
+        let flow_run = message.flow_run;
+        match message.body {
+            HomeBody::Event(event) => {
+                let mut state = self.shared.state.lock();
+                if let RunEvent::Started { run, .. } = &event {
+                    state.workers.insert(*run, worker);
+                }
+                let consequences = state.ledger.told(event);
+                drop(state);
+                self.shared.follow(consequences, &self.submissions);
+            }
+            HomeBody::Control(message) => {
+                let client = self.shared.client.clone();
+                self.shared.home.receive(message, move |message| {
+                    let order = Order { flow_run, message };
+                    io().spawn(send_order(client.clone(), worker.clone(), order));
+                });
+            }
+        }
+    }
+
+    fn change(&self, key: &Key, state: &KeyState) {
+        match state {
+            KeyState::Memory => {
+                let consequences = self.shared.state.lock().ledger.in_memory(key);
+                self.shared.follow(consequences, &self.submissions);
+            }
+            KeyState::Erred(exception) => {
+                self.shared
+                    .lost(key, &exception.to_string(), &self.submissions);
+            }
+            KeyState::Cancelled(cancelled) => {
+                let reason = why(cancelled, &self.shared.client);
+                self.shared.lost(key, &reason, &self.submissions);
+            }
+            // Dask computes it again, which is no new state.
+            _ => {}
+        }
+    }
+}
+
+fn why(cancelled: &Cancelled, client: &Client) -> String {
+    let address = client.scheduler_address();
+    match cancelled {
+        Cancelled::ConnectionLost => {
+            format!("the link to the Dask scheduler at {address} is lost, and with it all results")
+        }
+        Cancelled::Closed => format!("the Dask scheduler at {address} is gone"),
+        Cancelled::Restarted => format!("somebody restarted the Dask cluster at {address}"),
+        other => format!("the Dask scheduler at {address} cancelled the run: {other:?}"),
+    }
+}
+
+/// What runs of one graph have in common.
+#[derive(PartialEq)]
+struct Annotations {
+    priority: i32,
+    resources: Vec<(String, f64)>,
+    tags: Vec<String>,
+}
+
+impl Annotations {
+    fn of(work: &WorkDescriptor) -> Self {
+        Self {
+            priority: work.priority,
+            resources: work.resources.clone(),
+            tags: work.tags.clone(),
+        }
+    }
+
+    fn options(&self, placement: &Placement) -> SubmitOptions {
+        let resources = self.resources.iter();
+        let resources = resources.map(|(name, amount)| (name.as_str(), *amount));
+        let options =
+            SubmitOptions::default().resources(resources.chain([(placement.resource(), 1.0)]));
+        let options = match self.priority {
+            0 => options,
+            priority => options.priority(priority.into()),
+        };
+        if self.tags.is_empty() {
+            return options;
+        }
+        let tags: Value = self.tags.iter().map(String::as_str).collect();
+        options.annotation("tags", tags)
+    }
+}
+
+/// An answer to a worker's request; whoever does not get it asks again or is
+/// gone.
+async fn send_order(client: Client, worker: String, order: Order) {
+    let body = match home::to_bytes(&order) {
+        Ok(body) => body,
+        Err(error) => {
+            tracing::error!(%error, "an answer to a worker cannot be encoded");
+            return;
+        }
+    };
+    let message = Value::map([("op", ORDER.into()), ("body", body.into())]);
+    let sent = match worker.parse() {
+        Ok(address) => client.proxy(&address, message).await.map(drop),
+        Err(error) => {
+            tracing::error!(worker, %error, "a worker without an address");
+            return;
+        }
+    };
+    if let Err(error) = sent {
+        tracing::warn!(worker, %error, "a worker did not get an answer");
+    }
+}
+
+/// A run that was cancelled tells its end, unless its worker is gone.
+async fn watch_cancelled(
+    shared: Arc<Shared>,
+    run: RunReference,
+    worker: String,
+    submissions: UnboundedSender<Ready>,
+) {
+    loop {
+        tokio::time::sleep(WATCH).await;
+        if !shared.state.lock().ledger.is_cancelled(run) {
+            return;
+        }
+        let lives = match shared.client.scheduler_info().await {
+            Ok(info) => info.workers.contains_key(&worker),
+            Err(_) => false,
+        };
+        if !lives {
+            let consequences = shared.state.lock().ledger.cancelled(run);
+            return shared.follow(consequences, &submissions);
+        }
+    }
+}
+
+/// Without a worker of this build nothing would ever run.
+async fn look_for_workers(shared: Arc<Shared>, submissions: UnboundedSender<Ready>) {
+    let Err(reason) = shared.placement.find_worker(&shared.client).await else {
+        return;
+    };
+    let keys = {
+        let mut state = shared.state.lock();
+        state.refusal = Some(reason.clone());
+        state.ledger.open_keys()
+    };
+    for key in keys {
+        shared.lost(&key, &reason, &submissions);
+    }
+}

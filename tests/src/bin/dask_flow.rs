@@ -1,0 +1,282 @@
+//! The flows of the tests of `DaskTaskRunner`, and, with `FLOW_WORKER` set,
+//! their worker: one executable, as users have one.
+//!
+//! Arguments: a flow's name, and `local` or a scheduler's address. The result
+//! is printed as one line of JSON.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use flowcore::prelude::*;
+use flowdask::DaskTaskRunner;
+use serde_json::{Value, json};
+
+#[task]
+fn inc(x: i64) -> i64 {
+    x + 1
+}
+
+#[task]
+fn double(x: i64) -> i64 {
+    x * 2
+}
+
+#[task]
+fn add(x: i64, y: i64) -> i64 {
+    x + y
+}
+
+#[task]
+fn sum_all(z: Vec<i64>) -> i64 {
+    z.iter().sum()
+}
+
+/// The flow of the README.
+#[flow]
+async fn mapped(rows: i64) -> Result<i64> {
+    let range: Vec<i64> = (0..rows).collect();
+    let a = inc.map(&range);
+    let b = double.map(&range);
+    let c = add.map(&a, &b);
+    sum_all.submit(c).await
+}
+
+#[task]
+fn process() -> u32 {
+    std::process::id()
+}
+
+#[task(local)]
+fn home_process() -> u32 {
+    std::process::id()
+}
+
+/// Where runs are executed: on the cluster, unless they are local.
+#[flow]
+async fn places() -> Result<(bool, bool)> {
+    let own = std::process::id();
+    Ok((
+        process.submit().await? == own,
+        home_process.submit().await? == own,
+    ))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("row {0} is bad")]
+struct Bad(i64, #[source] std::num::ParseIntError);
+
+#[task]
+fn picky(x: i64) -> Result<i64, Bad> {
+    match x % 3 {
+        0 => Err(Bad(x, "x".parse::<i64>().unwrap_err())),
+        _ => Ok(x),
+    }
+}
+
+#[task]
+fn after(x: i64) -> i64 {
+    x
+}
+
+#[task]
+fn told(x: Result<i64>) -> String {
+    x.map_or_else(|error| error.to_string(), |x| x.to_string())
+}
+
+/// Failures, what depends on them, and what allows them.
+#[flow]
+async fn failures() -> Result<Value> {
+    let good = picky.submit(1);
+    let bad = picky.submit(3);
+    let dependent = after.submit(&bad);
+    let allowed = told.submit(allow_failure(&bad));
+    let also_allowed = told.submit(allow_failure(&good));
+    let map = picky.map(0..5);
+    flowcore::wait([&map], None).await;
+    let names: Vec<String> = map.states().iter().map(ToString::to_string).collect();
+    flowcore::wait([&dependent], None).await;
+    let error = bad.await.unwrap_err();
+    let dependent = dependent.state();
+    Ok(json!({
+        "good": good.await?,
+        "error": chain(&error),
+        "dependent": dependent.name().to_string(),
+        "allowed": allowed.await?,
+        "also_allowed": also_allowed.await?,
+        "states": names,
+    }))
+}
+
+fn chain(error: &flowcore::Error) -> Vec<String> {
+    let mut texts = vec![error.to_string()];
+    let mut cause = std::error::Error::source(&**error);
+    while let Some(error) = cause {
+        texts.push(error.to_string());
+        cause = error.source();
+    }
+    texts
+}
+
+/// Fails until the file is there.
+#[task(retries = 2, retry_delay = "10ms")]
+fn flaky(file: String) -> Result<String> {
+    if Path::new(&file).exists() {
+        return Ok("at last".to_owned());
+    }
+    std::fs::write(&file, "")?;
+    Err(flowcore::Error::msg("not yet"))
+}
+
+/// A run that is retried where it is executed.
+#[flow]
+async fn retried() -> Result<String> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("tried");
+    flaky.submit(file.display().to_string()).await
+}
+
+#[task]
+fn values(words: Vec<String>, counts: BTreeMap<String, Option<f64>>) -> (usize, Vec<u8>, bool) {
+    (words.len() + counts.len(), vec![0, 255], true)
+}
+
+#[task]
+fn nothing(_: (usize, Vec<u8>, bool)) {}
+
+/// Values of many kinds.
+#[flow]
+async fn kinds() -> Result<Value> {
+    let counts = BTreeMap::from([("a".to_owned(), Some(1.5)), ("b".to_owned(), None)]);
+    let made = values.submit(vec!["x".to_owned()], counts);
+    nothing.submit(&made).await?;
+    let (length, bytes, flag) = made.await?;
+    Ok(json!([length, bytes, flag]))
+}
+
+#[task]
+async fn sleeps(x: u64, milliseconds: u64) -> u64 {
+    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    x
+}
+
+/// A run that would never end, cancelled.
+#[flow]
+async fn cancelled() -> Result<String> {
+    let endless = sleeps.submit(1, u64::MAX / 2);
+    while endless.state().name() != flowcore::StateName::Running {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    endless.cancel();
+    flowcore::wait([&endless], None).await;
+    Ok(endless.state().name().to_string())
+}
+
+/// Rows that take a while: time to kill workers.
+#[flow]
+async fn slow(rows: u64) -> Result<u64> {
+    let rows = sleeps.map(0..rows, unmapped(100_u64)).await?;
+    Ok(rows.iter().sum())
+}
+
+/// Kills its process unless the file is there.
+#[task]
+fn dies(file: String) -> String {
+    if !Path::new(&file).exists() {
+        std::fs::write(&file, "").expect("a temporary directory");
+        std::process::abort();
+    }
+    "alive".to_owned()
+}
+
+/// A run that takes its first worker down.
+#[flow]
+async fn killer() -> Result<String> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("killed");
+    dies.submit(file.display().to_string()).await
+}
+
+#[task]
+fn always_dies() {
+    std::process::abort();
+}
+
+/// A run that takes every worker down.
+#[flow]
+async fn poison() -> Result<Value> {
+    let dead = always_dies.submit();
+    flowcore::wait([&dead], None).await;
+    let state = dead.state();
+    Ok(json!([state.name().to_string(), state.message()]))
+}
+
+#[task]
+fn panics() {
+    panic!("at the disco");
+}
+
+#[task(timeout = "50ms")]
+async fn late() {
+    std::future::pending::<()>().await;
+}
+
+/// Ends of other kinds.
+#[flow]
+async fn ends() -> Result<Value> {
+    let panicked = panics.submit();
+    let overdue = late.submit();
+    flowcore::wait([&panicked], None).await;
+    flowcore::wait([&overdue], None).await;
+    Ok(json!([
+        panicked.state().name().to_string(),
+        panicked.state().message(),
+        overdue.state().name().to_string()
+    ]))
+}
+
+/// Submits runs of its own.
+#[task]
+async fn parent(x: i64) -> Result<i64> {
+    let child = inc.submit(x);
+    Ok(child.await? * 10)
+}
+
+/// Tasks that submit tasks.
+#[flow]
+async fn nested() -> Result<Vec<i64>> {
+    parent.map(0..4).await
+}
+
+async fn run(flow: &str, runner: DaskTaskRunner) -> Result<Value> {
+    Ok(match flow {
+        "mapped" => json!(mapped.with_options(|o| o.task_runner(runner))(100).await?),
+        "places" => json!(places.with_options(|o| o.task_runner(runner))().await?),
+        "failures" => failures.with_options(|o| o.task_runner(runner))().await?,
+        "retried" => json!(retried.with_options(|o| o.task_runner(runner))().await?),
+        "kinds" => kinds.with_options(|o| o.task_runner(runner))().await?,
+        "cancelled" => json!(cancelled.with_options(|o| o.task_runner(runner))().await?),
+        "slow" => json!(slow.with_options(|o| o.task_runner(runner))(40).await?),
+        "killer" => json!(killer.with_options(|o| o.task_runner(runner))().await?),
+        "poison" => poison.with_options(|o| o.task_runner(runner))().await?,
+        "ends" => ends.with_options(|o| o.task_runner(runner))().await?,
+        "nested" => json!(nested.with_options(|o| o.task_runner(runner))().await?),
+        _ => return Err(flowcore::Error::msg(format!("no flow is called `{flow}`"))),
+    })
+}
+
+#[flowcore::main]
+async fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [flow, place] = &arguments[..] else {
+        return Err(flowcore::Error::msg(
+            "usage: dask_flow FLOW (local | ADDRESS)",
+        ));
+    };
+    let runner = match place.as_str() {
+        "local" => DaskTaskRunner::local(),
+        address => DaskTaskRunner::address(address).worker_timeout(Duration::from_secs(20)),
+    };
+    println!("{}", run(flow, runner).await?);
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! Flows with a `DaskTaskRunner` on a stock scheduler.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use flow_tests::dask::{RustWorker, Scheduler};
+use flow_tests::python::Environment;
+use serde_json::{Value, json};
+
+fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_dask_flow"))
+}
+
+/// A cluster with workers of our own.
+struct Cluster {
+    scheduler: Scheduler,
+    workers: Vec<RustWorker>,
+}
+
+impl Cluster {
+    fn start(workers: usize) -> Self {
+        let scheduler = Scheduler::start().expect("a scheduler");
+        let mut cluster = Self {
+            scheduler,
+            workers: Vec::new(),
+        };
+        for _ in 0..workers {
+            cluster.add_worker();
+        }
+        cluster
+    }
+
+    fn add_worker(&mut self) {
+        let name = format!("rust-{}", self.workers.len());
+        let worker = RustWorker::start(program(), self.scheduler.address(), &name);
+        self.workers.push(worker.expect("a worker"));
+    }
+
+    fn flow(&self, name: &str) -> Flow {
+        Flow::start(name, self.scheduler.address())
+    }
+}
+
+/// A flow's process; dropping it kills it.
+struct Flow(std::process::Child);
+
+impl Flow {
+    fn start(name: &str, place: &str) -> Self {
+        let environment = Environment::dask().expect("an environment with Dask");
+        let child = Command::new(program())
+            .args([name, place])
+            .env("FLOWDASK_DASK", environment.python().with_file_name("dask"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the flow's program");
+        Self(child)
+    }
+
+    /// What the flow gave.
+    fn result(self) -> Value {
+        let (output, errors) = self.end();
+        serde_json::from_str(&output).unwrap_or_else(|_| panic!("{output}\n{errors}"))
+    }
+
+    fn end(mut self) -> (String, String) {
+        use std::io::Read as _;
+        let mut errors = self.0.stderr.take().expect("a pipe");
+        let errors = std::thread::spawn(move || {
+            let mut text = String::new();
+            errors.read_to_string(&mut text).map(|_| text)
+        });
+        let mut output = String::new();
+        let mut pipe = self.0.stdout.take().expect("a pipe");
+        pipe.read_to_string(&mut output).expect("text");
+        let errors = errors.join().expect("no panic").expect("text");
+        (output, errors)
+    }
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_local_cluster_is_started_and_ended() {
+    assert_eq!(Flow::start("mapped", "local").result(), json!(14950));
+    assert_eq!(Flow::start("places", "local").result(), json!([true, true]));
+}
+
+#[test]
+fn flows_give_the_same_as_in_one_process() {
+    let cluster = Cluster::start(2);
+    assert_eq!(cluster.flow("mapped").result(), json!(14950));
+    assert_eq!(cluster.flow("places").result(), json!([false, true]));
+    assert_eq!(cluster.flow("retried").result(), json!("at last"));
+    assert_eq!(cluster.flow("kinds").result(), json!([3, [0, 255], true]));
+    assert_eq!(cluster.flow("nested").result(), json!([10, 20, 30, 40]));
+}
+
+#[test]
+fn failures_are_what_they_are_elsewhere() {
+    let cluster = Cluster::start(1);
+    let failures = cluster.flow("failures").result();
+    assert_eq!(failures["good"], 1);
+    assert_eq!(failures["dependent"], "NotReady");
+    assert_eq!(failures["also_allowed"], "1");
+    assert!(
+        failures["allowed"]
+            .as_str()
+            .unwrap()
+            .contains("row 3 is bad"),
+        "{failures}"
+    );
+    assert_eq!(
+        failures["states"],
+        json!(["Failed", "Completed", "Completed", "Failed", "Completed"])
+    );
+    let error = failures["error"].as_array().unwrap();
+    assert!(
+        error
+            .iter()
+            .any(|text| text == "invalid digit found in string"),
+        "{failures}"
+    );
+
+    let ends = cluster.flow("ends").result();
+    assert_eq!(ends[0], "Crashed");
+    assert!(ends[1].as_str().unwrap().contains("at the disco"), "{ends}");
+    assert_eq!(ends[2], "TimedOut");
+    assert_eq!(cluster.flow("cancelled").result(), json!("Cancelled"));
+}
+
+#[test]
+fn a_killed_worker_costs_no_result() {
+    let mut cluster = Cluster::start(2);
+    let flow = cluster.flow("slow");
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    cluster.workers[0].kill().unwrap();
+    cluster.add_worker();
+    assert_eq!(flow.result(), json!(780));
+}
+
+#[test]
+fn a_run_that_kills_its_worker_runs_on_the_next() {
+    let cluster = Cluster::start(2);
+    assert_eq!(cluster.flow("killer").result(), json!("alive"));
+}
+
+#[test]
+fn a_run_that_kills_every_worker_crashes_and_is_named() {
+    let cluster = Cluster::start(5);
+    let poison = cluster.flow("poison").result();
+    assert_eq!(poison[0], "Crashed");
+    assert!(
+        poison[1].as_str().unwrap().contains("always_dies"),
+        "{poison}"
+    );
+}
+
+#[test]
+fn a_killed_scheduler_ends_the_flow() {
+    let mut cluster = Cluster::start(1);
+    let flow = cluster.flow("slow");
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    cluster.scheduler.kill().unwrap();
+    let (output, errors) = flow.end();
+    assert_eq!(output, "", "{errors}");
+    assert!(errors.contains("scheduler"), "{errors}");
+}
+
+#[test]
+fn without_a_worker_of_this_build_the_flow_ends() {
+    let cluster = Cluster::start(0);
+    let (output, errors) = cluster.flow("mapped").end();
+    assert_eq!(output, "", "{errors}");
+    assert!(errors.contains("FLOW_WORKER"), "{errors}");
+}
