@@ -208,6 +208,11 @@ impl Ledger {
         run.is_some_and(|run| matches!(run.stage, Stage::Cancelled))
     }
 
+    /// Whether the key's run was cancelled.
+    pub(crate) fn is_key_cancelled(&self, key: &Key) -> bool {
+        matches!(self.stage_of(key), Some((_, Stage::Cancelled)))
+    }
+
     /// A key's value is there; said again when it is made again.
     pub(crate) fn in_memory(&mut self, key: &Key) -> Consequences {
         let mut consequences = Consequences::default();
@@ -410,7 +415,7 @@ mod tests {
         let first = ledger.submit(work(1, vec![])).unwrap();
         let list = ArgumentDescriptor::List(vec![result(1), result(1)]);
         let second = ledger.submit(work(2, vec![result(1), list])).unwrap();
-        assert_eq!(second.dependencies, [first.key.clone()]);
+        assert_eq!(second.dependencies, std::slice::from_ref(&first.key));
         let inputs = &second.payload.inputs;
         assert!(matches!(
             inputs[..],

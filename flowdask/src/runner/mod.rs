@@ -30,3 +30,8 @@ pub(crate) fn io() -> &'static Runtime {
             .expect("the operating system starts threads")
     })
 }
+
+/// The guide's page, so that its programs are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/flows-on-dask.md")]
+mod guide {}

@@ -115,6 +115,25 @@ impl Shared {
         self.follow(consequences, submissions);
     }
 
+    fn is_cancelled(&self, key: &Key) -> bool {
+        self.state.lock().ledger.is_key_cancelled(key)
+    }
+
+    /// Keeps the handles, but of what was cancelled meanwhile.
+    fn hold(&self, futures: Vec<Future>) {
+        let mut state = self.state.lock();
+        let mut unwanted = Vec::new();
+        for future in futures {
+            if state.ledger.is_key_cancelled(future.key()) {
+                unwanted.push(future);
+            } else {
+                state.futures.insert(future.key().clone(), future);
+            }
+        }
+        drop(state);
+        drop(unwanted);
+    }
+
     fn future(&self, run: RunReference) -> Result<Future> {
         let state = self.state.lock();
         let key = state.ledger.key(run);
@@ -259,6 +278,9 @@ impl Pump {
         let mut graph = Vec::new();
         let mut annotations = None;
         for ready in batch.drain(..) {
+            if self.shared.is_cancelled(&ready.key) {
+                continue;
+            }
             let own = Annotations::of(&ready.payload.work);
             if annotations.as_ref() != Some(&own) {
                 self.send(std::mem::take(&mut graph), annotations.replace(own));
@@ -291,10 +313,7 @@ impl Pump {
         match sent {
             Ok(futures) => {
                 self.changes.watch(&futures);
-                let mut state = self.shared.state.lock();
-                for future in futures {
-                    state.futures.insert(future.key().clone(), future);
-                }
+                self.shared.hold(futures);
             }
             Err(error) => self.refuse(&keys, &error.to_string()),
         }

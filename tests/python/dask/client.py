@@ -7,8 +7,9 @@ JSON.
 
 import json
 import sys
+import time
 
-from distributed import Client
+from distributed import Client, wait
 
 
 def add(client, left, right):
@@ -18,6 +19,14 @@ def add(client, left, right):
 
 def worker_names(client):
     return sorted(worker["name"] for worker in client.scheduler_info()["workers"].values())
+
+
+def time_of_nothing(client, tasks):
+    """How long many tasks take that do nothing, their results kept."""
+    start = time.perf_counter()
+    futures = client.map(lambda x: x, range(int(tasks)), pure=False)
+    wait(futures)
+    return time.perf_counter() - start
 
 
 def main(functions):

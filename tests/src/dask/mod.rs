@@ -5,7 +5,6 @@
 //! them writes outside its own temporary directory, and each listens on a free
 //! port of the loopback interface.
 
-<<<<<<< HEAD
 mod calculator;
 mod rust_worker;
 mod scheduler;

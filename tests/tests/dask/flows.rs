@@ -129,7 +129,7 @@ fn failures_are_what_they_are_elsewhere() {
     );
 
     let ends = cluster.flow("ends").result();
-    assert_eq!(ends[0], "Crashed");
+    assert_eq!(ends[0], "Failed");
     assert!(ends[1].as_str().unwrap().contains("at the disco"), "{ends}");
     assert_eq!(ends[2], "TimedOut");
     assert_eq!(cluster.flow("cancelled").result(), json!("Cancelled"));
