@@ -128,7 +128,7 @@ pub mod bridge {
     pub use crate::__submit_process_mode as submit_process_mode;
     pub use crate::definition::build;
     pub use crate::limits::OfferedResources;
-    pub use crate::mode::ProcessMode;
+    pub use crate::mode::{ProcessMode, is_initialized};
     pub use crate::records::ResultDescriptor;
     pub use crate::runner::{
         Answer, ArgumentDescriptor, Feed, Home, LogLevel, LogRecord, Request, RequestId, RunEvent,

@@ -5,6 +5,8 @@
 //! inherit that, but not the mode: the process that has it marks itself, by
 //! its process id, before it does anything else.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::error::{Error, Result};
 
 /// A mode; a bridge [submits](submit_process_mode!) it.
@@ -49,9 +51,19 @@ impl ProcessMode {
 /// Names the process that has the mode.
 const MARK: &str = "FLOW_MODE_PROCESS";
 
+static IS_INITIALIZED: AtomicBool = AtomicBool::new(false);
+
+/// Whether this program enters modes when it begins, so that starting its
+/// executable again gives a process in one.
+#[must_use]
+pub fn is_initialized() -> bool {
+    IS_INITIALIZED.load(Ordering::Relaxed)
+}
+
 /// Where the process is in a mode: does what it is for, and ends. Else
 /// returns.
 pub(crate) fn enter() -> Result<()> {
+    IS_INITIALIZED.store(true, Ordering::Relaxed);
     let Some((mode, value)) = asked_for()? else {
         return Ok(());
     };

@@ -15,7 +15,7 @@ pub mod wire;
 pub mod worker;
 
 pub use client::Client;
-pub use cluster::{PythonError, SchedulerError};
+pub use cluster::{PythonError, SchedulerError, WorkerProcessError};
 pub use graph::{KilledWorker, RemoteException, TaskNode};
 pub use release::{Release, ReleaseError};
 pub use runner::DaskTaskRunner;

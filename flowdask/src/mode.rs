@@ -20,21 +20,56 @@ flowcore::bridge::submit_process_mode!(ProcessMode::new(VARIABLE, run));
 
 pub(crate) const VARIABLE: &str = "FLOW_WORKER";
 
+/// The option of workers that leave when their standard input ends: however
+/// the process at its other end ended, they do not stay behind.
+pub(crate) const LEASH: &str = "LEASH";
+
+/// The variable of an option.
+pub(crate) fn variable(option: &str) -> String {
+    format!("{VARIABLE}_{option}")
+}
+
 /// Works until the scheduler, or whoever stops the process, ends it.
 fn run(scheduler: &str) -> Result<()> {
     let builder = Worker::builder(scheduler, Arc::new(TaskExecutor::new())).owns_process(true);
-    let builder = configured(builder, |name| {
-        match env::var(format!("{VARIABLE}_{name}")) {
-            Ok(value) if value.is_empty() => Ok(None),
-            Ok(value) => Ok(Some(value)),
-            Err(env::VarError::NotPresent) => Ok(None),
-            Err(env::VarError::NotUnicode(_)) => Err(invalid(name, "is no Unicode text")),
-        }
+    let builder = configured(builder, |name| match env::var(variable(name)) {
+        Ok(value) if value.is_empty() => Ok(None),
+        Ok(value) => Ok(Some(value)),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(_)) => Err(invalid(name, "is no Unicode text")),
     })?;
+    let is_leashed = env::var_os(variable(LEASH)).is_some();
     io().block_on(async {
         let worker = builder.start().await?;
-        Ok(worker.run_until(terminated()).await?)
+        Ok(worker
+            .run_until(async {
+                tokio::select! {
+                    () = terminated() => {}
+                    () = leash_ended(), if is_leashed => {}
+                }
+            })
+            .await?)
     })
+}
+
+/// Whoever started this worker is gone, or wants it to leave.
+async fn leash_ended() {
+    let (gone, ended) = tokio::sync::oneshot::channel::<()>();
+    // A thread of its own: reading standard input cannot be given up.
+    let reader = std::thread::Builder::new()
+        .name("flow-leash".to_owned())
+        .spawn(move || {
+            // Nothing is ever written to it.
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            drop(gone);
+        });
+    match reader {
+        Ok(_) => drop(ended.await),
+        Err(error) => {
+            tracing::warn!(%error, "this worker stays when its starter is gone");
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// SIGTERM or Ctrl-C: the worker hands its results over and leaves.
@@ -63,39 +98,39 @@ async fn terminated() {
 
 fn configured(
     mut builder: WorkerBuilder,
-    variable: impl Fn(&str) -> Result<Option<String>>,
+    option: impl Fn(&str) -> Result<Option<String>>,
 ) -> Result<WorkerBuilder> {
     let (resource, offered) = own_resource()?;
     builder = builder.resource(resource, offered);
-    if let Some(text) = variable("RESOURCES")? {
+    if let Some(text) = option("RESOURCES")? {
         for (name, amount) in resources(&text)? {
             builder = builder.resource(name, amount);
         }
     }
-    if let Some(threads) = variable("NTHREADS")? {
+    if let Some(threads) = option("NTHREADS")? {
         let threads = threads.parse().ok().filter(|threads| *threads > 0);
         builder = builder
             .nthreads(threads.ok_or_else(|| invalid("NTHREADS", "is no number of threads"))?);
     }
-    if let Some(limit) = variable("MEMORY_LIMIT")? {
+    if let Some(limit) = option("MEMORY_LIMIT")? {
         builder = builder.memory_limit(bytes(&limit)?);
     }
-    if let Some(name) = variable("NAME")? {
+    if let Some(name) = option("NAME")? {
         builder = builder.name(name);
     }
-    if let Some(host) = variable("HOST")? {
+    if let Some(host) = option("HOST")? {
         builder = builder.host(host);
     }
-    if let Some(address) = variable("CONTACT_ADDRESS")? {
+    if let Some(address) = option("CONTACT_ADDRESS")? {
         builder = builder.contact_address(address);
     }
-    if let Some(directory) = variable("LOCAL_DIRECTORY")? {
+    if let Some(directory) = option("LOCAL_DIRECTORY")? {
         builder = builder.local_directory(PathBuf::from(directory));
     }
     match (
-        variable("TLS_CA_FILE")?,
-        variable("TLS_CERT")?,
-        variable("TLS_KEY")?,
+        option("TLS_CA_FILE")?,
+        option("TLS_CERT")?,
+        option("TLS_KEY")?,
     ) {
         (None, None, None) => Ok(builder),
         (Some(authority), Some(certificate), Some(key)) => {
@@ -109,7 +144,7 @@ fn configured(
 }
 
 fn invalid(name: &str, what: &str) -> Error {
-    Error::msg(format!("{VARIABLE}_{name} {what}"))
+    Error::msg(format!("{} {what}", variable(name)))
 }
 
 /// `GPU=2 DISK=1.5`, as `dask worker --resources` takes it.

@@ -12,7 +12,7 @@ use super::io;
 use super::placement::{Placement, own_resource};
 use super::session::DaskSession;
 use crate::client::Client;
-use crate::cluster::LocalScheduler;
+use crate::cluster::{LocalScheduler, WorkerProcess};
 use crate::wire::{Address, Security};
 use crate::worker::Worker;
 
@@ -43,6 +43,7 @@ pub struct DaskTaskRunner {
     place: Place,
     n_workers: Option<usize>,
     threads_per_worker: Option<usize>,
+    processes: bool,
     memory_limit: Option<u64>,
     resources: Vec<(String, f64)>,
     security: Security,
@@ -83,6 +84,7 @@ impl DaskTaskRunner {
             place,
             n_workers: None,
             threads_per_worker: None,
+            processes: false,
             memory_limit: None,
             resources: Vec::new(),
             security: Security::default(),
@@ -103,6 +105,17 @@ impl DaskTaskRunner {
     #[must_use]
     pub fn threads_per_worker(mut self, threads: usize) -> Self {
         self.threads_per_worker = Some(threads.max(1));
+        self
+    }
+
+    /// Whether the workers of a local cluster are processes of their own, this
+    /// executable started again, rather than threads of this process. Default:
+    /// no. Then [`memory_limit`](Self::memory_limit) counts all that a
+    /// worker's process takes. The program must begin with
+    /// `#[flowcore::main]` or `flowcore::init()`.
+    #[must_use]
+    pub fn processes(mut self, processes: bool) -> Self {
+        self.processes = processes;
         self
     }
 
@@ -167,6 +180,14 @@ impl DaskTaskRunner {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = self.threads_per_worker;
         let threads = threads.unwrap_or_else(|| cores.div_ceil(workers));
+        if self.processes {
+            let options = self.process_options(threads);
+            for _ in 0..workers {
+                let worker = WorkerProcess::start(scheduler, &options)?;
+                cluster.processes.push(worker);
+            }
+            return Ok(());
+        }
         for _ in 0..workers {
             let (resource, offered) = own_resource()?;
             let mut builder = Worker::builder(scheduler.to_string(), Arc::new(TaskExecutor::new()))
@@ -181,6 +202,22 @@ impl DaskTaskRunner {
             cluster.workers.push(builder.start().await?);
         }
         Ok(())
+    }
+}
+
+impl DaskTaskRunner {
+    /// The same for a process, as its variables.
+    fn process_options(&self, threads: usize) -> Vec<(&'static str, String)> {
+        let mut options = vec![("NTHREADS", threads.to_string())];
+        if let Some(limit) = self.memory_limit {
+            options.push(("MEMORY_LIMIT", limit.to_string()));
+        }
+        let resources = self.resources.iter();
+        let resources: Vec<String> = resources
+            .map(|(name, amount)| format!("{name}={amount}"))
+            .collect();
+        options.push(("RESOURCES", resources.join(" ")));
+        options
     }
 }
 
@@ -203,6 +240,7 @@ impl TaskRunner for DaskTaskRunner {
 pub(super) struct Cluster {
     // The workers leave before the scheduler goes.
     workers: Vec<Worker>,
+    processes: Vec<WorkerProcess>,
     scheduler: Option<LocalScheduler>,
 }
 
@@ -212,6 +250,9 @@ impl Cluster {
             if let Err(error) = worker.close().await {
                 tracing::warn!(%error, "a worker did not leave in order");
             }
+        }
+        for process in self.processes {
+            process.stop().await;
         }
         drop(self.scheduler);
     }

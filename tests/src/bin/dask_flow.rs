@@ -1,7 +1,7 @@
 //! The flows of the tests of `DaskTaskRunner`, and, with `FLOW_WORKER` set,
 //! their worker: one executable, as users have one.
 //!
-//! Arguments: a flow's name, and `local` or a scheduler's address. The result
+//! Arguments: a flow's name, and `local`, `processes` or a scheduler's address. The result
 //! is printed as one line of JSON.
 
 use std::collections::BTreeMap;
@@ -270,11 +270,12 @@ async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [flow, place] = &arguments[..] else {
         return Err(flowcore::Error::msg(
-            "usage: dask_flow FLOW (local | ADDRESS)",
+            "usage: dask_flow FLOW (local | processes | ADDRESS)",
         ));
     };
     let runner = match place.as_str() {
         "local" => DaskTaskRunner::local(),
+        "processes" => DaskTaskRunner::local().processes(true).n_workers(2),
         address => DaskTaskRunner::address(address).worker_timeout(Duration::from_secs(20)),
     };
     println!("{}", run(flow, runner).await?);

@@ -93,6 +93,15 @@ fn a_local_cluster_is_started_and_ended() {
 }
 
 #[test]
+fn a_local_cluster_of_processes_is_started_and_ended() {
+    assert_eq!(Flow::start("mapped", "processes").result(), json!(14950));
+    assert_eq!(
+        Flow::start("places", "processes").result(),
+        json!([false, true])
+    );
+}
+
+#[test]
 fn flows_give_the_same_as_in_one_process() {
     let cluster = Cluster::start(2);
     assert_eq!(cluster.flow("mapped").result(), json!(14950));

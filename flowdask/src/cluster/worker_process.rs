@@ -1,0 +1,81 @@
+//! Workers of a local cluster as processes: this executable again.
+
+use std::io;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::mode;
+use crate::wire::Address;
+
+/// How long a worker may take to leave before it is killed.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A worker of this program that ends with the value, or with this process.
+#[derive(Debug)]
+pub(crate) struct WorkerProcess {
+    child: Child,
+}
+
+/// A worker process cannot be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerProcessError {
+    /// A process that starts this executable again gets this `main` again.
+    #[error(
+        "`processes(true)` starts this executable again as workers, and only a program that \
+         begins with `#[flowcore::main]` or `flowcore::init()` can be one: add it, or use workers \
+         in this process (`processes(false)`), as tests under `cargo test` must"
+    )]
+    NotInitialized,
+    /// The operating system refuses.
+    #[error("cannot start this executable as a worker")]
+    Start(#[from] io::Error),
+}
+
+impl WorkerProcess {
+    /// Starts one; it joins the scheduler in a moment. `options` are the
+    /// variables after `FLOW_WORKER_`.
+    pub(crate) fn start(
+        scheduler: &Address,
+        options: &[(&str, String)],
+    ) -> Result<Self, WorkerProcessError> {
+        if !flowcore::bridge::is_initialized() {
+            return Err(WorkerProcessError::NotInitialized);
+        }
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .env(mode::VARIABLE, scheduler.to_string())
+            .env(mode::variable(mode::LEASH), "1")
+            .stdin(Stdio::piped());
+        for (name, value) in options {
+            command.env(mode::variable(name), value);
+        }
+        let child = command.spawn()?;
+        Ok(Self { child })
+    }
+
+    /// Lets it leave, and kills it if it does not.
+    pub(crate) async fn stop(mut self) {
+        // The leash: the worker's standard input ends.
+        drop(self.child.stdin.take());
+        let deadline = Instant::now() + FAREWELL;
+        while Instant::now() < deadline {
+            match self.child.try_wait() {
+                Ok(None) => tokio::time::sleep(PAUSE).await,
+                // Ended, or not ours to wait for.
+                Ok(Some(_)) | Err(_) => return,
+            }
+        }
+        tracing::warn!("a worker process did not leave, and is killed");
+    }
+}
+
+impl Drop for WorkerProcess {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
