@@ -21,6 +21,11 @@ def worker_names(client):
     return sorted(worker["name"] for worker in client.scheduler_info()["workers"].values())
 
 
+def keys(client):
+    """All keys that a worker holds."""
+    return sorted(str(key) for key in client.who_has())
+
+
 def time_of_nothing(client, tasks):
     """How long many tasks take that do nothing, their results kept."""
     start = time.perf_counter()

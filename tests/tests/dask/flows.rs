@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use flow_tests::dask::{RustWorker, Scheduler};
+use flow_tests::dask::{RustWorker, Scheduler, Script};
 use flow_tests::python::Environment;
 use serde_json::{Value, json};
 
@@ -109,6 +109,11 @@ fn flows_give_the_same_as_in_one_process() {
     assert_eq!(cluster.flow("retried").result(), json!("at last"));
     assert_eq!(cluster.flow("kinds").result(), json!([3, [0, 255], true]));
     assert_eq!(cluster.flow("nested").result(), json!([10, 20, 30, 40]));
+    // Flows that have ended leave nothing behind.
+    let keys: Vec<String> = Script::new(&cluster.scheduler, "keys")
+        .run()
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(keys, Vec::<String>::new());
 }
 
 #[test]
