@@ -154,25 +154,26 @@ pub mod __private {
 
     pub use crate::arguments::{Argument, Column, IntoArgument, IntoColumn, IntoDependencies};
     pub use crate::definition::{
-        AnswersRetry, BodyFuture, CacheKey, Definition, Facts, FlowArgument, FlowAttempt,
-        FlowAttributes, FlowBody, FlowCode, FlowConfiguration, FlowEntry, FlowInfo, FlowOptions,
-        JsonCall, Owned, ParameterDefault, ParameterSignature, Parameters, ReadJson, ReadValues,
-        RetryCondition, RetryDelayAttribute, SchemaOf, Shared, Signature, TaskAttributes, TaskBody,
-        TaskConfiguration, TaskDefinition, TaskEntry, TaskError, TaskInfo, TaskOptions, WriteJson,
-        call_for_json, call_for_json_with_loans, call_task_for_json, default_as_json, probe,
+        AnswersRetry, BodyFuture, CacheKey, Defined, Definition, Flow, FlowArgument, FlowAttempt,
+        FlowAttributes, FlowBody, FlowCode, FlowConfiguration, FlowDefinition, FlowEntry, FlowInfo,
+        FlowOptions, JsonCall, LentArguments, Loan, Owned, OwnedValue, ParameterAccess,
+        ParameterDefault, ParameterSignature, Parameters, ReadJson, ReadValues, RetryCondition,
+        RetryDelayAttribute, SchemaOf, Shared, Signature, Task, TaskAttributes, TaskBody,
+        TaskConfiguration, TaskDefinition, TaskEntry, TaskError, TaskFacts, TaskInfo, TaskOptions,
+        TaskTypes, WriteJson, call_for_json, call_for_json_with_loans, default_as_json, probe,
         validated,
     };
     pub use crate::entry::run_main;
     pub use crate::flow::{
-        BorrowedBody, Call, Ended, FlowHandle, FlowOutcome, OwnedValue, ReturnedRuns, call,
-        call_borrowed, call_flow, ended, map, start, submit,
+        Call, Ended, FlowHandle, FlowOutcome, ReturnedRuns, call, call_flow, call_lent,
+        call_lent_future, ended, map, no_key, start, submit,
     };
     pub use crate::future::TaskFuture;
     pub use crate::hooks::{AttributeHook, HookEvent, HookOutcome};
     pub use crate::mapped::Mapped;
     pub use crate::records::{
         CachePart, FlowParameters, IntoCacheKey, Isolation, ResultAttributes, Unstable,
-        flow_parameters, stable_text_of_loan,
+        flow_parameters,
     };
     pub use crate::report::{Visualize, visualize};
     pub use crate::transacting::{AttributeTransactionHook, TransactionEvent};

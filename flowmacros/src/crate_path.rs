@@ -3,6 +3,9 @@
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 
+/// What the module for generated code is called in it.
+const ALIAS: &str = "__flowcore";
+
 /// `::flowcore`, or what `crate = path` says.
 pub(crate) struct CratePath(TokenStream);
 
@@ -17,12 +20,26 @@ impl CratePath {
         Self(path.to_token_stream())
     }
 
-    /// The crate's module for generated code, with the span of something that
-    /// the user wrote.
+    /// The crate's module for generated code where [`Self::alias`] is in scope,
+    /// with the span of something that the user wrote.
     ///
     /// The compiler joins the spans of an expression or a bound; one token at
     /// the attribute would move the whole message there.
+    #[expect(clippy::unused_self, reason = "no path without a crate that it is of")]
     pub(crate) fn private(&self, span: Span) -> TokenStream {
+        Ident::new(ALIAS, span).into_token_stream()
+    }
+
+    /// Makes the module known by a name of one token: there are many paths to
+    /// it, and each token costs.
+    pub(crate) fn alias(&self) -> TokenStream {
+        let private = self.full(Span::call_site());
+        let alias = Ident::new(ALIAS, Span::call_site());
+        quote!(use #private as #alias;)
+    }
+
+    /// The module where it has no other name.
+    pub(crate) fn full(&self, span: Span) -> TokenStream {
         let path = self.0.clone().into_iter().map(|mut token| {
             token.set_span(span);
             token

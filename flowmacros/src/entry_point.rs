@@ -53,7 +53,7 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
         ReturnType::Default => quote!(()),
         ReturnType::Type(_, ty) => quote!(#ty),
     };
-    let private = krate.private(proc_macro2::Span::call_site());
+    let private = krate.full(proc_macro2::Span::call_site());
     // A block that is typed as the function is gets the compiler's messages
     // about a wrong value at the value, and `?` knows its error type.
     let future = if signature.asyncness.is_some() {

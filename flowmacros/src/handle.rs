@@ -4,9 +4,12 @@
 //! The static derefs to a `dyn Fn`, and a call looks through `Deref`, so that
 //! `load(path)` works on it as on a function. It is no function pointer,
 //! because a copy with changed options must call with those.
+//!
+//! An expansion is small: whatever needs none of the function's own types or
+//! names is in `flowcore`, where it is compiled once.
 
-use proc_macro2::{Delimiter, Group, Ident, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::Type;
 use syn::ext::IdentExt;
 
@@ -52,21 +55,47 @@ impl<'a> Handle<'a> {
 
     /// The module of `flowcore` for generated code.
     pub(crate) fn private(&self) -> TokenStream {
-        self.krate.private(proc_macro2::Span::call_site())
+        self.krate.private(Span::call_site())
     }
 
-    /// What stands before every generated item: the function's `#[cfg]`s, and
-    /// peace from lints that judge how code is written by hand.
-    pub(crate) fn before_item(&self) -> TokenStream {
-        let before = self.before_static();
-        // Once is enough, and the static is what people name.
+    /// The module where it has no short name.
+    pub(crate) fn full_private(&self) -> TokenStream {
+        self.krate.full(Span::call_site())
+    }
+
+    /// The methods of the type. They stand where the type does, because
+    /// messages say where.
+    pub(crate) fn inherent(&self, methods: &TokenStream) -> TokenStream {
+        let before = self.before_item();
+        let type_name = &self.type_name;
         quote! {
             #before
-            #[allow(unreachable_pub)]
+            #[allow(dead_code, unreachable_pub)]
+            impl #type_name {
+                #methods
+            }
         }
     }
 
-    fn before_static(&self) -> TokenStream {
+    /// Everything that nobody names, as one item: so the function's `#[cfg]`s
+    /// and the peace from lints that judge how code is written by hand are said
+    /// once, and `flowcore` has a short name.
+    pub(crate) fn block(&self, items: &TokenStream) -> TokenStream {
+        let before = self.before_item();
+        let alias = self.krate.alias();
+        let private = self.private();
+        quote! {
+            #before
+            #[allow(dead_code, unused_imports, unreachable_pub)]
+            const _: () = {
+                #alias
+                use #private::probe::{Unknown as _, UnknownSized as _};
+                #items
+            };
+        }
+    }
+
+    fn before_item(&self) -> TokenStream {
         let (conditions, lints) = (&self.carried.conditions, &self.carried.lints);
         quote! {
             #conditions
@@ -153,30 +182,22 @@ impl<'a> Handle<'a> {
         }
     }
 
-    /// The type and its static. `configuration` makes the field's first value.
-    pub(crate) fn type_and_static(&self, configuration: &TokenStream) -> TokenStream {
-        let private = self.private();
+    /// The type and its static.
+    pub(crate) fn type_and_static(&self) -> TokenStream {
+        let private = self.full_private();
         let before = self.before_item();
-        let before_static = self.before_static();
         let documentation = &self.carried.documentation;
         let deprecated = &self.carried.handle;
         let visibility = &self.function.visibility;
         let (name, type_name) = (&self.function.signature.ident, &self.type_name);
-        let callable = self.callable();
-        let configuration_type = format_ident!("{}Configuration", self.kind);
+        let kind = format_ident!("{}", self.kind);
         // Messages that say where the task is defined point from `fn` to its
         // name.
         let keyword = self.function.signature.fn_token.span;
         let struct_keyword = quote_spanned!(keyword=> struct);
         let static_keyword = quote_spanned!(keyword=> static);
-        let mut fields = Group::new(
-            Delimiter::Brace,
-            quote! {
-                __configuration: #private::#configuration_type,
-                __call: ::std::sync::OnceLock<::std::boxed::Box<#callable>>,
-            },
-        );
-        fields.set_span(name.span());
+        let mut field = Group::new(Delimiter::Parenthesis, quote!(#private::#kind<#type_name>));
+        field.set_span(name.span());
         let end = quote_spanned!(name.span()=> ;);
         let about = format!(
             "The type of the {} [`{}`](static@{}).",
@@ -186,24 +207,22 @@ impl<'a> Handle<'a> {
         );
         quote! {
             #before
+            #[allow(unreachable_pub)]
             #[doc = #about]
             #[doc = ""]
             #documentation
-            #visibility #struct_keyword #type_name #fields
+            #visibility #struct_keyword #type_name #field #end
 
-            #before_static
+            #before
             #documentation
             #deprecated
             #[allow(non_upper_case_globals)]
-            #visibility #static_keyword #name: #type_name = #type_name {
-                __configuration: #configuration,
-                __call: ::std::sync::OnceLock::new(),
-            } #end
+            #visibility #static_keyword #name: #type_name = #type_name(#private::#kind::new()) #end
         }
     }
 
     /// `dyn for<'__run> Fn(&'__run [f64], f64) -> Call<'__run, T> + Send + Sync`
-    fn callable(&self) -> TokenStream {
+    fn callable_type(&self) -> TokenStream {
         let private = self.private();
         let types = self.parameter_types();
         let lifetime = self.call_lifetime();
@@ -220,41 +239,59 @@ impl<'a> Handle<'a> {
         }
     }
 
-    /// `Deref` to the callable, and `Debug`. The call itself is the associated
-    /// function `__start`, which each kind writes.
-    pub(crate) fn deref_and_debug(&self) -> TokenStream {
-        let before = self.before_item();
-        let type_name = &self.type_name;
-        let callable = self.callable();
-        let names: Vec<&Ident> = self.names().collect();
+    /// The method of the definition's trait that makes the direct call; `call`
+    /// is one, with `__configuration` and the parameters in scope.
+    pub(crate) fn callable(&self, call: &TokenStream) -> TokenStream {
+        let private = self.private();
+        let configuration = format_ident!("{}Configuration", self.kind);
         let parameters = self.parameters.iter().map(|parameter| {
             let name = &parameter.name;
             let ty = &parameter.written;
             quote!(#name: #ty)
         });
-        let text = self.type_name.to_string();
         quote! {
-            #before
+            fn callable(
+                __configuration: #private::#configuration,
+            ) -> ::std::boxed::Box<Self::Target> {
+                ::std::boxed::Box::new(move |#(#parameters),*| #call)
+            }
+        }
+    }
+
+    /// What makes the type something to call, a value that displays and a
+    /// definition among others; and its place in the registry.
+    pub(crate) fn common_items(&self) -> TokenStream {
+        let private = self.private();
+        let (name, type_name) = (&self.function.signature.ident, &self.type_name);
+        let entry = format_ident!("{}Entry", self.kind);
+        let text = self.type_name.to_string();
+        let callable = self.callable_type();
+        quote! {
             #[automatically_derived]
             impl ::core::ops::Deref for #type_name {
                 type Target = #callable;
 
                 fn deref(&self) -> &Self::Target {
-                    &**self.__call.get_or_init(|| {
-                        let __configuration = ::core::clone::Clone::clone(&self.__configuration);
-                        ::std::boxed::Box::new(move |#(#parameters),*| {
-                            Self::__start(&__configuration, #(#names),*)
-                        })
-                    })
+                    self.0.callable()
                 }
             }
 
-            #before
             #[automatically_derived]
             impl ::core::fmt::Debug for #type_name {
                 fn fmt(&self, __f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                    ::core::fmt::Formatter::write_str(__f, #text)
+                    __f.write_str(#text)
                 }
+            }
+
+            #[automatically_derived]
+            impl #private::Definition for #type_name {
+                fn defined(&self) -> &dyn #private::Defined {
+                    &self.0
+                }
+            }
+
+            #private::inventory::submit! {
+                #private::#entry::of(&#name)
             }
         }
     }
@@ -290,7 +327,6 @@ impl<'a> Handle<'a> {
             #[doc = #about]
             #[doc = ""]
             #documentation
-            #[allow(dead_code)]
             #visibility #asyncness #func(&self, #(#parameters),*) -> #output {
                 #plain(#(#names),*) #wait
             }
@@ -314,7 +350,6 @@ impl<'a> Handle<'a> {
 
                 #[doc = #about]
                 #[must_use]
-                #[allow(dead_code)]
                 #visibility fn #method(&self) -> #ty {
                     Self::#hidden()
                 }
@@ -325,7 +360,7 @@ impl<'a> Handle<'a> {
 
     /// The method `with_options`: a changed copy.
     pub(crate) fn with_options_method(&self) -> TokenStream {
-        let private = self.private();
+        let private = self.full_private();
         let visibility = &self.function.visibility;
         let options = format_ident!("{}Options", self.kind);
         let with_options = self.method("with_options");
@@ -336,27 +371,41 @@ impl<'a> Handle<'a> {
         quote! {
             #[doc = #about]
             #[must_use]
-            #[allow(dead_code)]
             #visibility #with_options(
                 &self,
                 change: impl ::core::ops::FnOnce(#private::#options) -> #private::#options,
             ) -> Self {
-                Self {
-                    __configuration: self.__configuration.with_options(change),
-                    __call: ::std::sync::OnceLock::new(),
-                }
+                Self(self.0.with_options(change))
+            }
+        }
+    }
+
+    /// The method `info`.
+    pub(crate) fn info_method(&self) -> TokenStream {
+        let private = self.full_private();
+        let visibility = &self.function.visibility;
+        let info_type = format_ident!("{}Info", self.kind);
+        let definition = format_ident!("{}Definition", self.kind);
+        let info = self.method("info");
+        let about = format!(
+            "The facts of the {}: its key, its module, its parameters.",
+            self.kind.to_lowercase()
+        );
+        quote! {
+            #[doc = #about]
+            #[must_use]
+            #visibility #info(&self) -> &'static #private::#info_type {
+                <Self as #private::#definition>::info()
             }
         }
     }
 
     /// A `Result<T, TaskError>` from an expression of the function's output.
     pub(crate) fn converted(&self, outcome: &TokenStream) -> TokenStream {
+        let private = self.private();
         match self.output.shape {
             Shape::Plain => return quote!(::core::result::Result::Ok(#outcome)),
-            Shape::State => {
-                let private = self.private();
-                return quote!(#private::TaskError::from_state(#outcome));
-            }
+            Shape::State => return quote!(#private::TaskError::from_state(#outcome)),
             Shape::Result => {}
         }
         let span = self.output.error_place.start;
@@ -374,6 +423,19 @@ impl<'a> Handle<'a> {
         }
     }
 
+    /// What converts a future's output so.
+    pub(crate) fn converter(&self) -> TokenStream {
+        let private = self.private();
+        match self.output.shape {
+            Shape::Plain => quote!(::core::result::Result::Ok),
+            Shape::State => quote!(#private::TaskError::from_state),
+            Shape::Result => {
+                let converted = self.converted(&quote!(__outcome));
+                quote!(|__outcome| #converted)
+            }
+        }
+    }
+
     /// Stops the compilation if the output is a `Result` under another name.
     pub(crate) fn alias_guard(&self) -> TokenStream {
         if self.output.shape != Shape::Plain {
@@ -382,18 +444,13 @@ impl<'a> Handle<'a> {
         let span = self.output.value_place.start;
         let private = self.krate.private(span);
         let value = &self.output.value;
-        let before = self.before_item();
         let word = self.kind.to_lowercase();
         let message = format!(
             "this return type is `Result` under another name, and `#[{word}]` tells by the name \
              whether a run can fail: write `Result<..>` out"
         );
         quote_spanned! {span=>
-            #before
-            const _: () = {
-                use #private::probe::NoResult as _;
-                ::core::assert!(!#private::probe::ResultProbe::<#value>::IS_RESULT, #message);
-            };
+            const _: () = ::core::assert!(!#private::probe::Probe::<#value>::IS_RESULT, #message);
         }
     }
 
@@ -412,14 +469,11 @@ impl<'a> Handle<'a> {
         }
     }
 
-    /// The traits that ask for the text of a value. Without names of their own,
-    /// so that types in the function's signature keep their meaning.
-    pub(crate) fn text_imports(&self) -> TokenStream {
+    /// What makes a text of a value of this type.
+    pub(crate) fn show(&self, ty: &impl ToTokens) -> TokenStream {
         let private = self.private();
-        quote! {
-            #[allow(unused_imports)]
-            use #private::probe::{DebuggedText as _, DisplayedText as _, NoText as _};
-        }
+        let probe = quote!(#private::probe::Probe::<#ty>);
+        quote!(#private::probe::text(#probe::DISPLAY, #probe::DEBUG))
     }
 
     /// The span of the parameters with their parentheses.

@@ -13,11 +13,10 @@ use serde_json::Value;
 use super::description::Description;
 use super::flow::{FlowInfo, FlowOptions};
 use super::json_parameters::{ReadJson, ReadValues, SchemaOf, read_all};
-use super::options::{TaskConfiguration, TaskOptions};
-use super::parameters::Parameters;
-use super::task::{TaskDefinition, TaskInfo};
+use super::options::TaskOptions;
+use super::task::TaskInfo;
 use crate::error::{Error, Result};
-use crate::flow::{Call, Ended, call};
+use crate::flow::{Call, Ended};
 use crate::runner::catch;
 
 /// A call whose value comes as JSON; made by [`Definition::call_json`].
@@ -87,38 +86,32 @@ impl fmt::Display for DefinitionKind {
 /// ```
 pub trait Definition: fmt::Debug + Send + Sync + 'static {
     #[doc(hidden)]
-    fn facts(&self) -> Facts<'_>;
-
-    #[doc(hidden)]
-    fn signature(&self) -> Signature;
-
-    /// The call, with values that [`ParameterSignature::read`] gave.
-    #[doc(hidden)]
-    fn call_with(&self, values: ReadValues) -> JsonCall;
+    fn defined(&self) -> &dyn Defined;
 
     /// Whether it is a task or a flow.
     fn kind(&self) -> DefinitionKind {
-        self.facts().kind()
+        self.defined().facts().kind()
     }
 
     /// The key, which no other of its kind has.
     fn key(&self) -> &'static str {
-        self.facts().key()
+        self.defined().facts().key()
     }
 
     /// The name in force, which others may have too.
     fn name(&self) -> &str {
-        self.facts().name()
+        self.defined().facts().name()
     }
 
     /// The description in force.
     fn description(&self) -> &str {
-        self.facts().description()
+        self.defined().facts().description()
     }
 
     /// All that is known of it, for people and as data.
     fn describe(&self) -> Description {
-        Description::new(&self.facts(), &self.signature())
+        let defined = self.defined();
+        Description::new(&defined.facts(), &defined.signature())
     }
 
     /// A call with parameters as a JSON object, such as
@@ -130,11 +123,22 @@ pub trait Definition: fmt::Debug + Send + Sync + 'static {
     /// The parameters do not fit; the error names all that is wrong, also as a
     /// [`ParameterErrors`](crate::ParameterErrors) for `downcast_ref`.
     fn call_json(&self, parameters: Value) -> Result<JsonCall> {
-        let signature = self.signature();
-        let values = read_all(&signature.parameters, parameters)
-            .map_err(|problems| self.facts().refused(problems))?;
-        Ok(self.call_with(values))
+        let defined = self.defined();
+        let values = read_all(&defined.signature().parameters, parameters)
+            .map_err(|problems| defined.facts().refused(problems))?;
+        Ok(defined.call_with(values))
     }
+}
+
+/// What a [`Definition`] answers from.
+#[doc(hidden)]
+pub trait Defined {
+    fn facts(&self) -> Facts<'_>;
+
+    fn signature(&self) -> Signature;
+
+    /// The call, with values that [`ParameterSignature::read`] gave.
+    fn call_with(&self, values: ReadValues) -> JsonCall;
 }
 
 /// What the macro knows of a definition, with the options in force.
@@ -198,7 +202,7 @@ pub struct Signature {
 
 /// One parameter.
 #[doc(hidden)]
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct ParameterSignature {
     /// Its name.
     pub name: &'static str,
@@ -236,17 +240,6 @@ pub type WriteJson<T> = Option<fn(&T) -> serde_json::Result<Value>>;
 #[doc(hidden)]
 pub fn call_for_json<T: 'static>(call: Call<'static, T>, write: WriteJson<T>) -> JsonCall {
     call.mapped(move |value| written(value, write))
-}
-
-/// A task's call with its value as JSON.
-#[doc(hidden)]
-pub fn call_task_for_json<D: TaskDefinition>(
-    configuration: &TaskConfiguration,
-    values: ReadValues,
-    write: WriteJson<D::Output>,
-) -> JsonCall {
-    let stored = D::Parameters::from_values(values);
-    call_for_json(call::<D>(configuration, stored), write)
 }
 
 /// A call whose loans are of values that its code holds.

@@ -2,12 +2,15 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::callable::{JsonCall, Signature};
 use super::default_retries::DefaultRetries;
+use super::json_parameters::ReadValues;
 use super::labels::{Labels, label_methods};
 use super::name_template;
 use super::retry::{RetryDelay, RetryDelayAttribute, retries_in_force, retry_delay_method};
@@ -34,6 +37,27 @@ pub struct FlowInfo {
     pub is_async: bool,
     /// The options of the attribute.
     pub options: FlowOptions,
+}
+
+/// A flow as its callers see it; implemented by `#[flow]`.
+#[doc(hidden)]
+pub trait FlowDefinition: Deref<Target: Send + Sync> + Sized + 'static {
+    /// The facts of the flow.
+    const INFO: &'static FlowInfo;
+
+    /// The call with these options.
+    fn callable(configuration: FlowConfiguration) -> Box<Self::Target>;
+
+    /// The parameters and what it returns.
+    fn signature() -> Signature;
+
+    /// The call with parameters that were read from JSON.
+    fn call_with(configuration: &FlowConfiguration, values: ReadValues) -> JsonCall;
+
+    /// Its [`FlowInfo`].
+    fn info() -> &'static FlowInfo {
+        Self::INFO
+    }
 }
 
 /// The options of a flow: those of its `#[flow(..)]`, changed by
@@ -301,8 +325,8 @@ impl FlowConfiguration {
 
     /// The configuration of a flow's static.
     #[must_use]
-    pub const fn of(info: fn() -> &'static FlowInfo) -> Self {
-        Self(Source::Attribute(info))
+    pub const fn of<D: FlowDefinition>() -> Self {
+        Self(Source::Attribute(D::info))
     }
 
     /// The options in force.

@@ -8,6 +8,7 @@ mod flow;
 mod flow_code;
 mod json_parameters;
 mod labels;
+mod loans;
 mod name_template;
 mod options;
 mod parameters;
@@ -15,27 +16,32 @@ pub mod probe;
 mod registry;
 mod resources;
 mod retry;
+mod statics;
 mod task;
 mod validation;
 
 pub use callable::{
-    Definition, DefinitionKind, Facts, JsonCall, ParameterDefault, ParameterSignature, Signature,
-    WriteJson, call_for_json, call_for_json_with_loans, call_task_for_json, default_as_json,
+    Defined, Definition, DefinitionKind, JsonCall, ParameterDefault, ParameterSignature, Signature,
+    WriteJson, call_for_json, call_for_json_with_loans, default_as_json,
 };
 pub use description::{Description, ParameterDescription};
-pub use flow::{FlowAttributes, FlowConfiguration, FlowInfo, FlowOptions};
+pub use flow::{FlowAttributes, FlowConfiguration, FlowDefinition, FlowInfo, FlowOptions};
 pub use flow_code::{FlowArgument, FlowAttempt, FlowBody, FlowCode};
 pub use json_parameters::{ParameterError, ParameterErrors, ReadJson, ReadValues, SchemaOf};
+pub use loans::{LentArguments, Loan, OwnedValue};
 pub(crate) use name_template::render;
 pub(crate) use options::OptionsSource;
 pub use options::{AnswersRetry, RetryCondition, TaskAttributes, TaskConfiguration, TaskOptions};
-pub use parameters::{Owned, Parameters, Shared};
+pub use parameters::{Owned, ParameterAccess, Parameters, Shared};
 pub use registry::{Definitions, FlowEntry, TaskEntry, build, flows, tasks};
 pub(crate) use registry::{check_keys, find_task, task_infos};
 pub(crate) use resources::{Resources, millionths};
 pub(crate) use retry::jittered;
 pub use retry::{RetryDelay, RetryDelayAttribute, exponential_backoff};
+pub use statics::{Flow, Task};
 pub(crate) use task::Failure;
-pub use task::{BodyFuture, CacheKey, TaskBody, TaskDefinition, TaskError, TaskInfo};
+pub use task::{
+    BodyFuture, CacheKey, TaskBody, TaskDefinition, TaskError, TaskFacts, TaskInfo, TaskTypes,
+};
 pub(crate) use validation::InvalidParameters;
 pub use validation::{ValidationOutcome, validated};

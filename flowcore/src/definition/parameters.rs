@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::json_parameters::ReadValues;
+use super::probe::Show;
 use crate::arguments::{Argument, Column, ColumnInput, ColumnLength, Edge};
 use crate::error::{Error, Result};
 use crate::records::{Unstable, stable_text};
@@ -94,6 +95,23 @@ impl<T: Send + Sync + 'static> Parameter for Shared<T> {
     }
 }
 
+/// What can be done with the values of one parameter.
+#[doc(hidden)]
+pub struct ParameterAccess<T> {
+    /// How they are copied and coded.
+    pub value: Access<T>,
+    /// How they are shown in names.
+    pub show: Show<T>,
+}
+
+impl<T> Clone for ParameterAccess<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for ParameterAccess<T> {}
+
 /// All parameters of a task.
 #[doc(hidden)]
 #[allow(
@@ -150,6 +168,9 @@ pub trait Parameters: 'static {
         last: bool,
         access: &Self::Access,
     ) -> Result<Self::Values>;
+    /// The text of one value for people.
+    #[doc(hidden)]
+    fn text(values: &Self::Values, index: usize, access: &Self::Access) -> String;
     /// The text of one value for a cache key.
     #[doc(hidden)]
     fn stable_text(
@@ -184,7 +205,7 @@ macro_rules! tuples {
             type Values = ($($name::Value,)*);
             type Arguments = ($(Argument<$name::Stored>,)*);
             type Columns = ($(Column<$name::Stored>,)*);
-            type Access = ($(Access<$name::Stored>,)*);
+            type Access = ($(ParameterAccess<$name::Stored>,)*);
 
             fn from_stored(stored: Self::Stored) -> Self::Arguments {
                 ($(Argument::value(stored.$index),)*)
@@ -208,7 +229,7 @@ macro_rules! tuples {
                 last: bool,
                 access: &Self::Access,
             ) -> Result<Self::Values> {
-                Ok(($($name::argument(&arguments.$index, last, &access.$index)?,)*))
+                Ok(($($name::argument(&arguments.$index, last, &access.$index.value)?,)*))
             }
 
             fn inputs<'a>(
@@ -250,7 +271,7 @@ macro_rules! tuples {
             }
 
             fn taken_once(access: &Self::Access) -> Option<(usize, &'static str)> {
-                $(if $name::TAKES && !access.$index.can_copy() {
+                $(if $name::TAKES && !access.$index.value.can_copy() {
                     return Some(($index, std::any::type_name::<$name::Stored>()));
                 })*
                 None
@@ -263,7 +284,14 @@ macro_rules! tuples {
                 last: bool,
                 access: &Self::Access,
             ) -> Result<Self::Values> {
-                Ok(($($name::column(&columns.$index, row, last, &access.$index)?,)*))
+                Ok(($($name::column(&columns.$index, row, last, &access.$index.value)?,)*))
+            }
+
+            fn text(values: &Self::Values, index: usize, access: &Self::Access) -> String {
+                match index {
+                    $($index => (access.$index.show)($name::stored(&values.$index)),)*
+                    _ => unreachable!("the task has fewer parameters"),
+                }
             }
 
             fn stable_text(
@@ -272,7 +300,7 @@ macro_rules! tuples {
                 access: &Self::Access,
             ) -> Result<String, Unstable> {
                 match index {
-                    $($index => stable_text($name::stored(&values.$index), access.$index.codec()),)*
+                    $($index => stable_text($name::stored(&values.$index), access.$index.value.codec()),)*
                     _ => unreachable!("the task has fewer parameters"),
                 }
             }
@@ -281,7 +309,7 @@ macro_rules! tuples {
                 arguments: &Self::Arguments,
                 access: &Self::Access,
             ) -> Result<Vec<ArgumentDescriptor>> {
-                Ok(vec![$(arguments.$index.describe(&access.$index)?,)*])
+                Ok(vec![$(arguments.$index.describe(&access.$index.value)?,)*])
             }
 
             fn describe_row(
@@ -289,7 +317,7 @@ macro_rules! tuples {
                 row: u32,
                 access: &Self::Access,
             ) -> Result<Vec<ArgumentDescriptor>> {
-                Ok(vec![$(columns.$index.describe(row, &access.$index)?,)*])
+                Ok(vec![$(columns.$index.describe(row, &access.$index.value)?,)*])
             }
 
             #[allow(unused_mut)]
@@ -307,7 +335,7 @@ macro_rules! tuples {
                 }
                 let mut descriptors = descriptors.into_iter();
                 Ok(($(
-                    decode_argument(descriptors.next().as_ref(), values, access.$index.codec())?,
+                    decode_argument(descriptors.next().as_ref(), values, access.$index.value.codec())?,
                 )*))
             }
         }

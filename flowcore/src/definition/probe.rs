@@ -1,17 +1,20 @@
 //! What generated code finds out about a type that it cannot name bounds for.
 //!
-//! Specialisation is not stable, but method lookup is: for a receiver
-//! `&&&Probe<T>` the compiler looks at the type with most references first, so
-//! an implementation for `&&Probe<T>` that wants `T: Error` is tried before
-//! one for `Probe<T>` that wants nothing. Each probe below lists its questions
-//! from the most to the least special, each with one reference less. This
-//! works where `T` is concrete, which generated code sees to.
+//! Specialisation is not stable, but two other ways are, where the type is
+//! concrete, which generated code sees to. Of constants with one name, one of
+//! the type itself goes before one of a trait, and it is there only where its
+//! bounds hold: so [`Probe`] answers about values, and the compiler does
+//! little for each answer. And for a receiver `&&&Probe` a method is looked
+//! for at the type with most references first: so [`ErrorProbe`] answers about
+//! errors whose type generated code cannot name.
+//!
+//! What must hold is a trait here, whose message says what to do.
 
-mod json;
+mod values;
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
-use std::fmt::{self, Debug, Display, Write};
+use std::fmt::Display;
 use std::marker::PhantomData;
 
 use serde::Serialize;
@@ -19,11 +22,9 @@ use serde::de::DeserializeOwned;
 
 use super::TaskError;
 use crate::error::Error;
-use crate::flow::{FlowOutcome, ReturnedRuns};
-use crate::records::Unstable;
-use crate::value::{Codec, CodecError};
+use crate::value::Codec;
 
-pub use json::{JsonProbe, NoSchema, Read, Schema, Unread, Unwritten, Write as WriteJson};
+pub use values::{Pack, Probe, Show, Unknown, UnknownSized, packed, text};
 
 type BoxedError = Box<dyn StdError + Send + Sync>;
 
@@ -162,46 +163,6 @@ impl<E: Display> TaskFailure for E {
     }
 }
 
-/// Asks how a value is copied and shown.
-#[derive(Debug)]
-pub struct ValueProbe<T: ?Sized>(PhantomData<T>);
-
-impl<T: ?Sized> ValueProbe<T> {
-    /// A probe for `T`.
-    #[must_use]
-    #[expect(
-        clippy::new_without_default,
-        reason = "only generated code makes probes"
-    )]
-    pub const fn new() -> Self {
-        Self(PhantomData)
-    }
-}
-
-/// How to clone: `(&&ValueProbe::<T>::new()).cloner()`.
-pub trait Cloner<T> {
-    /// `T::clone`, if there is one.
-    fn cloner(&self) -> Option<fn(&T) -> T>;
-}
-
-impl<T: Clone> Cloner<T> for &ValueProbe<T> {
-    fn cloner(&self) -> Option<fn(&T) -> T> {
-        Some(T::clone)
-    }
-}
-
-/// The answer for types that are not `Clone`.
-pub trait NoCloner<T> {
-    /// Nothing.
-    fn cloner(&self) -> Option<fn(&T) -> T>;
-}
-
-impl<T> NoCloner<T> for ValueProbe<T> {
-    fn cloner(&self) -> Option<fn(&T) -> T> {
-        None
-    }
-}
-
 /// Arguments that a flow with retries can have once for each attempt.
 #[diagnostic::on_unimplemented(
     message = "a flow with `retries` needs its arguments once for each attempt, and `{Self}` is \
@@ -216,174 +177,6 @@ impl<T: Clone> Repeatable for T {}
 
 /// Compiles for such arguments only.
 pub const fn repeatable<T: Repeatable>() {}
-
-/// How to show in a run's name: `(&&&ValueProbe::<T>::new()).text(&value)`.
-pub trait DisplayedText<T: ?Sized> {
-    /// What `Display` writes, cut at [`LONGEST_TEXT`].
-    fn text(&self, value: &T) -> String;
-}
-
-impl<T: Display + ?Sized> DisplayedText<T> for &&ValueProbe<T> {
-    fn text(&self, value: &T) -> String {
-        shortened(format_args!("{value}"))
-    }
-}
-
-/// For types without `Display`.
-pub trait DebuggedText<T: ?Sized> {
-    /// What `Debug` writes, cut at [`LONGEST_TEXT`].
-    fn text(&self, value: &T) -> String;
-}
-
-impl<T: Debug + ?Sized> DebuggedText<T> for &ValueProbe<T> {
-    fn text(&self, value: &T) -> String {
-        shortened(format_args!("{value:?}"))
-    }
-}
-
-/// For types with neither.
-pub trait NoText<T: ?Sized> {
-    /// The type's name.
-    fn text(&self, value: &T) -> String;
-}
-
-impl<T: ?Sized> NoText<T> for ValueProbe<T> {
-    fn text(&self, _: &T) -> String {
-        std::any::type_name::<T>().to_owned()
-    }
-}
-
-/// How to write down for a cache key: `(&&ValueProbe::<T>::new()).packed(&value)`.
-pub trait Packed<T: ?Sized> {
-    /// The value as MessagePack.
-    ///
-    /// # Errors
-    ///
-    /// The value's own `Serialize` refused.
-    fn packed(&self, value: &T) -> Result<Vec<u8>, Unstable>;
-}
-
-impl<T: Serialize + ?Sized> Packed<T> for &ValueProbe<T> {
-    fn packed(&self, value: &T) -> Result<Vec<u8>, Unstable> {
-        let bytes = rmp_serde::to_vec_named(value).map_err(|source| CodecError::Encode {
-            type_name: std::any::type_name::<T>(),
-            source,
-        })?;
-        Ok(bytes)
-    }
-}
-
-/// For types without `Serialize`.
-pub trait Unpacked<T: ?Sized> {
-    /// The type's name as the reason.
-    ///
-    /// # Errors
-    ///
-    /// Always.
-    fn packed(&self, value: &T) -> Result<Vec<u8>, Unstable>;
-}
-
-impl<T: ?Sized> Unpacked<T> for ValueProbe<T> {
-    fn packed(&self, _: &T) -> Result<Vec<u8>, Unstable> {
-        Err(Unstable::NotSerializable(std::any::type_name::<T>()))
-    }
-}
-
-/// Texts of arguments are cut after this many characters: they are read in
-/// names and tables, and a list of a million numbers is no name.
-pub const LONGEST_TEXT: usize = 512;
-
-fn shortened(text: fmt::Arguments<'_>) -> String {
-    let mut short = Shortened {
-        text: String::new(),
-        room: LONGEST_TEXT,
-    };
-    // The only error is our own, which says that there is no more room.
-    if short.write_fmt(text).is_err() && short.room == 0 {
-        short.text.push('…');
-    }
-    short.text
-}
-
-/// Stops the writer as soon as the text is long enough, so that a large value
-/// is not formatted to its end.
-struct Shortened {
-    text: String,
-    room: usize,
-}
-
-impl Write for Shortened {
-    fn write_str(&mut self, part: &str) -> fmt::Result {
-        for letter in part.chars() {
-            if self.room == 0 {
-                return Err(fmt::Error);
-            }
-            self.text.push(letter);
-            self.room -= 1;
-        }
-        Ok(())
-    }
-}
-
-/// Asks which runs a flow's value stands for:
-/// `(&OutcomeProbe::<T>::new()).outcome()`.
-#[derive(Debug)]
-pub struct OutcomeProbe<T>(PhantomData<fn() -> T>);
-
-impl<T> OutcomeProbe<T> {
-    /// A probe for `T`.
-    #[must_use]
-    #[expect(
-        clippy::new_without_default,
-        reason = "only generated code makes probes"
-    )]
-    pub const fn new() -> Self {
-        Self(PhantomData)
-    }
-}
-
-/// For futures, states, maps, and lists and tuples of nothing else.
-pub trait RunsOutcome<T> {
-    /// How to look at the value.
-    fn outcome(&self) -> FlowOutcome<T>;
-}
-
-impl<T: ReturnedRuns> RunsOutcome<T> for &OutcomeProbe<T> {
-    fn outcome(&self) -> FlowOutcome<T> {
-        Some(T::returned)
-    }
-}
-
-/// For all other values.
-pub trait PlainOutcome<T> {
-    /// Nothing to look at.
-    fn outcome(&self) -> FlowOutcome<T>;
-}
-
-impl<T> PlainOutcome<T> for OutcomeProbe<T> {
-    fn outcome(&self) -> FlowOutcome<T> {
-        None
-    }
-}
-
-/// Whether a type is `Result`, perhaps under another name:
-/// `ResultProbe::<T>::IS_RESULT`. The constant of the type itself goes before
-/// that of the trait.
-#[derive(Debug)]
-pub struct ResultProbe<T>(PhantomData<fn() -> T>);
-
-impl<T, E> ResultProbe<Result<T, E>> {
-    /// It is.
-    pub const IS_RESULT: bool = true;
-}
-
-/// The answer for other types.
-pub trait NoResult {
-    /// It is not.
-    const IS_RESULT: bool = false;
-}
-
-impl<T> NoResult for ResultProbe<T> {}
 
 /// Values that threads can share, which all arguments and results are. The
 /// compiler's own message says what is missing; a type that is projected and
@@ -418,31 +211,17 @@ impl<T: Send> Movable for T {
 )]
 pub trait Portable: Sized {
     /// How such values become bytes.
-    fn codec() -> Codec<Self>;
+    const CODEC: Codec<Self>;
 }
 
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned> Portable for T {
-    fn codec() -> Codec<Self> {
-        Codec::message_pack()
-    }
+    const CODEC: Codec<Self> = Codec::message_pack();
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    macro_rules! text {
-        ($type:ty, $value:expr) => {
-            (&&&ValueProbe::<$type>::new()).text(&$value)
-        };
-    }
-
-    macro_rules! cloner {
-        ($type:ty) => {
-            (&&ValueProbe::<$type>::new()).cloner()
-        };
-    }
 
     macro_rules! brief {
         ($error:expr) => {{
@@ -451,47 +230,12 @@ mod tests {
         }};
     }
 
-    struct Opaque;
-
-    #[derive(Debug, Clone)]
-    struct Shown;
-
     struct Told;
 
     impl Display for Told {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("told")
         }
-    }
-
-    #[test]
-    fn texts_prefer_display() {
-        assert_eq!(text!(String, "a b".to_owned()), "a b");
-        assert_eq!(text!(Shown, Shown), "Shown");
-        assert!(text!(Opaque, Opaque).ends_with("Opaque"));
-        assert_eq!(text!(Vec<i64>, vec![1, 2]), "[1, 2]");
-    }
-
-    #[test]
-    fn long_values_are_not_formatted_to_their_end() {
-        let text = text!(Vec<u64>, vec![1; 1_000_000]);
-        assert_eq!(text.chars().count(), LONGEST_TEXT + 1);
-        assert!(text.ends_with('…'));
-        let exact = "x".repeat(LONGEST_TEXT);
-        assert_eq!(text!(String, exact.clone()), exact);
-    }
-
-    #[test]
-    fn cloners_are_found() {
-        assert!(cloner!(Shown).is_some());
-        assert!(cloner!(Opaque).is_none());
-    }
-
-    #[test]
-    fn results_are_seen_through_aliases() {
-        type Hidden = Result<i64, String>;
-        const { assert!(ResultProbe::<Hidden>::IS_RESULT) };
-        const { assert!(!ResultProbe::<Option<i64>>::IS_RESULT) };
     }
 
     #[test]

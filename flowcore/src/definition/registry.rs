@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use md5::{Digest, Md5};
 
 use super::callable::{Definition, DefinitionKind};
-use super::flow::FlowInfo;
+use super::flow::{FlowDefinition, FlowInfo};
 use super::task::{TaskDefinition, TaskInfo};
 use crate::error::{Error, Result};
 use crate::runner::{Execution, ValueSource, WorkDescriptor, execution_of};
@@ -17,7 +17,7 @@ use crate::runner::{Execution, ValueSource, WorkDescriptor, execution_of};
 #[derive(Debug)]
 pub struct TaskEntry {
     info: fn() -> &'static TaskInfo,
-    definition: fn() -> &'static dyn Definition,
+    definition: &'static dyn Definition,
     execution: ExecutionOf,
 }
 
@@ -28,10 +28,10 @@ inventory::collect!(TaskEntry);
 impl TaskEntry {
     /// The entry of a task.
     #[must_use]
-    pub const fn of<D: TaskDefinition>(definition: fn() -> &'static dyn Definition) -> Self {
+    pub const fn of<D: TaskDefinition + Definition>(task: &'static D) -> Self {
         Self {
             info: D::info,
-            definition,
+            definition: task,
             execution: execution_of::<D>,
         }
     }
@@ -59,8 +59,8 @@ impl TaskEntry {
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct FlowEntry {
-    info: &'static FlowInfo,
-    definition: fn() -> &'static dyn Definition,
+    info: fn() -> &'static FlowInfo,
+    definition: &'static dyn Definition,
 }
 
 inventory::collect!(FlowEntry);
@@ -68,8 +68,11 @@ inventory::collect!(FlowEntry);
 impl FlowEntry {
     /// The entry of a flow.
     #[must_use]
-    pub const fn new(info: &'static FlowInfo, definition: fn() -> &'static dyn Definition) -> Self {
-        Self { info, definition }
+    pub const fn of<D: FlowDefinition + Definition>(flow: &'static D) -> Self {
+        Self {
+            info: D::info,
+            definition: flow,
+        }
     }
 }
 
@@ -95,7 +98,7 @@ impl Entry for TaskEntry {
     }
 
     fn definition(&self) -> &'static dyn Definition {
-        (self.definition)()
+        self.definition
     }
 }
 
@@ -103,15 +106,16 @@ impl Entry for FlowEntry {
     const KIND: DefinitionKind = DefinitionKind::Flow;
 
     fn key(&self) -> &'static str {
-        self.info.key
+        (self.info)().key
     }
 
     fn place(&self) -> (&'static str, u32) {
-        (self.info.file, self.info.line)
+        let info = (self.info)();
+        (info.file, info.line)
     }
 
     fn definition(&self) -> &'static dyn Definition {
-        (self.definition)()
+        self.definition
     }
 }
 
@@ -355,36 +359,33 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::definition::{FlowAttributes, FlowOptions};
 
-    const fn info(key: &'static str, line: u32) -> FlowInfo {
-        FlowInfo {
-            key,
-            function: "f",
-            module: "m",
-            file: "m.rs",
-            line,
-            parameters: &[],
-            is_async: true,
-            options: FlowOptions::from_attributes(FlowAttributes::named("f")),
+    /// An entry by its key and line, without a definition.
+    struct Placed(&'static str, u32);
+
+    impl Entry for Placed {
+        const KIND: DefinitionKind = DefinitionKind::Flow;
+
+        fn key(&self) -> &'static str {
+            self.0
         }
-    }
 
-    fn nowhere() -> &'static dyn Definition {
-        unreachable!("keys are compared without it")
+        fn place(&self) -> (&'static str, u32) {
+            ("m.rs", self.1)
+        }
+
+        fn definition(&self) -> &'static dyn Definition {
+            unreachable!("keys are compared without it")
+        }
     }
 
     #[test]
     fn flows_with_one_key_are_told_with_both_places() {
-        static INFOS: [FlowInfo; 3] = [info("m::f", 9), info("m::g", 3), info("m::f", 4)];
-        static ENTRIES: [FlowEntry; 3] = [
-            FlowEntry::new(&INFOS[0], nowhere),
-            FlowEntry::new(&INFOS[1], nowhere),
-            FlowEntry::new(&INFOS[2], nowhere),
-        ];
+        static ENTRIES: [Placed; 3] = [Placed("m::f", 9), Placed("m::g", 3), Placed("m::f", 4)];
         assert_eq!(by_key(&ENTRIES[..2]).unwrap().len(), 2);
+        let error = by_key(&ENTRIES).err().expect("one key stands twice");
         assert_eq!(
-            by_key(&ENTRIES).unwrap_err().to_string(),
+            error.to_string(),
             "two flows have the key `m::f`: m.rs:4 and m.rs:9; rename one of the functions, or \
              move it to another module"
         );

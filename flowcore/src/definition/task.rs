@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::future::Future;
+use std::ops::Deref;
 use std::pin::Pin;
 
-use super::options::TaskOptions;
+use super::callable::{ParameterSignature, WriteJson};
+use super::options::{TaskConfiguration, TaskOptions};
 use super::parameters::Parameters;
 use crate::error::{Error, ErrorKind, TextChain};
 use crate::state::{State, StateName, StateOutcome, StateType};
@@ -46,26 +48,38 @@ pub enum TaskBody<T> {
     Future(BodyFuture<'static, T>),
 }
 
+impl<T> TaskBody<T> {
+    /// An async function, and what its output means.
+    pub fn future<F, C>(future: F, convert: C) -> Self
+    where
+        F: Future + Send + 'static,
+        C: FnOnce(F::Output) -> Result<T, TaskError> + Send + 'static,
+    {
+        Self::Future(Box::pin(async move { convert(future.await) }))
+    }
+}
+
 /// The future of an async function's attempt.
 #[doc(hidden)]
 pub type BodyFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, TaskError>> + Send + 'a>>;
 
 /// A task as the engine sees it; implemented by `#[task]`.
 #[doc(hidden)]
-pub trait TaskDefinition: Send + Sync + 'static {
+pub trait TaskDefinition: Deref<Target: Send + Sync> + Sized + 'static {
     /// How each parameter is passed.
     type Parameters: Parameters;
     /// What a completed run gives.
     type Output: Send + Sync + 'static;
 
-    /// The facts of the task.
-    fn info() -> &'static TaskInfo;
+    /// What is known of the task.
+    const FACTS: TaskFacts;
 
-    /// What can be done with each argument's value.
-    fn access() -> <Self::Parameters as Parameters>::Access;
+    /// What is known of its types. No constant, for whose type the compiler
+    /// would tell once more what is wrong with a parameter's.
+    fn types() -> TaskTypes<<Self::Parameters as Parameters>::Access, Self::Output>;
 
-    /// What can be done with a result; without a codec for a local task.
-    fn output_access() -> Access<Self::Output>;
+    /// The direct call with these options.
+    fn callable(configuration: TaskConfiguration) -> Box<Self::Target>;
 
     /// Runs one attempt.
     fn run(values: <Self::Parameters as Parameters>::Values) -> TaskBody<Self::Output>;
@@ -75,8 +89,42 @@ pub trait TaskDefinition: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// The text of one argument, for run names.
-    fn argument_text(values: &<Self::Parameters as Parameters>::Values, index: usize) -> String;
+    /// Its [`TaskInfo`].
+    fn info() -> &'static TaskInfo {
+        Self::FACTS.info
+    }
+
+    /// What can be done with each argument's value.
+    fn access() -> <Self::Parameters as Parameters>::Access {
+        Self::types().access
+    }
+
+    /// What can be done with a result; without a codec for a local task.
+    fn output_access() -> Access<Self::Output> {
+        Self::types().output
+    }
+}
+
+/// What is known of a task at compile time.
+#[doc(hidden)]
+pub struct TaskFacts {
+    /// For people and for the engine.
+    pub info: &'static TaskInfo,
+    /// The parameters, for those who only know them at run time.
+    pub parameters: &'static [ParameterSignature],
+    /// The return type as written.
+    pub returns: &'static str,
+}
+
+/// What is known of a task's types.
+#[doc(hidden)]
+pub struct TaskTypes<A, O> {
+    /// What can be done with each argument's value.
+    pub access: A,
+    /// What can be done with a result.
+    pub output: Access<O>,
+    /// Writes a result as JSON.
+    pub write: WriteJson<O>,
 }
 
 /// What a `cache_key` function says: a key, nothing, or what went wrong.

@@ -4,7 +4,6 @@
 //! caller polls; with borrowed ones everything runs in the caller. A call
 //! outside of flows is a flow run of its own, without a name.
 
-use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -19,8 +18,7 @@ use super::{FlowRun, state_of, symbolic};
 use crate::cancellation::block_on;
 use crate::context::{RunContext, Surroundings};
 use crate::definition::{
-    BodyFuture, CacheKey, Parameters, TaskConfiguration, TaskDefinition, TaskError, TaskInfo,
-    TaskOptions, render,
+    BodyFuture, CacheKey, LentArguments, Parameters, TaskConfiguration, TaskDefinition, TaskError,
 };
 use crate::engine::RunId;
 use crate::error::Result;
@@ -30,10 +28,10 @@ use crate::records::{Keep, KeySource, Unstable};
 use crate::report::ReportCall;
 use crate::runner::{
     AttemptBody, AttemptControl, Execution, InPlace, Kept, SingleExecution, drive_in_place,
-    lend_while,
+    lend_while, run_name,
 };
 use crate::state::{State, StateOutcome};
-use crate::value::{Access, StoredValue, ValueCell};
+use crate::value::{StoredValue, ValueCell};
 
 /// A call of a task or a flow: nothing happens until it is awaited.
 ///
@@ -361,50 +359,118 @@ async fn on_the_pool<D: TaskDefinition>(
     ended
 }
 
-/// One attempt of a call with loans, as generated code sees it.
+/// Calls a sync task with loans.
 #[doc(hidden)]
-pub struct Attempt<'a> {
-    control: &'a AttemptControl,
-    options: &'a TaskOptions,
-    info: &'static TaskInfo,
-    persists: bool,
-    keep: Cell<Option<Keep>>,
+pub fn call_lent<'a, D, A, C>(
+    configuration: &TaskConfiguration,
+    arguments: A,
+    key: fn(&A::Given) -> CacheKey,
+    mut code: C,
+) -> Call<'a, D::Output>
+where
+    D: TaskDefinition,
+    A: LentArguments<D::Parameters> + 'a,
+    C: FnMut(A::Given) -> Result<D::Output, TaskError> + Send + 'a,
+{
+    call_in_place::<D, A, _>(configuration, arguments, key, move |given, kept, output| {
+        let fill = |value| output.fill(value);
+        AttemptBody::Done(match kept {
+            Some(kept) => kept.code(|| code(given), fill),
+            None => code(given).map(fill),
+        })
+    })
 }
 
-impl fmt::Debug for Attempt<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Attempt")
-    }
+/// Calls an async task with loans.
+#[doc(hidden)]
+pub fn call_lent_future<'a, D, A, C>(
+    configuration: &TaskConfiguration,
+    arguments: A,
+    key: fn(&A::Given) -> CacheKey,
+    mut code: C,
+) -> Call<'a, D::Output>
+where
+    D: TaskDefinition,
+    A: LentArguments<D::Parameters> + 'a,
+    C: FnMut(A::Given) -> BodyFuture<'a, D::Output> + Send + 'a,
+{
+    call_in_place::<D, A, _>(configuration, arguments, key, move |given, kept, output| {
+        let future = code(given);
+        let output = Arc::clone(output);
+        AttemptBody::Future(match kept {
+            Some(kept) => Box::pin(kept.future(future, move |value| output.fill(value))),
+            None => Box::pin(async move {
+                output.fill(future.await?);
+                Ok(())
+            }),
+        })
+    })
 }
 
-impl Attempt<'_> {
-    /// Names the run by its template; `text` gives an argument's text.
-    pub fn name(&self, text: impl Fn(usize) -> String) {
-        if let Some(template) = &self.options.task_run_name {
-            let parameters = self.info.parameters;
-            self.control.rename(render(template, |wanted| {
-                let index = parameters.iter().position(|name| *name == wanted)?;
-                Some(text(index))
-            }));
-        }
-    }
-
-    /// Finds the run's key if its result is written down: `text` gives an
-    /// argument's text, `key` asks the task's `cache_key`.
-    pub fn keep(
-        &self,
-        text: impl Fn(usize) -> Result<String, Unstable>,
-        key: impl Fn() -> CacheKey,
-    ) {
-        if self.persists {
-            self.keep
-                .set(Keep::of(self.info, self.options, &Loans { text, key }));
-        }
-    }
+/// The key of a task without `cache_key`.
+///
+/// # Errors
+///
+/// Never.
+#[doc(hidden)]
+pub fn no_key<T>(_: &T) -> CacheKey {
+    Ok(None)
 }
 
+/// Calls a task whose attempts borrow from the caller.
+fn call_in_place<'a, D, A, C>(
+    configuration: &TaskConfiguration,
+    arguments: A,
+    key: fn(&A::Given) -> CacheKey,
+    mut attempt: C,
+) -> Call<'a, D::Output>
+where
+    D: TaskDefinition,
+    A: LentArguments<D::Parameters> + 'a,
+    C: FnMut(A::Given, Option<Kept<D::Output>>, &Arc<ValueCell<D::Output>>) -> AttemptBody<'a>
+        + Send
+        + 'a,
+{
+    let configuration = configuration.clone();
+    Call::new(async move {
+        let configuration = configuration.in_scope();
+        let output = Arc::new(ValueCell::default());
+        let filled = Arc::clone(&output);
+        let here = FlowHere::new();
+        let options = configuration.source();
+        let persists = options.results.persists_in(here.flow.results());
+        let access = D::access();
+        let attempts = move |control: &Arc<AttemptControl>| {
+            let given = match arguments.give(control.is_last(), &access) {
+                Ok(given) => given,
+                Err(error) => return AttemptBody::Done(Err(TaskError::from_flow(error))),
+            };
+            if let Some(template) = &options.task_run_name {
+                control.rename(run_name(D::info(), template, |index| {
+                    arguments.text(&given, index, &access)
+                }));
+            }
+            let kept = persists.then(|| Kept {
+                keep: Keep::of(
+                    D::info(),
+                    &options,
+                    &Loans {
+                        stable_text: |index| arguments.stable_text(&given, index, &access),
+                        key: || key(&given),
+                    },
+                ),
+                access: D::output_access(),
+                control: Arc::clone(control),
+            });
+            attempt(given, kept, &filled)
+        };
+        run_in_place::<D>(here, &configuration, output, attempts).await
+    })
+}
+
+/// What the key of a call with loans is made of.
 struct Loans<T, K> {
-    text: T,
+    stable_text: T,
     key: K,
 }
 
@@ -414,99 +480,12 @@ where
     K: Fn() -> CacheKey,
 {
     fn stable_text(&self, index: usize) -> Result<String, Unstable> {
-        (self.text)(index)
+        (self.stable_text)(index)
     }
 
     fn cache_key(&self) -> CacheKey {
         (self.key)()
     }
-}
-
-/// What one attempt of a call with loans gives.
-#[doc(hidden)]
-pub enum BorrowedBody<'a, T> {
-    /// A sync function, which has yet to run.
-    Code(Box<dyn FnOnce() -> Result<T, TaskError> + 'a>),
-    /// An async function, which has yet to be polled.
-    Future(BodyFuture<'a, T>),
-    /// An argument could not be had.
-    Refused(TaskError),
-}
-
-impl<T> fmt::Debug for BorrowedBody<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("BorrowedBody")
-    }
-}
-
-/// An owned value beside loans: it waits for the attempt that may take it.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct OwnedValue<T>(ValueCell<T>);
-
-impl<T> OwnedValue<T> {
-    /// The value waits.
-    pub fn new(value: T) -> Self {
-        Self(ValueCell::new(value))
-    }
-
-    /// The value, or a copy if another attempt may follow.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be copied.
-    pub fn obtain(&self, attempt: &Attempt<'_>, access: &Access<T>) -> Result<T, TaskError> {
-        self.0
-            .obtain(attempt.control.is_last(), access)
-            .map_err(TaskError::from_flow)
-    }
-}
-
-/// Calls a task with loans.
-#[doc(hidden)]
-pub fn call_borrowed<'a, D: TaskDefinition>(
-    configuration: &TaskConfiguration,
-    mut attempt: impl FnMut(&Attempt<'_>) -> BorrowedBody<'a, D::Output> + Send + 'a,
-) -> Call<'a, D::Output> {
-    let configuration = configuration.clone();
-    Call::new(async move {
-        let configuration = configuration.in_scope();
-        let output = Arc::new(ValueCell::default());
-        let filled = Arc::clone(&output);
-        let here = FlowHere::new();
-        let options = configuration.source();
-        let persists = options.results.persists_in(here.flow.results());
-        let attempts = move |control: &Arc<AttemptControl>| {
-            let facts = Attempt {
-                control,
-                options: &options,
-                info: D::info(),
-                persists,
-                keep: Cell::new(None),
-            };
-            let body = attempt(&facts);
-            let kept = Kept {
-                keep: facts.keep.take(),
-                access: D::output_access(),
-                control: Arc::clone(control),
-            };
-            let filled = Arc::clone(&filled);
-            let fill = move |value| filled.fill(value);
-            match body {
-                BorrowedBody::Refused(error) => AttemptBody::Done(Err(error)),
-                BorrowedBody::Code(code) if persists => AttemptBody::Done(kept.code(code, fill)),
-                BorrowedBody::Code(code) => AttemptBody::Done(code().map(fill)),
-                BorrowedBody::Future(code) if persists => {
-                    AttemptBody::Future(Box::pin(kept.future(code, fill)))
-                }
-                BorrowedBody::Future(code) => AttemptBody::Future(Box::pin(async move {
-                    fill(code.await?);
-                    Ok(())
-                })),
-            }
-        };
-        run_in_place::<D>(here, &configuration, output, attempts).await
-    })
 }
 
 /// A run whose attempts run where the caller polls.

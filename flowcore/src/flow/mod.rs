@@ -19,7 +19,7 @@ mod symbolic;
 mod model_tests;
 
 pub use aggregate::{FlowOutcome, ReturnedRuns};
-pub use call::{BorrowedBody, Call, Ended, OwnedValue, StateCall, call, call_borrowed, ended};
+pub use call::{Call, Ended, StateCall, call, call_lent, call_lent_future, ended, no_key};
 pub use execute::call_flow;
 pub use handle::{FlowHandle, start};
 pub(crate) use interrupt::Interrupt;

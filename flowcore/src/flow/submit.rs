@@ -10,7 +10,9 @@ use super::shell::{MapEntry, RunEntry};
 use super::{FlowRun, end};
 use crate::arguments::{ColumnInput, ColumnLength, Edge, Upstream};
 use crate::context::RunContext;
-use crate::definition::{Parameters, TaskConfiguration, TaskDefinition, TaskInfo, TaskOptions};
+use crate::definition::{
+    Parameters, Task, TaskConfiguration, TaskDefinition, TaskInfo, TaskOptions,
+};
 use crate::engine::{Dependent, MapInput, RunId, RunInput, Slots, Source, Waits};
 use crate::error::{Error, ErrorKind, Result};
 use crate::future::{Place, TaskFuture};
@@ -23,9 +25,10 @@ use crate::value::ValueCell;
 /// Starts a run in the current flow's task runner.
 #[doc(hidden)]
 pub fn submit<D: TaskDefinition>(
-    configuration: &TaskConfiguration,
+    task: &Task<D>,
     arguments: <D::Parameters as Parameters>::Arguments,
 ) -> TaskFuture<D::Output> {
+    let configuration = task.configuration();
     let configuration = configuration.in_scope();
     match flow_of::<D>("submit").and_then(|flow| {
         check_retries::<D>(&configuration)?;
@@ -42,9 +45,10 @@ pub fn submit<D: TaskDefinition>(
 /// Starts one run per row in the current flow's task runner.
 #[doc(hidden)]
 pub fn map<D: TaskDefinition>(
-    configuration: &TaskConfiguration,
+    task: &Task<D>,
     columns: <D::Parameters as Parameters>::Columns,
 ) -> Mapped<D::Output> {
+    let configuration = task.configuration();
     let configuration = configuration.in_scope();
     match flow_of::<D>("map").and_then(|flow| {
         check_retries::<D>(&configuration)?;

@@ -43,12 +43,7 @@ pub(crate) fn stable_text<T>(value: &T, codec: Option<&Codec<T>>) -> Result<Stri
 
 /// The text of an argument that is a loan: its type and the stored type are
 /// coded alike.
-///
-/// # Errors
-///
-/// It has no text that is always the same.
-#[doc(hidden)]
-pub fn stable_text_of_loan<T>(
+pub(crate) fn stable_text_of_loan<T>(
     packed: Result<Vec<u8>, Unstable>,
     codec: Option<&Codec<T>>,
 ) -> Result<String, Unstable> {

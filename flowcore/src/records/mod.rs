@@ -16,8 +16,8 @@ mod settings;
 mod store;
 
 pub(crate) use keep::{Begun, Keep, KeySource};
-pub(crate) use key::stable_text;
-pub use key::{IntoCacheKey, Unstable, stable_text_of_loan};
+pub use key::{IntoCacheKey, Unstable};
+pub(crate) use key::{stable_text, stable_text_of_loan};
 pub use lock::Isolation;
 pub(crate) use lock::Lock;
 pub use options::{FlowParameters, ResultAttributes, ResultDescriptor, flow_parameters};

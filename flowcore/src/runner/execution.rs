@@ -163,10 +163,8 @@ fn run<D: TaskDefinition>(
     persists: bool,
 ) -> AttemptBody<'static> {
     if let Some(template) = &options.task_run_name {
-        control.rename(render(template, |parameter| {
-            let mut names = D::info().parameters.iter();
-            let index = names.position(|name| *name == parameter)?;
-            Some(D::argument_text(&values, index))
+        control.rename(run_name(D::info(), template, |index| {
+            D::Parameters::text(&values, index, &D::access())
         }));
     }
     if persists {
@@ -187,6 +185,15 @@ fn run<D: TaskDefinition>(
             }))
         }
     }
+}
+
+/// The name of a run of this task; `text` gives an argument's.
+pub(crate) fn run_name(info: &TaskInfo, template: &str, text: impl Fn(usize) -> String) -> String {
+    render(template, |parameter| {
+        let mut names = info.parameters.iter();
+        let index = names.position(|name| *name == parameter)?;
+        Some(text(index))
+    })
 }
 
 pub(crate) struct MapExecution<D: TaskDefinition> {

@@ -30,7 +30,7 @@ pub(crate) use drive::{InPlace, drive_in_place};
 pub(crate) use embedded::EmbeddedSession;
 pub(crate) use embedded::lend_while;
 pub(crate) use execution::{
-    AttemptBody, Execution, MapExecution, MapJob, SingleExecution, execution_of,
+    AttemptBody, Execution, MapExecution, MapJob, SingleExecution, execution_of, run_name,
 };
 pub(crate) use keeping::Kept;
 pub(crate) use panic::{Caught, PanicReport, catch, drop_caught, install_hook};

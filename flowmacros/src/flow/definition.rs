@@ -6,69 +6,88 @@ use syn::ExprPath;
 
 use crate::attribute::FlowAttribute;
 use crate::crate_path::Place;
-use crate::function::{Mode, description};
+use crate::description;
+use crate::function::{Mode, documented};
 use crate::handle::{Handle, naming_text};
 use crate::naming;
 
-pub(super) fn tokens(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
-    let private = handle.private();
-    let before = handle.before_item();
-    let type_name = &handle.type_name;
-    let visibility = &handle.function.visibility;
-    let info = info(handle, attribute);
-    let conditions = &handle.carried.conditions;
+/// The methods of the flow's type.
+pub(super) fn methods(handle: &Handle<'_>) -> TokenStream {
+    let private = handle.full_private();
     let func = handle.func_method();
+    let defaults = handle.default_methods();
+    let visibility = &handle.function.visibility;
     let with_options = handle.with_options_method();
-    let call = call(handle, attribute);
+    let resume = handle.method("resume");
+    let info_method = handle.info_method();
     let start = start_method(handle);
     let visualize = visualize_method(handle);
-    let info_method = handle.method("info");
-    let resume = handle.method("resume");
+    handle.inherent(&quote! {
+        #func
+
+        #with_options
+
+        /// A copy whose next call is that run again, with its id: tasks that
+        /// finished and wrote their results down are found and do not run. The
+        /// run must have ended, in whatever way.
+        #[must_use]
+        #visibility #resume(&self, run: #private::Uuid) -> Self {
+            Self(self.0.resume(run))
+        }
+
+        #info_method
+
+        #start
+
+        #visualize
+
+        #defaults
+    })
+}
+
+/// The implementation of `FlowDefinition`, and one run.
+pub(super) fn tokens(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
+    let private = handle.private();
+    let type_name = &handle.type_name;
+    let info = info(handle, attribute);
+    let call = call(handle, attribute);
+    let names = handle.names();
+    let callable = handle.callable(&quote!(Self::__start(&__configuration, #(#names),*)));
+    let parameters = description::parameters(handle);
+    let returns = description::returns(handle);
+    let json_call = description::flow_call(handle);
+    let mutable = handle.takes().then(|| quote!(mut));
     quote! {
-        #before
         impl #type_name {
-            const __INFO: &'static #private::FlowInfo = &#info;
-
-            #func
-
-            #with_options
-
-            /// A copy whose next call is that run again, with its id: tasks that
-            /// finished and wrote their results down are found and do not run.
-            /// The run must have ended, in whatever way.
-            #[must_use]
-            #[allow(dead_code)]
-            #visibility #resume(&self, run: #private::Uuid) -> Self {
-                Self {
-                    __configuration: self.__configuration.resume(run),
-                    __call: ::std::sync::OnceLock::new(),
-                }
-            }
-
-            /// The facts of the flow: its key, its module, its parameters.
-            #[must_use]
-            #[allow(dead_code)]
-            #visibility #info_method(&self) -> &'static #private::FlowInfo {
-                Self::__INFO
-            }
-
-            #start
-
-            #visualize
-
             #call
         }
 
-        #conditions
-        #private::inventory::submit! {
-            #private::FlowEntry::new(#type_name::__INFO, #type_name::__definition)
+        #[automatically_derived]
+        impl #private::FlowDefinition for #type_name {
+            #callable
+
+            const INFO: &'static #private::FlowInfo = &#info;
+
+            fn signature() -> #private::Signature {
+                #private::Signature {
+                    parameters: ::std::vec![#parameters],
+                    returns: #returns,
+                }
+            }
+
+            fn call_with(
+                __configuration: &#private::FlowConfiguration,
+                #mutable __values: #private::ReadValues,
+            ) -> #private::JsonCall {
+                #json_call
+            }
         }
     }
 }
 
 /// The method `start`: a run that goes on by itself.
 fn start_method(handle: &Handle<'_>) -> TokenStream {
-    let private = handle.private();
+    let private = handle.full_private();
     let visibility = &handle.function.visibility;
     let start = handle.method("start");
     let parameters = handle.parameters.iter().map(|parameter| {
@@ -81,16 +100,15 @@ fn start_method(handle: &Handle<'_>) -> TokenStream {
     quote! {
         /// Starts a run that goes on by itself, beside the caller. It can be
         /// awaited, watched and cancelled. Loans must be `'static`.
-        #[allow(dead_code)]
         #visibility #start(&self, #(#parameters),*) -> #private::FlowHandle<#value> {
-            #private::start(Self::__start(&self.__configuration, #(#names),*))
+            #private::start(Self::__start(self.0.configuration(), #(#names),*))
         }
     }
 }
 
 /// The method `visualize`: what the flow would submit.
 fn visualize_method(handle: &Handle<'_>) -> TokenStream {
-    let private = handle.private();
+    let private = handle.full_private();
     let visibility = &handle.function.visibility;
     let visualize = handle.method("visualize");
     let generics = handle.call_generics();
@@ -100,12 +118,11 @@ fn visualize_method(handle: &Handle<'_>) -> TokenStream {
     let value = &handle.output.value;
     quote! {
         /// Draws what the flow would submit: its own code runs, its tasks do not.
-        #[allow(dead_code)]
         #visibility #visualize #generics(
             &self,
             #(#parameters),*
         ) -> #private::Visualize<#lifetime, #value> {
-            #private::visualize(Self::__start(&self.__configuration, #(#names),*))
+            #private::visualize(Self::__start(self.0.configuration(), #(#names),*))
         }
     }
 }
@@ -122,7 +139,7 @@ fn info(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
     };
     let description = match &common.description {
         Some(text) => text.value(),
-        None => description(&handle.function.attributes),
+        None => documented(&handle.function.attributes),
     };
     let is_async = handle.function.signature.asyncness.is_some();
     let tags = &common.tags;
@@ -174,28 +191,25 @@ fn call(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
     let lifetime = handle.call_lifetime();
     let parameters = handle.typed_parameters();
     let value = &handle.output.value;
-    let imports = handle.text_imports();
-    let texts = handle.parameters.iter().map(|parameter| {
-        let (name, text) = (&parameter.name, parameter.text());
-        match parameter.mode {
-            Mode::Owned => {
-                let ty = &parameter.owned;
-                quote!((#text, (&&&#private::probe::ValueProbe::<#ty>::new()).text(&#name)))
-            }
-            Mode::Shared => {
-                let ty = parameter.lent();
-                quote!((#text, (&&&#private::probe::ValueProbe::<#ty>::new()).text(#name)))
-            }
-        }
+    let parameters_with = |answer: &dyn Fn(TokenStream, TokenStream) -> TokenStream| {
+        let parameters = handle.parameters.iter().map(|parameter| {
+            let (name, text) = (&parameter.name, parameter.text());
+            let (ty, value) = match parameter.mode {
+                Mode::Owned => (parameter.owned.clone(), quote!(&#name)),
+                Mode::Shared => (parameter.lent().to_token_stream(), quote!(#name)),
+            };
+            let answer = answer(ty, value);
+            quote!((#text, #answer))
+        });
+        quote!(#(#parameters),*)
+    };
+    let texts = parameters_with(&|ty, value| {
+        let show = handle.show(&ty);
+        quote!(#show(#value))
     });
-    let packed = handle.parameters.iter().map(|parameter| {
-        let (name, text) = (&parameter.name, parameter.text());
-        let (ty, value) = match parameter.mode {
-            Mode::Owned => (parameter.owned.clone(), quote!(&#name)),
-            Mode::Shared => (parameter.lent().to_token_stream(), quote!(#name)),
-        };
-        quote!((#text, (&&#private::probe::ValueProbe::<#ty>::new()).packed(#value)))
-    });
+    let packed = parameters_with(
+        &|ty, value| quote!(#private::probe::packed(#value, #private::probe::Probe::<#ty>::PACK)),
+    );
     let code = code(handle, attribute);
     let repeatable = attribute.retries.as_ref().map(|_| repeatable(handle));
     quote! {
@@ -204,21 +218,15 @@ fn call(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
             #(#parameters),*
         ) -> #private::Call<#lifetime, #value> {
             #repeatable
-            #imports
-            #[allow(unused_imports)]
-            use #private::probe::{
-                Cloner as _, NoCloner as _, Packed as _, PlainOutcome as _, RunsOutcome as _,
-                Unpacked as _,
-            };
-            let __parameters = [#(#texts),*];
-            let __written = #private::flow_parameters(|| ::std::vec![#(#packed),*]);
+            let __parameters = [#texts];
+            let __written = #private::flow_parameters(|| ::std::vec![#packed]);
             #private::call_flow(
-                Self::__INFO,
+                <Self as #private::FlowDefinition>::INFO,
                 __configuration,
                 &__parameters,
                 __written,
                 #code,
-                (&&#private::probe::OutcomeProbe::<#value>::new()).outcome(),
+                #private::probe::Probe::<#value>::RUNS,
             )
         }
     }
@@ -258,7 +266,7 @@ fn code(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
             let mut #name = #open #ty #close::new(
                 #text,
                 #name,
-                (&&#private::probe::ValueProbe::<#ty>::new()).cloner(),
+                #private::probe::Probe::<#ty>::CLONE,
             );
         }
     });

@@ -43,22 +43,22 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
         "Flow",
     );
     let plain = handle.plain_function();
-    let type_name = &handle.type_name;
-    let private = handle.private();
-    let type_and_static =
-        handle.type_and_static(&quote!(#private::FlowConfiguration::of(|| #type_name::__INFO)));
+    let type_and_static = handle.type_and_static();
+    let methods = definition::methods(&handle);
     let definition = definition::tokens(&handle, &attribute);
-    let description = crate::description::tokens(&handle);
-    let deref_and_debug = handle.deref_and_debug();
+    let common = handle.common_items();
     let guard = handle.alias_guard();
+    let block = handle.block(&quote! {
+        #definition
+        #common
+        #guard
+    });
     let problems = problems.into_tokens();
     quote! {
         #plain
         #type_and_static
-        #definition
-        #description
-        #deref_and_debug
-        #guard
+        #methods
+        #block
         #problems
     }
 }

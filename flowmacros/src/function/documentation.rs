@@ -4,7 +4,7 @@ use syn::{Attribute, Expr, Lit, Meta};
 
 /// The text of the doc comments: without the one space after `///` and without
 /// empty lines around it. Empty if there are none.
-pub(crate) fn description(attributes: &[Attribute]) -> String {
+pub(crate) fn documented(attributes: &[Attribute]) -> String {
     let mut lines = Vec::new();
     for attribute in attributes {
         let Meta::NameValue(meta) = &attribute.meta else {
@@ -43,7 +43,7 @@ mod tests {
     fn of(comments: &str) -> String {
         let tokens = TokenStream::from_str(comments).expect("comments");
         let attributes = Attribute::parse_outer.parse2(tokens).expect("attributes");
-        description(&attributes)
+        documented(&attributes)
     }
 
     #[test]

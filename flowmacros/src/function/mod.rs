@@ -18,7 +18,7 @@ use syn::parse::{ParseStream, Parser};
 use syn::{Attribute, FnArg, GenericParam, Safety, Signature, Visibility};
 
 pub(crate) use self::carried::Carried;
-pub(crate) use self::documentation::description;
+pub(crate) use self::documentation::documented;
 pub(crate) use self::output::{Output, Shape};
 pub(crate) use self::parameter::{Mode, Parameter};
 pub(crate) use self::type_text::type_text;

@@ -1,7 +1,7 @@
 //! One parameter: how it is written, how it is stored, what callers see.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Attribute, Expr, Lifetime, Meta, PatType, PathArguments, Type};
@@ -93,24 +93,15 @@ impl Parameter {
 
     /// The type behind the loan as written: `[f64]` for `&[f64]`.
     pub(crate) fn lent(&self) -> &Type {
-        match types::bare(&self.written) {
-            Type::Reference(reference) => &reference.elem,
-            owned => owned,
+        match (self.mode, types::bare(&self.written)) {
+            (Mode::Shared, Type::Reference(reference)) => &reference.elem,
+            (_, owned) => owned,
         }
     }
 
     /// The generated function that gives its default, if it has one.
     pub(crate) fn default_function(&self) -> Ident {
         format_ident!("__default_{}", self.text())
-    }
-
-    /// A reference to the argument, which may be one already.
-    pub(crate) fn lent_value(&self) -> TokenStream {
-        let name = &self.name;
-        match self.mode {
-            Mode::Owned => quote!(&#name),
-            Mode::Shared => quote!(#name),
-        }
     }
 
     /// The type as written, with a lifetime for its loans.

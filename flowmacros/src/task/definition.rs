@@ -4,42 +4,72 @@ use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ExprPath;
 
+use super::call;
 use crate::attribute::{Resource, TaskAttribute};
 use crate::crate_path::Place;
+use crate::description;
 use crate::fingerprint::fingerprint;
-use crate::function::{Mode, description};
+use crate::function::{Mode, Parameter, documented};
 use crate::handle::{Handle, naming_text};
 
-/// The facts, the implementation of `TaskDefinition`, the registry's entry.
+/// The implementation of `TaskDefinition`.
 pub(super) fn tokens(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
     let private = handle.private();
-    let before = handle.before_item();
     let type_name = &handle.type_name;
-    let info = info(handle, attribute);
+    let callable = handle.callable(&call::tokens(handle, attribute));
+    let facts = facts(handle, attribute);
+    let types = types(handle, attribute.local);
     let of_parameters = of_parameters(handle, attribute);
-    let of_output = of_output(handle, attribute.local);
-    let conditions = &handle.carried.conditions;
+    let of_output = of_output(handle);
     let header = quote_spanned!(handle.span()=> #private::TaskDefinition for #type_name);
     quote! {
-        #before
-        impl #type_name {
-            const __INFO: &'static #private::TaskInfo = &#info;
-        }
-
-        #before
         #[automatically_derived]
         impl #header {
-            fn info() -> &'static #private::TaskInfo {
-                Self::__INFO
-            }
-
             #of_parameters
             #of_output
+            #facts
+            #types
+            #callable
         }
+    }
+}
 
-        #conditions
-        #private::inventory::submit! {
-            #private::TaskEntry::of::<#type_name>(#type_name::__definition)
+/// The constant of all that is no code and needs no types.
+fn facts(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
+    let private = handle.private();
+    let info = info(handle, attribute);
+    let parameters = description::parameters(handle);
+    let returns = description::returns(handle);
+    quote! {
+        const FACTS: #private::TaskFacts = #private::TaskFacts {
+            info: &#info,
+            parameters: &[#parameters],
+            returns: #returns,
+        };
+    }
+}
+
+/// What is known of the types.
+fn types(handle: &Handle<'_>, local: bool) -> TokenStream {
+    let list = handle.parameter_list();
+    let private = handle.krate.private(list);
+    let access = handle
+        .parameters
+        .iter()
+        .map(|parameter| parameter_access(handle, parameter, local));
+    let access = group(Delimiter::Parenthesis, quote!(#(#access,)*), list);
+    let (value, place) = (&handle.output.value, handle.output.value_place);
+    let output = access_of(handle, value, place, local);
+    quote_spanned! {list=>
+        fn types() -> #private::TaskTypes<
+            <Self::Parameters as #private::Parameters>::Access,
+            Self::Output,
+        > {
+            #private::TaskTypes {
+                access: #access,
+                output: #output,
+                write: #private::probe::Probe::<#value>::WRITE,
+            }
         }
     }
 }
@@ -48,26 +78,18 @@ pub(super) fn tokens(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStr
 /// list from the first token to the last, because the compiler judges each of
 /// them: so errors about a parameter's type are there, and equal ones are one.
 fn of_parameters(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
-    let local = attribute.local;
     let list = handle.parameter_list();
     let private = handle.krate.private(list);
     let names = values(handle);
     let parameters = parameters(handle);
-    let access = handle
-        .parameters
-        .iter()
-        .map(|parameter| access(handle, &parameter.owned, parameter.place, local));
     let tuple = group(Delimiter::Parenthesis, quote!(#(#parameters,)*), list);
-    let access = group(Delimiter::Brace, quote!((#(#access,)*)), list);
     let run = group(Delimiter::Brace, run(handle), list);
-    let text = group(Delimiter::Brace, argument_text(handle), list);
     let cache_key = attribute.results.cache_key.as_ref().map(|function| {
-        let arguments = handle.parameters.iter().zip(&names);
-        let arguments = arguments.map(|(parameter, value)| match parameter.mode {
-            Mode::Owned => quote!(#value),
-            Mode::Shared => quote!(&**#value),
-        });
-        let call = key_call(handle, function, arguments);
+        let call = key_call(
+            handle,
+            function,
+            names.iter().map(ToTokens::to_token_stream),
+        );
         quote_spanned! {list=>
             #[allow(unused_variables)]
             fn cache_key(
@@ -78,19 +100,11 @@ fn of_parameters(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream 
     quote_spanned! {list=>
         type Parameters = #tuple;
 
-        fn access() -> <Self::Parameters as #private::Parameters>::Access #access
-
         fn run(
             (#(#names,)*): <Self::Parameters as #private::Parameters>::Values,
         ) -> #private::TaskBody<Self::Output> #run
 
         #cache_key
-
-        #[allow(unused_variables)]
-        fn argument_text(
-            (#(#names,)*): &<Self::Parameters as #private::Parameters>::Values,
-            __index: usize,
-        ) -> ::std::string::String #text
     }
 }
 
@@ -107,22 +121,14 @@ pub(super) fn key_call(
     quote_spanned!(end=> #convert(#function #call))
 }
 
-/// The items that name the output, with its spans.
-fn of_output(handle: &Handle<'_>, local: bool) -> TokenStream {
+/// The item that names the output, with its spans.
+fn of_output(handle: &Handle<'_>) -> TokenStream {
     let output = &handle.output;
     let Place { start, end } = output.value_place;
-    let private = handle.krate.private(start);
     let value = shareable(handle, &output.value, output.value_place);
-    let access = access(handle, &output.value, output.value_place, local);
-    let access = group(Delimiter::Brace, access, end);
     let name = Ident::new("Output", end);
     let semicolon = quote_spanned!(end=> ;);
-    let close = quote_spanned!(end=> >);
-    quote_spanned! {start=>
-        type #name = #value #semicolon
-
-        fn output_access() -> #private::Access<Self::Output #close #access
-    }
+    quote_spanned!(start=> type #name = #value #semicolon)
 }
 
 /// Brackets with a span of their own around tokens that keep theirs.
@@ -150,7 +156,7 @@ fn info(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
     };
     let description = match &common.description {
         Some(text) => text.value(),
-        None => description(&handle.function.attributes),
+        None => documented(&handle.function.attributes),
     };
     let tags = &common.tags;
     let retries = attribute.retries.iter();
@@ -238,9 +244,17 @@ fn shareable(handle: &Handle<'_>, ty: &TokenStream, place: Place) -> TokenStream
     quote!(#open #ty #close)
 }
 
+/// What can be done with a parameter's values.
+fn parameter_access(handle: &Handle<'_>, parameter: &Parameter, local: bool) -> TokenStream {
+    let private = handle.krate.private(parameter.place.start);
+    let access = access_of(handle, &parameter.owned, parameter.place, local);
+    let show = handle.show(&parameter.owned);
+    quote!(#private::ParameterAccess { value: #access, show: #show })
+}
+
 /// How values of a type are copied and coded. The one place that asks for
 /// `Serialize` and `DeserializeOwned`.
-fn access(
+fn access_of(
     handle: &Handle<'_>,
     ty: &TokenStream,
     Place { start: span, end }: Place,
@@ -251,19 +265,10 @@ fn access(
         quote!(::core::option::Option::None)
     } else {
         let open = quote_spanned!(span=> <);
-        let codec = quote_spanned!(end=> as #private::probe::Portable>::codec());
+        let codec = quote_spanned!(end=> as #private::probe::Portable>::CODEC);
         quote_spanned!(span=> ::core::option::Option::Some(#open #ty #codec))
     };
-    quote_spanned! {span=>
-        #private::Access::new(
-            {
-                #[allow(unused_imports)]
-                use #private::probe::{Cloner as _, NoCloner as _};
-                (&&#private::probe::ValueProbe::<#ty>::new()).cloner()
-            },
-            #codec,
-        )
-    }
+    quote_spanned!(span=> #private::Access::new(#private::probe::Probe::<#ty>::CLONE, #codec))
 }
 
 /// Names for the values of one attempt.
@@ -276,48 +281,26 @@ fn values(handle: &Handle<'_>) -> Vec<Ident> {
 fn run(handle: &Handle<'_>) -> TokenStream {
     let private = handle.private();
     let values = values(handle);
-    let arguments = handle
-        .parameters
-        .iter()
-        .zip(&values)
-        .map(|(parameter, value)| match parameter.mode {
-            Mode::Owned => quote!(#value),
-            Mode::Shared => quote!(&#value),
-        });
+    let arguments = handle.parameters.iter().zip(&values);
+    let arguments = arguments.map(|(parameter, value)| match parameter.mode {
+        Mode::Owned => quote!(#value),
+        Mode::Shared => quote!(&#value),
+    });
+    let arguments: Vec<_> = arguments.collect();
     let plain = &handle.plain;
     let call = quote!(#plain(#(#arguments),*));
-    if handle.function.signature.asyncness.is_some() {
-        let span = handle.span();
+    if handle.function.signature.asyncness.is_none() {
+        let outcome = handle.converted(&call);
+        return quote!(#private::TaskBody::Done(#outcome));
+    }
+    let span = handle.span();
+    // What it borrows must live in the future.
+    if handle.borrows() {
         let outcome = handle.converted(&quote!(#call.await));
         let future = quote_spanned!(span=> ::std::boxed::Box::pin(async move { #outcome }));
-        quote!(#private::TaskBody::Future(#future))
-    } else {
-        let outcome = handle.converted(&call);
-        quote!(#private::TaskBody::Done(#outcome))
+        return quote!(#private::TaskBody::Future(#future));
     }
-}
-
-fn argument_text(handle: &Handle<'_>) -> TokenStream {
-    let private = handle.private();
-    let imports = handle.text_imports();
-    let values = values(handle);
-    let arms =
-        handle
-            .parameters
-            .iter()
-            .zip(&values)
-            .enumerate()
-            .map(|(index, (parameter, value))| {
-                let ty = &parameter.owned;
-                quote! {
-                    #index => (&&&#private::probe::ValueProbe::<#ty>::new()).text(#value),
-                }
-            });
-    quote! {
-        #imports
-        match __index {
-            #(#arms)*
-            _ => ::std::string::String::new(),
-        }
-    }
+    let future = quote_spanned!(span=> #plain(#(#arguments),*));
+    let convert = handle.converter();
+    quote_spanned!(span=> #private::TaskBody::future(#future, #convert))
 }

@@ -10,35 +10,34 @@ use crate::crate_path::Place;
 use crate::handle::Handle;
 
 pub(super) fn tokens(handle: &Handle<'_>) -> TokenStream {
-    let private = handle.private();
-    let before = handle.before_item();
-    let type_name = &handle.type_name;
+    let private = handle.full_private();
     let visibility = &handle.function.visibility;
     let documentation = &handle.carried.documentation;
     let value = &handle.output.value;
     let func = handle.func_method();
-    let with_options = handle.with_options_method();
+    let defaults = handle.default_methods();
 
     let names: Vec<&Ident> = handle.names().collect();
     let arguments = taking(handle, "IntoArgument");
     let columns = taking(handle, "IntoColumn");
+    let with_options = handle.with_options_method();
+    let info = handle.info_method();
     let keyword = handle.function.signature.fn_token.span;
-    let private_there = handle.krate.private(keyword);
+    let private_there = handle.krate.full(keyword);
     let runs = quote_spanned!(keyword=> impl #private_there::IntoDependencies);
-    let [submit, map, after, info] =
-        ["submit", "map", "after", "info"].map(|name| handle.method(name));
+    let [submit, map, after] = ["submit", "map", "after"].map(|name| handle.method(name));
     // Errors about the parameters' types are theirs here too.
     let list = handle.parameter_list();
-    let private_there = handle.krate.private(list);
+    let private_there = handle.krate.full(list);
     let start_run = quote_spanned! {list=>
         #private_there::submit::<Self>(
-            &self.__configuration,
+            &self.0,
             (#(#private_there::IntoArgument::into_argument(#names),)*),
         )
     };
     let start_map = quote_spanned! {list=>
         #private_there::map::<Self>(
-            &self.__configuration,
+            &self.0,
             (#(#private_there::IntoColumn::into_column(#names),)*),
         )
     };
@@ -47,21 +46,17 @@ pub(super) fn tokens(handle: &Handle<'_>) -> TokenStream {
             /// Starts one run per row: columns zip, and `unmapped(value)` repeats one value.
             #[doc = ""]
             #documentation
-            #[allow(dead_code)]
             #visibility #map(&self, #(#columns),*) -> #private::Mapped<#value> {
                 #start_map
             }
         }
     });
-    quote! {
-        #before
-        impl #type_name {
+    handle.inherent(&quote! {
             #func
 
             /// Starts a run in the flow's task runner.
             #[doc = ""]
             #documentation
-            #[allow(dead_code)]
             #visibility #submit(&self, #(#arguments),*) -> #private::TaskFuture<#value> {
                 #start_run
             }
@@ -72,22 +67,14 @@ pub(super) fn tokens(handle: &Handle<'_>) -> TokenStream {
 
             /// A copy whose runs start only after these runs have completed.
             #[must_use]
-            #[allow(dead_code)]
             #visibility #after(&self, runs: #runs) -> Self {
-                Self {
-                    __configuration: self.__configuration.after(runs),
-                    __call: ::std::sync::OnceLock::new(),
-                }
+                Self(self.0.after(runs))
             }
 
-            /// The facts of the task: its key, its module, its parameters.
-            #[must_use]
-            #[allow(dead_code)]
-            #visibility #info(&self) -> &'static #private::TaskInfo {
-                Self::__INFO
-            }
-        }
-    }
+            #info
+
+            #defaults
+    })
 }
 
 /// `x: impl IntoArgument<i64>` for each parameter, at the parameter's type, so
@@ -95,7 +82,7 @@ pub(super) fn tokens(handle: &Handle<'_>) -> TokenStream {
 fn taking(handle: &Handle<'_>, bound: &str) -> Vec<TokenStream> {
     let parameters = handle.parameters.iter().map(|parameter| {
         let Place { start, end } = parameter.place;
-        let private = handle.krate.private(start);
+        let private = handle.krate.full(start);
         let (name, owned) = (&parameter.name, &parameter.owned);
         let bound = Ident::new(bound, start);
         let bound = quote_spanned!(start=> impl #private::#bound<);

@@ -51,26 +51,22 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
         "Task",
     );
     let plain = handle.plain_function();
-    let type_name = &handle.type_name;
-    let private = handle.private();
-    let type_and_static =
-        handle.type_and_static(&quote!(#private::TaskConfiguration::of::<#type_name>()));
-    let definition = definition::tokens(&handle, &attribute);
-    let description = crate::description::tokens(&handle);
+    let type_and_static = handle.type_and_static();
     let methods = methods::tokens(&handle);
-    let start = call::tokens(&handle, &attribute);
-    let deref_and_debug = handle.deref_and_debug();
+    let definition = definition::tokens(&handle, &attribute);
+    let common = handle.common_items();
     let guard = handle.alias_guard();
+    let block = handle.block(&quote! {
+        #definition
+        #common
+        #guard
+    });
     let problems = problems.into_tokens();
     quote! {
         #plain
         #type_and_static
         #methods
-        #start
-        #definition
-        #description
-        #deref_and_debug
-        #guard
+        #block
         #problems
     }
 }
