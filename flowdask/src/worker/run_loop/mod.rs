@@ -6,6 +6,7 @@
 
 mod commands;
 mod leaving;
+mod line;
 mod memory;
 mod stream;
 
@@ -13,34 +14,26 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
 use self::commands::Hand;
 use self::leaving::Leaving;
+use self::line::Line;
 use self::memory::Memory;
 use super::WorkerError;
 use super::executor::{Outcome, Stored};
 use super::hand_back::{self, Stray};
 use super::mail::Mail;
-use super::messages::{Ran, StartStop, now};
-use super::metrics::{Counts, Metrics};
-use super::registration::{Link, heartbeat_interval, register_patiently};
+use super::messages::{Ran, StartStop};
+use super::metrics::Metrics;
+use super::registration::Link;
 use super::run_spec::Work;
 use super::shared::Shared;
 use super::state::{Event, Execution, Peer, Request, Settings, State, Status};
 use super::threads::Threads;
-use crate::Release;
-use crate::wire::{Fields, Key, StreamSender, Value, WireError};
-
-/// How often something is sent if nothing else is, as stock workers do.
-const KEEP_ALIVE: Duration = Duration::from_secs(60);
-
-/// How long the scheduler may take to answer a heartbeat.
-const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(30);
+use crate::wire::Key;
 
 pub(super) struct RunLoop {
     shared: Arc<Shared>,
@@ -60,17 +53,6 @@ pub(super) struct RunLoop {
     /// Strays on their way to others, with their latest run ids.
     handing_back: HashMap<Key, i64>,
     leaving: Leaving,
-}
-
-/// The stream to the scheduler.
-struct Line {
-    number: u64,
-    stream: StreamSender,
-    reader: AbortHandle,
-    clock_offset: f64,
-    heartbeat_interval: Duration,
-    kept_alive: Instant,
-    release: Release,
 }
 
 impl RunLoop {
@@ -187,163 +169,6 @@ impl RunLoop {
         }
         let paused = self.state.status() == Status::Paused;
         self.shared.is_paused.store(paused, Relaxed);
-    }
-
-    fn registered(&mut self, link: Link) {
-        self.lines += 1;
-        let number = self.lines;
-        let mailbox = self.shared.mailbox.clone();
-        let mut reader = link.reader;
-        let reader = tokio::spawn(async move {
-            loop {
-                match reader.read().await {
-                    Ok(messages) => mailbox.put(Mail::Stream(number, messages)),
-                    Err(error) => {
-                        mailbox.put(Mail::StreamEnded(number, error));
-                        return;
-                    }
-                }
-            }
-        });
-        self.shared.stream.set(Some(link.stream.clone()));
-        self.line = Some(Line {
-            number,
-            stream: link.stream,
-            reader: reader.abort_handle(),
-            clock_offset: link.clock_offset,
-            heartbeat_interval: link.heartbeat_interval,
-            kept_alive: Instant::now(),
-            release: link.release,
-        });
-        // What was here before is of another life.
-        let status = self.state.status();
-        if status != Status::Running {
-            self.tell(Event::StatusChange(status));
-        }
-        self.schedule_heartbeat();
-    }
-
-    /// The line, if the letter is of this one and not of one before.
-    fn line(&mut self, number: u64) -> Option<&mut Line> {
-        self.line.as_mut().filter(|line| line.number == number)
-    }
-
-    fn send(&self, message: Value) {
-        if let Some(line) = &self.line {
-            // A stream that is gone is heard of from its reader.
-            let _ = line.stream.send(message);
-        }
-    }
-
-    fn stream_ended(&mut self, number: u64, error: &WireError) {
-        if self.leaving.stream_ended(number) || self.line(number).is_none() {
-            return;
-        }
-        self.hang_up();
-        if self.leaving.is_under_way() {
-            self.tell(Event::Close);
-            return;
-        }
-        tracing::warn!(
-            worker = self.shared.name,
-            scheduler = %self.shared.scheduler,
-            %error,
-            "the worker lost the scheduler, and registers anew"
-        );
-        for (_, (_, fetch)) in self.fetches.drain() {
-            fetch.abort();
-        }
-        self.handing_back.clear();
-        self.transfers.clear();
-        self.tell(Event::SchedulerLost);
-        let shared = Arc::clone(&self.shared);
-        let metrics = self.measure();
-        tokio::spawn(async move {
-            let link = register_patiently(&shared, metrics, shared.death_timeout).await;
-            shared.mailbox.put(Mail::Registered(link));
-        });
-    }
-
-    /// Ends our side of the stream, after what was sent.
-    fn hang_up(&mut self) -> Option<u64> {
-        self.shared.stream.set(None);
-        self.line.take().map(|line| line.number)
-    }
-
-    fn measure(&mut self) -> Value {
-        let counts = Counts {
-            tasks: self.state.task_counts(),
-            incoming_bytes: self.state.incoming_bytes(),
-        };
-        self.metrics.measure(&self.shared, &counts)
-    }
-
-    fn schedule_heartbeat(&self) {
-        if let Some(line) = &self.line {
-            let (number, interval) = (line.number, line.heartbeat_interval);
-            let mailbox = self.shared.mailbox.clone();
-            tokio::spawn(async move {
-                tokio::time::sleep(interval).await;
-                mailbox.put(Mail::HeartbeatDue(number));
-            });
-        }
-    }
-
-    fn heartbeat(&mut self, number: u64) {
-        let Some(line) = self.line(number) else {
-            return;
-        };
-        if line.kept_alive.elapsed() > KEEP_ALIVE {
-            line.kept_alive = Instant::now();
-            self.send(Value::map([("op", "keep-alive".into())]));
-        }
-        self.tell(Event::Tick);
-        let metrics = self.measure();
-        let executing = self
-            .state
-            .executing()
-            .filter_map(|(key, execution)| {
-                Some((key.into(), (now() - self.started.get(&execution)?).into()))
-            })
-            .collect();
-        let request = Value::map([
-            ("op", "heartbeat_worker".into()),
-            ("reply", true.into()),
-            ("address", (&*self.shared.address).into()),
-            ("now", now().into()),
-            ("metrics", metrics),
-            ("executing", Value::Map(executing)),
-            ("extensions", Value::map([])),
-        ]);
-        let shared = Arc::clone(&self.shared);
-        tokio::spawn(async move {
-            let call = shared.pool.call(&shared.scheduler, &request);
-            let answer = tokio::time::timeout(HEARTBEAT_PATIENCE, call).await;
-            let answer = answer.unwrap_or(Err(WireError::Closed));
-            shared.mailbox.put(Mail::HeartbeatAnswered(number, answer));
-        });
-    }
-
-    fn heartbeat_answered(&mut self, number: u64, answer: Result<Value, WireError>) {
-        let Some(line) = self.line(number) else {
-            return;
-        };
-        match answer.and_then(|answer| Ok(Fields::unnamed("heartbeat_worker", answer)?)) {
-            Ok(mut answer) => {
-                if answer.optional("status") == Some("missing".into()) {
-                    line.reader.abort();
-                    self.stream_ended(number, &WireError::Closed);
-                    return;
-                }
-                line.heartbeat_interval = heartbeat_interval(&mut answer);
-                if let Ok(time) = answer.float("time") {
-                    line.clock_offset = time - now();
-                }
-            }
-            // The stream tells whether the scheduler is gone.
-            Err(error) => tracing::debug!(%error, "a heartbeat failed"),
-        }
-        self.schedule_heartbeat();
     }
 
     fn executed(&mut self, execution: Execution, outcome: Outcome, ran: Ran) {

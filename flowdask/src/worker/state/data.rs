@@ -2,20 +2,15 @@
 //!
 //! Invariant: a value that is wanted, lies with known peers, is not on its way
 //! and is not made here stands in the line of each of these peers, and in no
-//! other line. A peer is asked one thing at a time.
+//! other line.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::Rank;
 use super::event::{Peer, Request};
+use super::flights::Flights;
 use crate::wire::Key;
-
-/// How much is asked of a peer at a time, as stock workers do
-/// (`distributed.worker.transfer.message-bytes-limit`).
-const MESSAGE_BYTES: u64 = 50_000_000;
-
-/// How many peers are asked at a time (`distributed.worker.connections.incoming`).
-const PEERS_AT_A_TIME: usize = 10;
 
 /// What is known of a key's value.
 #[derive(Debug)]
@@ -42,13 +37,6 @@ enum Place {
     Missing,
 }
 
-#[derive(Debug)]
-struct Flight {
-    peer: Peer,
-    keys: Vec<Key>,
-    nbytes: u64,
-}
-
 /// One request that may go out now.
 #[derive(Debug)]
 pub(super) struct Departure {
@@ -62,13 +50,7 @@ pub(super) struct Data {
     own: Peer,
     data: HashMap<Key, Datum>,
     lines: BTreeMap<Peer, BTreeSet<(Rank, Key)>>,
-    flights: BTreeMap<Request, Flight>,
-    /// The keys of all flights.
-    flying: HashMap<Key, Request>,
-    resting: HashSet<Peer>,
-    next_request: u64,
-    /// How much may be on its way at a time, if memory is limited.
-    incoming_limit: Option<u64>,
+    flights: Flights,
     /// Missing keys, to be asked for.
     unasked: BTreeSet<Key>,
     /// Keys that the scheduler was asked for since the last tick. A peer that
@@ -83,11 +65,7 @@ impl Data {
             own,
             data: HashMap::new(),
             lines: BTreeMap::new(),
-            flights: BTreeMap::new(),
-            flying: HashMap::new(),
-            resting: HashSet::new(),
-            next_request: 0,
-            incoming_limit,
+            flights: Flights::new(incoming_limit),
             unasked: BTreeSet::new(),
             asked: BTreeSet::new(),
             made_here: HashSet::new(),
@@ -102,7 +80,7 @@ impl Data {
 
     /// How much is on its way.
     pub(super) fn incoming(&self) -> u64 {
-        self.flights.values().map(|flight| flight.nbytes).sum()
+        self.flights.nbytes()
     }
 
     /// Whether a run that waits or is ready needs it.
@@ -206,21 +184,6 @@ impl Data {
         }
     }
 
-    /// A request ended; the keys it was for are free to be asked elsewhere.
-    /// None if it was forgotten meanwhile.
-    pub(super) fn landed(&mut self, request: Request) -> Option<(Peer, Vec<Key>)> {
-        let flight = self.flights.remove(&request)?;
-        for key in &flight.keys {
-            self.flying.remove(key);
-            if let Some(datum) = self.data.get_mut(key)
-                && datum.place == Place::Flying
-            {
-                datum.place = Place::Missing;
-            }
-        }
-        Some((flight.peer, flight.keys))
-    }
-
     /// Keys of a request that did not come: where else are they?
     pub(super) fn settle_all(&mut self, keys: &[Key]) {
         for key in keys {
@@ -251,14 +214,6 @@ impl Data {
         }
     }
 
-    pub(super) fn rest(&mut self, peer: &Peer) {
-        self.resting.insert(peer.clone());
-    }
-
-    pub(super) fn rested(&mut self, peer: &Peer) {
-        self.resting.remove(peer);
-    }
-
     /// What nobody is known to have, each key once between two ticks.
     pub(super) fn take_unasked(&mut self) -> Vec<Key> {
         let keys: Vec<Key> = std::mem::take(&mut self.unasked).into_iter().collect();
@@ -276,47 +231,66 @@ impl Data {
     /// The next request that may go out. `draw` chooses among peers that have
     /// the same to offer.
     pub(super) fn depart(&mut self, draw: &mut impl FnMut(usize) -> usize) -> Option<Departure> {
-        if self.flights.len() >= PEERS_AT_A_TIME {
+        if !self.flights.may_ask_one_more() {
             return None;
         }
         let peer = self.best_peer(draw)?;
-        let underway = self.incoming();
-        let mut limit = MESSAGE_BYTES;
-        if let Some(incoming) = self.incoming_limit {
-            limit = limit.min(incoming.saturating_sub(underway));
-        }
-        let first_of_any_size = underway == 0 || self.incoming_limit.is_none();
+        let (room, may_exceed) = (self.flights.room(), self.flights.may_exceed_room());
         let mut keys = Vec::new();
         let mut nbytes = 0_u64;
         for (_, key) in &self.lines[&peer] {
-            let next = nbytes.saturating_add(self.data[key].nbytes);
-            if next > limit && !(keys.is_empty() && first_of_any_size) {
+            let sum = nbytes.saturating_add(self.data[key].nbytes);
+            if sum > room && !(keys.is_empty() && may_exceed) {
                 break;
             }
-            nbytes = next;
+            nbytes = sum;
             keys.push(key.clone());
         }
         if keys.is_empty() {
             return None;
         }
-        let request = Request(self.next_request);
-        self.next_request += 1;
+        let request = self.flights.take_off(peer.clone(), keys.clone(), nbytes);
         for key in &keys {
-            self.leave_lines(key);
-            self.flying.insert(key.clone(), request);
             self.settle(key);
         }
-        let flight = Flight {
-            peer: peer.clone(),
-            keys: keys.clone(),
-            nbytes,
-        };
-        self.flights.insert(request, flight);
         Some(Departure {
             request,
             peer,
             keys,
         })
+    }
+
+    /// The peer with the most urgent offer of those that may be asked.
+    fn best_peer(&self, draw: &mut impl FnMut(usize) -> usize) -> Option<Peer> {
+        let mut best: Vec<(&(Rank, Key), &Peer)> = Vec::new();
+        for (peer, line) in &self.lines {
+            let Some(offer) = line.first().filter(|_| self.flights.may_ask(peer)) else {
+                continue;
+            };
+            match best.first().map(|(first, _)| offer.cmp(first)) {
+                Some(Ordering::Greater) => continue,
+                Some(Ordering::Less) => best.clear(),
+                Some(Ordering::Equal) | None => {}
+            }
+            best.push((offer, peer));
+        }
+        let chosen = match best.len() {
+            0 => return None,
+            1 => 0,
+            many => draw(many),
+        };
+        Some(best[chosen].1.clone())
+    }
+
+    /// A request ended; the keys that it was for may be asked of others, once
+    /// they are [settled](Self::settle_all). None if it was forgotten meanwhile.
+    pub(super) fn landed(&mut self, request: Request) -> Option<(Peer, Vec<Key>)> {
+        self.flights.land(request)
+    }
+
+    /// The requests that are under way.
+    pub(super) fn flights(&mut self) -> &mut Flights {
+        &mut self.flights
     }
 
     /// Everything is gone, also what is on its way. The keys that were here.
@@ -330,34 +304,10 @@ impl Data {
         held.sort();
         self.lines.clear();
         self.flights.clear();
-        self.flying.clear();
-        self.resting.clear();
         self.unasked.clear();
         self.asked.clear();
         self.made_here.clear();
         held
-    }
-
-    fn best_peer(&self, draw: &mut impl FnMut(usize) -> usize) -> Option<Peer> {
-        let idle = self.lines.iter().filter_map(|(peer, line)| {
-            let free = !self.resting.contains(peer)
-                && !self.flights.values().any(|flight| flight.peer == *peer);
-            free.then_some((line.first()?, peer))
-        });
-        let mut best: Vec<(&(Rank, Key), &Peer)> = Vec::new();
-        for offer in idle {
-            match best.first().map(|first| offer.0.cmp(first.0)) {
-                Some(std::cmp::Ordering::Greater) => continue,
-                Some(std::cmp::Ordering::Less) => best.clear(),
-                _ => {}
-            }
-            best.push(offer);
-        }
-        match best.len() {
-            0 => None,
-            1 => Some(best[0].1.clone()),
-            many => Some(best[draw(many)].1.clone()),
-        }
     }
 
     fn entry(&mut self, key: &Key, rank: &Rank) -> &mut Datum {
@@ -393,7 +343,7 @@ impl Data {
     /// Brings one key to where it belongs after anything about it changed.
     fn settle(&mut self, key: &Key) {
         let made = self.made_here.contains(key);
-        let flying = self.flying.contains_key(key);
+        let flying = self.flights.carry(key);
         let Some(datum) = self.data.get(key) else {
             return;
         };
