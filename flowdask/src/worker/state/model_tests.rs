@@ -465,8 +465,18 @@ impl Model {
     }
 }
 
+/// How many programs: `FLOW_TEST_SCALE` makes the test longer.
+fn cases() -> u32 {
+    let scale = std::env::var("FLOW_TEST_SCALE").map_or(1, |text| {
+        text.trim()
+            .parse()
+            .expect("FLOW_TEST_SCALE is a whole number")
+    });
+    300_u32.saturating_mul(scale)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn whatever_comes_in_whatever_order_the_rules_hold(steps in steps(), seed: u64) {
