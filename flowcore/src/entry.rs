@@ -23,9 +23,9 @@ use crate::error::{Error, Result};
 /// # Panics
 ///
 /// If the program is built with `panic = "abort"`: a panic in a task must
-/// fail its run and not end the process. If two tasks or two flows have one
-/// key; [`tasks`](crate::tasks) and [`flows`](crate::flows) give that as an
-/// error.
+/// fail its run and not end the process. If two tasks have one key;
+/// [`tasks`](crate::tasks) gives that as an error, as does
+/// [`flows`](crate::flows) for flows.
 pub fn init() {
     Setup::new().init();
 }
@@ -75,7 +75,7 @@ impl Setup {
     }
 
     fn prepare(self) -> Result<()> {
-        crate::definition::check_keys()?;
+        crate::definition::check_tasks()?;
         crate::console::install();
         crate::runner::install_hook();
         crate::mode::enter()?;
@@ -95,7 +95,9 @@ const ABORTS: &str = "this program is built with `panic = \"abort\"`, so a panic
 pub fn run_main<F: Future>(aborts: bool, signals: bool, main: F) -> F::Output {
     let prepared = match aborts {
         true => Err(Error::invalid(ABORTS)),
-        false => Setup::new().signals(signals).prepare(),
+        false => {
+            crate::definition::check_flows().and_then(|()| Setup::new().signals(signals).prepare())
+        }
     };
     if let Err(error) = prepared {
         eprintln!("error: {error}");

@@ -34,7 +34,7 @@ pub(crate) use options::OptionsSource;
 pub use options::{AnswersRetry, RetryCondition, TaskAttributes, TaskConfiguration, TaskOptions};
 pub use parameters::{Owned, ParameterAccess, Parameters, Shared};
 pub use registry::{Definitions, FlowEntry, TaskEntry, build, flows, tasks};
-pub(crate) use registry::{check_keys, find_task, task_infos};
+pub(crate) use registry::{check_flows, check_tasks, find_task, task_infos};
 pub(crate) use resources::{Resources, millionths};
 pub(crate) use retry::jittered;
 pub use retry::{RetryDelay, RetryDelayAttribute, exponential_backoff};
