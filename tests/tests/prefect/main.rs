@@ -14,6 +14,7 @@ mod table;
 mod text;
 
 use std::env;
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -37,14 +38,41 @@ fn wanted() -> String {
     env::var("FLOW_TABLE_ROWS").unwrap_or_default()
 }
 
+/// Programs that run the rows with Prefect, each with a server of its own: most
+/// of the time they wait for it, or sleep.
+const SHARES: usize = 2;
+
 /// What becomes of the flows with Prefect.
 fn with_prefect() -> Vec<(String, Record)> {
     let environment = Environment::prefect().expect("Python and a package registry");
+    let mut shares: Vec<_> = std::thread::scope(|scope| {
+        let start = |share| {
+            let environment = &environment;
+            scope.spawn(move || share_with_prefect(environment, share))
+        };
+        let threads: Vec<_> = (0..SHARES).map(start).collect();
+        let rows = threads.into_iter().map(|thread| {
+            let rows = thread.join();
+            rows.unwrap_or_else(|panic| resume_unwind(panic))
+                .into_iter()
+        });
+        rows.collect()
+    });
+    // Row by row from one after the other, as they were dealt out.
+    (0..SHARES)
+        .cycle()
+        .map_while(|share| shares[share].next())
+        .collect()
+}
+
+fn share_with_prefect(environment: &Environment, share: usize) -> Vec<(String, Record)> {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/prefect/observe.py");
     let rows: Vec<Observed> = environment
         .program(program)
         .argument(wanted())
+        .argument(share.to_string())
+        .argument(SHARES.to_string())
         .with_prefect(directory.path())
         .limit(PATIENCE)
         .run_json()
@@ -73,8 +101,12 @@ fn with_ours() -> Vec<(String, Record)> {
 
 #[test]
 fn every_flow_ends_as_with_prefect() {
-    let ours = with_ours();
-    let prefect = with_prefect();
+    let (ours, prefect) = std::thread::scope(|scope| {
+        let prefect = scope.spawn(with_prefect);
+        let ours = with_ours();
+        let prefect = prefect.join();
+        (ours, prefect.unwrap_or_else(|panic| resume_unwind(panic)))
+    });
     let names = |rows: &[(String, Record)]| -> Vec<String> {
         rows.iter().map(|(name, _)| name.clone()).collect()
     };
