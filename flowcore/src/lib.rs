@@ -177,5 +177,5 @@ pub mod __private {
     };
     pub use crate::report::{Visualize, visualize};
     pub use crate::transacting::{AttributeTransactionHook, TransactionEvent};
-    pub use crate::value::{Access, Codec};
+    pub use crate::value::{Access, Codec, CompactType};
 }

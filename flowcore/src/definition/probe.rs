@@ -212,11 +212,15 @@ impl<T: Send> Movable for T {
 pub trait Portable: Sized {
     /// How such values become bytes.
     const CODEC: Codec<Self>;
+
+    /// How they become few bytes.
+    const BINCODE: Codec<Self>;
 }
 
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned> Portable for T {
     const CODEC: Codec<Self> = Codec::message_pack();
+    const BINCODE: Codec<Self> = Codec::bincode();
 }
 
 #[cfg(test)]

@@ -121,7 +121,7 @@ impl Keep {
                 return None;
             }
         };
-        let read = Record::read(&bytes, codec, crate::runtime::now());
+        let read = Record::read(&bytes, std::slice::from_ref(codec), crate::runtime::now());
         read.unwrap_or_else(|problem| {
             self.warn(&store.distrusts(&self.key, problem));
             None

@@ -38,7 +38,7 @@ impl From<NotJson> for Unstable {
 /// The text of an argument.
 pub(crate) fn stable_text<T>(value: &T, codec: Option<&Codec<T>>) -> Result<String, Unstable> {
     let codec = codec.ok_or(Unstable::Local(std::any::type_name::<T>()))?;
-    of_bytes(codec.encode(value)?.bytes, codec)
+    of_bytes(&codec.encode(value)?.bytes, codec)
 }
 
 /// The text of an argument that is a loan: its type and the stored type are
@@ -48,17 +48,15 @@ pub(crate) fn stable_text_of_loan<T>(
     codec: Option<&Codec<T>>,
 ) -> Result<String, Unstable> {
     let codec = codec.ok_or(Unstable::Local(std::any::type_name::<T>()))?;
-    of_bytes(packed?, codec)
+    of_bytes(&packed?, codec)
 }
 
-fn of_bytes<T>(bytes: Vec<u8>, codec: &Codec<T>) -> Result<String, Unstable> {
-    let text = json::stable_text(&bytes)?;
+/// Arguments are MessagePack, whatever the codec of the task's results.
+fn of_bytes<T>(bytes: &[u8], codec: &Codec<T>) -> Result<String, Unstable> {
+    let text = json::stable_text(bytes)?;
     // A set that hashes has the same elements in another order every time it
     // is made. In its bytes it looks like a list, so it is made once more.
-    let again = codec.decode(&crate::value::EncodedValue {
-        codec: crate::value::CodecTag::MessagePack,
-        bytes,
-    })?;
+    let again = codec.decode_own(bytes)?;
     let again = json::stable_text(&codec.encode(&again)?.bytes)?;
     if again == text {
         Ok(text)

@@ -2,7 +2,7 @@
 //!
 //! `{"metadata": {..}, "result": "<text>"}` on one line. The text is JSON
 //! where the value is JSON, so that Python reads it; else MessagePack in
-//! base64. What Prefect has no place for stands in `metadata.flowcore`, which
+//! base64, or bincode if the task says so. What Prefect has no place for stands in `metadata.flowcore`, which
 //! Python skips.
 
 use std::time::Duration;
@@ -18,8 +18,10 @@ use crate::value::{Codec, CodecError, CodecTag, EncodedValue};
 
 /// The version of Prefect whose records these are.
 const PREFECT_VERSION: &str = "3.8.8";
-/// The codec of values that are no JSON.
-const MESSAGE_PACK: &str = "flowcore/messagepack";
+/// Prefect's name of the codec of values that are JSON.
+const JSON: &str = "json";
+/// Before the names of codecs of our own, for values that are no JSON.
+const OWN_CODEC: &str = "flowcore/";
 
 /// Why a record is not believed.
 #[derive(Debug, thiserror::Error)]
@@ -30,8 +32,8 @@ pub(crate) enum RecordProblem {
     Checksum,
     #[error("it holds a `{found}` and not a `{wanted}`")]
     Type { found: String, wanted: &'static str },
-    #[error("it is coded as `{0}`, which is not read here")]
-    Codec(String),
+    #[error("it is coded as `{found}`, which is not read here")]
+    Codec { found: String },
     #[error("its value is no valid base64")]
     Base64(#[source] base64::DecodeError),
     #[error("its value is no valid JSON")]
@@ -98,9 +100,16 @@ pub(crate) struct Label<'a> {
 impl Record {
     /// The record of a value.
     pub(crate) fn of<T>(value: &EncodedValue, label: Label<'_>) -> Self {
-        let (serializer, result) = match json::text(&value.bytes) {
-            Ok(text) => (SerializerFacts::json(), text),
-            Err(_) => (SerializerFacts::message_pack(), BASE64.encode(&value.bytes)),
+        let text = match value.codec {
+            CodecTag::MessagePack => json::text(&value.bytes).ok(),
+            CodecTag::Bincode => None,
+        };
+        let (serializer, result) = match text {
+            Some(text) => (SerializerFacts::json(), text),
+            None => (
+                SerializerFacts::own(value.codec),
+                BASE64.encode(&value.bytes),
+            ),
         };
         let expiration = label
             .expires_after
@@ -146,18 +155,17 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// The record is not whole, or of another type, or of a codec that is not
-    /// read here.
+    /// The record is not whole, or of another type, or of none of these codecs.
     pub(crate) fn read<T>(
         bytes: &[u8],
-        codec: &Codec<T>,
+        codecs: &[Codec<T>],
         now: Timestamp,
     ) -> Result<Option<T>, RecordProblem> {
         let record = Self::from_bytes(bytes)?;
         if record.has_expired(now)? {
             return Ok(None);
         }
-        record.value(codec).map(Some)
+        record.value(codecs).map(Some)
     }
 
     /// Whether these bytes are a record whose time is not over.
@@ -181,8 +189,8 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// It is of another type, or of a codec that is not read here.
-    fn value<T>(&self, codec: &Codec<T>) -> Result<T, RecordProblem> {
+    /// It is of another type, or of none of these codecs.
+    fn value<T>(&self, codecs: &[Codec<T>]) -> Result<T, RecordProblem> {
         let wanted = std::any::type_name::<T>();
         if let Some(own) = &self.metadata.flowcore
             && own.r#type != wanted
@@ -190,16 +198,18 @@ impl Record {
             let found = own.r#type.clone();
             return Err(RecordProblem::Type { found, wanted });
         }
-        let bytes = match self.metadata.serializer.r#type.as_str() {
-            "json" => json::to_message_pack(&self.result).map_err(RecordProblem::Json)?,
-            MESSAGE_PACK => BASE64.decode(&self.result).map_err(RecordProblem::Base64)?,
-            other => return Err(RecordProblem::Codec(other.to_owned())),
+        let serializer = &self.metadata.serializer;
+        let tag = serializer.codec();
+        let codec = codecs.iter().find(|codec| Some(codec.tag()) == tag);
+        let codec = codec.ok_or_else(|| RecordProblem::Codec {
+            found: serializer.r#type.clone(),
+        })?;
+        let bytes = if serializer.r#type == JSON {
+            json::to_message_pack(&self.result).map_err(RecordProblem::Json)?
+        } else {
+            BASE64.decode(&self.result).map_err(RecordProblem::Base64)?
         };
-        let encoded = EncodedValue {
-            codec: CodecTag::MessagePack,
-            bytes,
-        };
-        codec.decode(&encoded).map_err(RecordProblem::Value)
+        codec.decode_own(&bytes).map_err(RecordProblem::Value)
     }
 }
 
@@ -213,16 +223,24 @@ impl SerializerFacts {
             "loads_kwargs": {},
         });
         Self {
-            r#type: "json".to_owned(),
+            r#type: JSON.to_owned(),
             more: more.as_object().cloned().unwrap_or_default(),
         }
     }
 
-    fn message_pack() -> Self {
+    fn own(codec: CodecTag) -> Self {
         Self {
-            r#type: MESSAGE_PACK.to_owned(),
+            r#type: format!("{OWN_CODEC}{}", codec.name()),
             more: serde_json::Map::new(),
         }
+    }
+
+    /// The codec that reads the value; JSON becomes MessagePack.
+    fn codec(&self) -> Option<CodecTag> {
+        if self.r#type == JSON {
+            return Some(CodecTag::MessagePack);
+        }
+        CodecTag::from_name(self.r#type.strip_prefix(OWN_CODEC)?)
     }
 }
 
@@ -261,7 +279,7 @@ mod tests {
     }
 
     fn read<T: Serialize + serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordProblem> {
-        Record::from_bytes(bytes)?.value(&Codec::message_pack())
+        Record::from_bytes(bytes)?.value(&[Codec::message_pack()])
     }
 
     #[test]
@@ -275,7 +293,7 @@ mod tests {
         );
         let numbers: std::collections::BTreeMap<i64, f64> = [(1, f64::INFINITY)].into();
         let other = record(&numbers);
-        assert_eq!(other.metadata.serializer.r#type, MESSAGE_PACK);
+        assert_eq!(other.metadata.serializer.r#type, "flowcore/messagepack");
         assert_eq!(
             read::<std::collections::BTreeMap<i64, f64>>(&other.to_bytes()).unwrap(),
             numbers
@@ -290,7 +308,7 @@ mod tests {
         let bytes = include_bytes!("testdata/task-pickle-expiration.json");
         let record = Record::from_bytes(bytes).unwrap();
         assert!(
-            matches!(read::<i64>(bytes), Err(RecordProblem::Codec(codec)) if codec == "pickle")
+            matches!(read::<i64>(bytes), Err(RecordProblem::Codec { found }) if found == "pickle")
         );
         // 2026-11-23T15:41:51.937835Z
         assert!(!record.has_expired(at(1_795_448_511)).unwrap());

@@ -191,7 +191,8 @@ impl ResultStore {
         let Some(bytes) = self.get(key).await? else {
             return Ok(None);
         };
-        Record::read(&bytes, &Codec::message_pack(), crate::runtime::now())
+        let codecs = [Codec::message_pack(), Codec::bincode()];
+        Record::read(&bytes, &codecs, crate::runtime::now())
             .map_err(|problem| self.error("cannot use the record", key, problem))
     }
 

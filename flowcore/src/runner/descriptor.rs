@@ -186,7 +186,7 @@ impl ValueSource for NoValues {
 }
 
 /// The argument in the process that executes: its value, decoded.
-pub(crate) fn decode_argument<T>(
+pub(crate) fn decode_argument<T: 'static>(
     descriptor: Option<&ArgumentDescriptor>,
     values: &dyn ValueSource,
     codec: Option<&Codec<T>>,
@@ -203,7 +203,7 @@ pub(crate) fn decode_argument<T>(
 
 /// The value as bytes. Lists are put together as MessagePack arrays of bytes
 /// that are MessagePack already, so that nobody needs to know the elements'
-/// type.
+/// type; of another codec they become MessagePack first.
 pub(super) fn encoded(
     descriptor: &ArgumentDescriptor,
     values: &dyn ValueSource,
@@ -226,7 +226,7 @@ pub(super) fn encoded(
             outcome(values.outcome(*run)?)
         }
         ArgumentDescriptor::Element(list, index) => {
-            let list = encoded(list, values)?;
+            let list = encoded(list, values)?.into_message_pack()?;
             element(&list.bytes, *index)
         }
     }
@@ -236,7 +236,7 @@ pub(super) fn encoded(
 /// entry.
 pub(crate) fn outcome(outcome: Result<EncodedValue>) -> Result<EncodedValue> {
     let (variant, bytes) = match outcome {
-        Ok(value) => ("Ok", value.bytes),
+        Ok(value) => ("Ok", value.into_message_pack()?.bytes),
         Err(error) => ("Err", rmp_serde::to_vec_named(&error)?),
     };
     let mut out = vec![0x81];
@@ -264,7 +264,7 @@ fn array(parts: impl Iterator<Item = Result<EncodedValue>>, length: usize) -> Re
         }
     }
     for part in parts {
-        bytes.extend(part?.bytes);
+        bytes.extend(part?.into_message_pack()?.bytes);
     }
     Ok(EncodedValue {
         codec: CodecTag::MessagePack,
@@ -296,6 +296,7 @@ type AnyValue = rmpv::Value;
 ///
 /// The value is no list.
 pub fn list_length(list: &EncodedValue) -> Result<u32> {
+    let list = list.clone().into_message_pack()?;
     let elements: Vec<serde::de::IgnoredAny> = rmp_serde::from_slice(&list.bytes)?;
     Ok(u32::try_from(elements.len())?)
 }

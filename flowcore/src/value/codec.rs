@@ -9,12 +9,16 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::compact;
+
 /// How bytes of a value are to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum CodecTag {
     /// MessagePack, structs as maps with field names.
     MessagePack,
+    /// The type's number, then bincode: values without names.
+    Bincode,
 }
 
 impl CodecTag {
@@ -23,13 +27,14 @@ impl CodecTag {
     pub const fn name(self) -> &'static str {
         match self {
             Self::MessagePack => "messagepack",
+            Self::Bincode => "bincode",
         }
     }
 
     /// The codec of this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::MessagePack]
+        [Self::MessagePack, Self::Bincode]
             .into_iter()
             .find(|tag| tag.name() == name)
     }
@@ -46,7 +51,7 @@ pub enum CodecError {
         type_name: &'static str,
         /// What refused.
         #[source]
-        source: rmp_serde::encode::Error,
+        source: BoxedError,
     },
     /// The bytes are not a value of this type.
     #[error("cannot decode {length} bytes as a value of type `{type_name}`")]
@@ -57,7 +62,7 @@ pub enum CodecError {
         length: usize,
         /// What went wrong.
         #[source]
-        source: rmp_serde::decode::Error,
+        source: BoxedError,
     },
     /// The bytes carry another codec's tag.
     #[error("bytes are coded as {found:?}, but `{type_name}` is read as {wanted:?}")]
@@ -69,7 +74,22 @@ pub enum CodecError {
         /// The tag of the reader.
         wanted: CodecTag,
     },
+    /// Values in bincode do not say what they are, so their type must be
+    /// known.
+    #[error(
+        "bytes in bincode are of a type that no task of this program with `codec = bincode` \
+         returns: they come from another build"
+    )]
+    UnknownType,
+    /// The bytes in bincode are a value of another type.
+    #[error("bytes in bincode are no value of type `{type_name}`")]
+    OtherType {
+        /// The type that was wanted.
+        type_name: &'static str,
+    },
 }
+
+type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A value as bytes, with the tag that says how to read them.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +98,21 @@ pub struct EncodedValue {
     pub codec: CodecTag,
     /// The value.
     pub bytes: Vec<u8>,
+}
+
+impl EncodedValue {
+    /// The same value in MessagePack, which can be put together and taken
+    /// apart by those who do not know its type.
+    pub(crate) fn into_message_pack(self) -> Result<Self, CodecError> {
+        let bytes = match self.codec {
+            CodecTag::MessagePack => self.bytes,
+            CodecTag::Bincode => compact::to_message_pack(&self.bytes)?,
+        };
+        Ok(Self {
+            codec: CodecTag::MessagePack,
+            bytes,
+        })
+    }
 }
 
 /// Values may hold secrets: only the length is shown.
@@ -121,24 +156,49 @@ impl<T: Serialize + DeserializeOwned> Codec<T> {
     pub const fn message_pack() -> Self {
         Self {
             tag: CodecTag::MessagePack,
-            encode: |value| {
-                rmp_serde::to_vec_named(value).map_err(|source| CodecError::Encode {
-                    type_name: std::any::type_name::<T>(),
-                    source,
-                })
-            },
+            encode: |value| rmp_serde::to_vec_named(value).map_err(CodecError::encode::<T>),
             decode: |bytes| {
-                rmp_serde::from_slice(bytes).map_err(|source| CodecError::Decode {
-                    type_name: std::any::type_name::<T>(),
-                    length: bytes.len(),
-                    source,
-                })
+                rmp_serde::from_slice(bytes)
+                    .map_err(|source| CodecError::decode::<T>(bytes, source))
             },
+        }
+    }
+
+    /// Bincode: the smallest bytes, for types that write all their fields
+    /// always and say nothing about their form.
+    #[must_use]
+    pub const fn bincode() -> Self {
+        Self {
+            tag: CodecTag::Bincode,
+            encode: compact::encode,
+            decode: compact::decode,
+        }
+    }
+}
+
+impl CodecError {
+    pub(super) fn encode<T>(source: impl Into<BoxedError>) -> Self {
+        Self::Encode {
+            type_name: std::any::type_name::<T>(),
+            source: source.into(),
+        }
+    }
+
+    pub(super) fn decode<T>(bytes: &[u8], source: impl Into<BoxedError>) -> Self {
+        Self::Decode {
+            type_name: std::any::type_name::<T>(),
+            length: bytes.len(),
+            source: source.into(),
         }
     }
 }
 
 impl<T> Codec<T> {
+    /// How the bytes that it makes are to be read.
+    pub(crate) fn tag(&self) -> CodecTag {
+        self.tag
+    }
+
     pub(crate) fn encode(&self, value: &T) -> Result<EncodedValue, CodecError> {
         Ok(EncodedValue {
             codec: self.tag,
@@ -146,15 +206,26 @@ impl<T> Codec<T> {
         })
     }
 
-    pub(crate) fn decode(&self, encoded: &EncodedValue) -> Result<T, CodecError> {
-        if encoded.codec != self.tag {
-            return Err(CodecError::Tag {
+    /// Reads bytes that it has made itself.
+    pub(crate) fn decode_own(&self, bytes: &[u8]) -> Result<T, CodecError> {
+        (self.decode)(bytes)
+    }
+
+    /// Reads what it has made, and what a task with `codec = bincode` has
+    /// given.
+    pub(crate) fn decode(&self, encoded: &EncodedValue) -> Result<T, CodecError>
+    where
+        T: 'static,
+    {
+        match encoded.codec {
+            tag if tag == self.tag => self.decode_own(&encoded.bytes),
+            CodecTag::Bincode => compact::decode_registered(&encoded.bytes),
+            found @ CodecTag::MessagePack => Err(CodecError::Tag {
                 type_name: std::any::type_name::<T>(),
-                found: encoded.codec,
+                found,
                 wanted: self.tag,
-            });
+            }),
         }
-        (self.decode)(&encoded.bytes)
     }
 }
 
@@ -213,6 +284,6 @@ impl<T> Access<T> {
             ))
         })?;
         let encoded = codec.encode(value)?;
-        Ok(codec.decode(&encoded)?)
+        Ok(codec.decode_own(&encoded.bytes)?)
     }
 }

@@ -2,8 +2,10 @@
 
 mod cell;
 mod codec;
+mod compact;
 mod stored;
 
 pub(crate) use cell::ValueCell;
 pub use codec::{Access, Codec, CodecError, CodecTag, EncodedValue};
+pub use compact::CompactType;
 pub(crate) use stored::StoredValue;

@@ -6,6 +6,7 @@
 mod arguments;
 mod caching;
 mod cancelling;
+mod codecs;
 mod defaults;
 mod definitions;
 mod environments;

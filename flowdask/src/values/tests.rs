@@ -212,6 +212,18 @@ fn bytes_and_tables_are_their_frame() {
 }
 
 #[test]
+fn what_only_rust_can_read_keeps_its_codec() {
+    let value = EncodedValue {
+        codec: CodecTag::Bincode,
+        bytes: vec![1, 2, 3],
+    };
+    assert_eq!(PythonType::of(&value).name, "bytes");
+    let wire = to_wire(value.clone());
+    assert_eq!(wire.frames(), [vec![1, 2, 3]]);
+    assert_eq!(from_wire(&wire).unwrap(), value);
+}
+
+#[test]
 fn types_are_named_as_python_names_them() {
     let recorded = pickle::read(&fixtures::bytes("pickle.type.builtins-int")).unwrap();
     let int = PythonType::of(&encoded(&7));

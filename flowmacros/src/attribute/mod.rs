@@ -19,7 +19,7 @@ use syn::{Expr, Token};
 
 pub(crate) use self::flow::FlowAttribute;
 pub(crate) use self::resources::Resource;
-pub(crate) use self::task::TaskAttribute;
+pub(crate) use self::task::{Codec, TaskAttribute};
 
 use crate::crate_path::CratePath;
 use crate::problems::Problems;
@@ -147,7 +147,9 @@ fn elsewhere(name: &str, word: &str) -> Option<&'static str> {
         ("task_run_name", "flow") => "it belongs to a task; for a flow write `flow_run_name`",
         ("task_runner", "task") => "it belongs to the flow that submits the task",
         ("local", "flow") => "it belongs to a task; a flow always runs where it is called",
-        ("priority" | "batch" | "on_commit" | "on_rollback", "flow") => "it belongs to a task",
+        ("priority" | "batch" | "codec" | "on_commit" | "on_rollback", "flow") => {
+            "it belongs to a task"
+        }
         ("resources", "flow") => {
             "it belongs to a task; what there is says the runner: `task_runner = \
              ThreadPoolTaskRunner::new().resources([(\"GPU\", 1.0)])`"

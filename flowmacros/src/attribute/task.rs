@@ -2,17 +2,18 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::ExprPath;
+use syn::{Expr, ExprPath};
 
 use super::common::Common;
 use super::hooks::{self, Hook, HookKind};
 use super::resources::{self, Resource};
 use super::results::Results;
 use super::retry::{self, RetryDelay};
-use super::{options, value};
+use super::{Given, options, value};
 use crate::problems::Problems;
+use crate::suggestion::did_you_mean;
 
-const KNOWN: [&str; 29] = [
+const KNOWN: [&str; 30] = [
     "name",
     "description",
     "version",
@@ -33,6 +34,7 @@ const KNOWN: [&str; 29] = [
     "persist_result",
     "result_store",
     "isolation",
+    "codec",
     "local",
     "on_running",
     "on_completion",
@@ -44,11 +46,20 @@ const KNOWN: [&str; 29] = [
     "crate",
 ];
 
+/// How results become bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) enum Codec {
+    #[default]
+    MessagePack,
+    Bincode,
+}
+
 /// `#[task(..)]`
 #[derive(Default)]
 pub(crate) struct TaskAttribute {
     pub(crate) common: Common,
     pub(crate) local: bool,
+    pub(crate) codec: Codec,
     pub(crate) retries: Option<TokenStream>,
     pub(crate) retry_delay: Option<RetryDelay>,
     pub(crate) retry_jitter: Option<TokenStream>,
@@ -65,9 +76,15 @@ impl TaskAttribute {
     /// Reads the options; what is wrong keeps its default.
     pub(crate) fn parse(arguments: TokenStream, problems: &mut Problems) -> Self {
         let mut attribute = Self::default();
+        let mut codec_place = None;
         for given in options(arguments, "task", &KNOWN, problems) {
             match given.name().as_str() {
                 "local" => attribute.local = value::flag(&given, problems),
+                "codec" => {
+                    if let Some((codec, place)) = codec(&given, problems) {
+                        (attribute.codec, codec_place) = (codec, Some(place));
+                    }
+                }
                 "retries" => attribute.retries = value::count(&given, problems),
                 "priority" => attribute.priority = value::priority(&given, problems),
                 "batch" => attribute.batch = value::positive_count(&given, problems),
@@ -84,6 +101,13 @@ impl TaskAttribute {
                 _ => attribute.common.read(&given, problems),
             }
         }
+        if let (true, Some(place)) = (attribute.local, codec_place) {
+            problems.push(
+                &place,
+                "the results of a `local` task are never written down, so they have no codec: \
+                 remove `local`, or this",
+            );
+        }
         attribute
     }
 
@@ -96,6 +120,28 @@ impl TaskAttribute {
         let hooks = hooks.map(|hook| hook.tokens(HookKind::Transaction, &self.common.krate));
         quote!(transaction_hooks: &[#(#hooks),*],)
     }
+}
+
+/// Reads `message_pack` or `bincode`, and where it stands.
+fn codec(given: &Given, problems: &mut Problems) -> Option<(Codec, Expr)> {
+    let written = value::required(given, "bincode", problems)?;
+    let name = match written {
+        Expr::Path(path) => path.path.get_ident().map(ToString::to_string),
+        _ => None,
+    };
+    let codec = match name.as_deref() {
+        Some("message_pack") => Codec::MessagePack,
+        Some("bincode") => Codec::Bincode,
+        _ => {
+            let near = did_you_mean(&name.unwrap_or_default(), ["message_pack", "bincode"]);
+            problems.push(
+                written,
+                format!("`codec` is `message_pack` or `bincode`: `codec = bincode`{near}"),
+            );
+            return None;
+        }
+    };
+    Some((codec, written.clone()))
 }
 
 #[cfg(test)]
@@ -136,6 +182,29 @@ mod tests {
         assert_eq!(common.tags.len(), 2);
         assert!(
             common.timeout.is_some() && common.run_name.is_some() && common.description.is_some()
+        );
+    }
+
+    #[test]
+    fn codecs_are_named() {
+        let mut problems = Problems::default();
+        let mut parse = |arguments| TaskAttribute::parse(arguments, &mut problems).codec;
+        assert_eq!(parse(quote!()), Codec::MessagePack);
+        assert_eq!(parse(quote!(codec = message_pack)), Codec::MessagePack);
+        assert_eq!(parse(quote!(codec = bincode)), Codec::Bincode);
+        for wrong in [
+            quote!(codec = "bincode"),
+            quote!(codec = bincod),
+            quote!(codec),
+        ] {
+            assert_eq!(parse(wrong), Codec::MessagePack);
+        }
+        parse(quote!(local, codec = bincode));
+        let messages = problems.messages();
+        assert_eq!(messages.len(), 4, "{messages:?}");
+        assert!(
+            messages[1].ends_with("did you mean `bincode`?"),
+            "{messages:?}"
         );
     }
 

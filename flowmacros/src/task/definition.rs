@@ -5,7 +5,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ExprPath;
 
 use super::call;
-use crate::attribute::{Resource, TaskAttribute};
+use crate::attribute::{Codec, Resource, TaskAttribute};
 use crate::crate_path::Place;
 use crate::description;
 use crate::fingerprint::fingerprint;
@@ -18,9 +18,10 @@ pub(super) fn tokens(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStr
     let type_name = &handle.type_name;
     let callable = handle.callable(&call::tokens(handle, attribute));
     let facts = facts(handle, attribute);
-    let types = types(handle, attribute.local);
+    let types = types(handle, attribute);
     let of_parameters = of_parameters(handle, attribute);
     let of_output = of_output(handle);
+    let compact_type = compact_type(handle, attribute);
     let header = quote_spanned!(handle.span()=> #private::TaskDefinition for #type_name);
     quote! {
         #[automatically_derived]
@@ -31,6 +32,8 @@ pub(super) fn tokens(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStr
             #types
             #callable
         }
+
+        #compact_type
     }
 }
 
@@ -50,16 +53,20 @@ fn facts(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
 }
 
 /// What is known of the types.
-fn types(handle: &Handle<'_>, local: bool) -> TokenStream {
+fn types(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
     let list = handle.parameter_list();
     let private = handle.krate.private(list);
     let access = handle
         .parameters
         .iter()
-        .map(|parameter| parameter_access(handle, parameter, local));
+        .map(|parameter| parameter_access(handle, parameter, attribute.local));
     let access = group(Delimiter::Parenthesis, quote!(#(#access,)*), list);
     let (value, place) = (&handle.output.value, handle.output.value_place);
-    let output = access_of(handle, value, place, local);
+    let codec = match attribute.codec {
+        Codec::MessagePack => "CODEC",
+        Codec::Bincode => "BINCODE",
+    };
+    let output = access_of(handle, value, place, (!attribute.local).then_some(codec));
     quote_spanned! {list=>
         fn types() -> #private::TaskTypes<
             <Self::Parameters as #private::Parameters>::Access,
@@ -71,7 +78,24 @@ fn types(handle: &Handle<'_>, local: bool) -> TokenStream {
                 write: #private::probe::Probe::<#value>::WRITE,
             }
         }
+
     }
+}
+
+/// Readers with another codec find the type of the results by its entry.
+fn compact_type(handle: &Handle<'_>, attribute: &TaskAttribute) -> Option<TokenStream> {
+    if attribute.local || attribute.codec != Codec::Bincode {
+        return None;
+    }
+    let private = handle.private();
+    let type_name = &handle.type_name;
+    let conditions = &handle.carried.conditions;
+    Some(quote! {
+        #conditions
+        #private::inventory::submit! {
+            #private::CompactType::of::<<#type_name as #private::TaskDefinition>::Output>()
+        }
+    })
 }
 
 /// The items that name all parameters. Their spans are those of the parameter
@@ -247,26 +271,29 @@ fn shareable(handle: &Handle<'_>, ty: &TokenStream, place: Place) -> TokenStream
 /// What can be done with a parameter's values.
 fn parameter_access(handle: &Handle<'_>, parameter: &Parameter, local: bool) -> TokenStream {
     let private = handle.krate.private(parameter.place.start);
-    let access = access_of(handle, &parameter.owned, parameter.place, local);
+    let codec = (!local).then_some("CODEC");
+    let access = access_of(handle, &parameter.owned, parameter.place, codec);
     let show = handle.show(&parameter.owned);
     quote!(#private::ParameterAccess { value: #access, show: #show })
 }
 
-/// How values of a type are copied and coded. The one place that asks for
-/// `Serialize` and `DeserializeOwned`.
+/// How values of a type are copied, and coded by this constant of `Portable`.
+/// The one place that asks for `Serialize` and `DeserializeOwned`.
 fn access_of(
     handle: &Handle<'_>,
     ty: &TokenStream,
     Place { start: span, end }: Place,
-    local: bool,
+    codec: Option<&str>,
 ) -> TokenStream {
     let private = handle.krate.private(span);
-    let codec = if local {
-        quote!(::core::option::Option::None)
-    } else {
-        let open = quote_spanned!(span=> <);
-        let codec = quote_spanned!(end=> as #private::probe::Portable>::CODEC);
-        quote_spanned!(span=> ::core::option::Option::Some(#open #ty #codec))
+    let codec = match codec {
+        None => quote!(::core::option::Option::None),
+        Some(codec) => {
+            let codec = Ident::new(codec, end);
+            let open = quote_spanned!(span=> <);
+            let codec = quote_spanned!(end=> as #private::probe::Portable>::#codec);
+            quote_spanned!(span=> ::core::option::Option::Some(#open #ty #codec))
+        }
     };
     quote_spanned!(span=> #private::Access::new(#private::probe::Probe::<#ty>::CLONE, #codec))
 }

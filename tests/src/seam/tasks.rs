@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use flowcore::prelude::*;
+use serde::{Deserialize, Serialize};
 
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read table {0}")]
@@ -43,6 +44,52 @@ pub fn name(x: i64) -> String {
 #[task]
 pub fn list(n: i64) -> Vec<i64> {
     (0..n).collect()
+}
+
+/// A value that travels in bincode.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    pub name: String,
+    pub x: i64,
+}
+
+#[task(codec = bincode)]
+pub fn point(x: i64) -> Result<Point, String> {
+    if x == 13 {
+        return Err("an unlucky point".to_owned());
+    }
+    Ok(Point {
+        name: format!("p{x}"),
+        x,
+    })
+}
+
+#[task(codec = bincode)]
+pub fn points(n: i64) -> Vec<Point> {
+    (0..n).filter_map(|x| point.func(x).ok()).collect()
+}
+
+#[task(codec = bincode)]
+pub fn moved(from: Point) -> Point {
+    let x = from.x + 100;
+    Point { x, ..from }
+}
+
+/// Its own codec is the default.
+#[task]
+pub fn x_of(place: &Point) -> i64 {
+    place.x
+}
+
+#[task]
+pub fn xs_of(several: Vec<Point>, pair: (Point, Point)) -> Vec<i64> {
+    let pair = [pair.0, pair.1];
+    several.iter().chain(&pair).map(|place| place.x).collect()
+}
+
+#[task]
+pub fn x_or_error(outcome: Result<Point>) -> String {
+    outcome.map_or_else(|error| error.to_string(), |place| place.name)
 }
 
 #[task]

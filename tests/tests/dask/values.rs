@@ -90,6 +90,14 @@ fn values(table: &ArrowStream) -> Vec<(EncodedValue, &'static str, &'static str)
             "bytes",
             r"b'\x00\xff'",
         ),
+        (
+            EncodedValue {
+                codec: CodecTag::Bincode,
+                bytes: vec![1, 2],
+            },
+            "bytes",
+            r"b'\x01\x02'",
+        ),
     ]
 }
 

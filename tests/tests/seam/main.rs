@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use flow_tests::seam::tasks::{
     ReadError, add, boom, computed_by, count_failed, double, end_process, even, even_in_twos, inc,
-    join, list, local_process, local_sum, name, nap, nap_and_fail, or_zero, process, read, sum_all,
-    third_time, too_slow, until_third,
+    join, list, local_process, local_sum, moved, name, nap, nap_and_fail, or_zero, point, points,
+    process, read, sum_all, third_time, too_slow, until_third, x_of, x_or_error, xs_of,
 };
 use flowcore::bridge::Feed;
 use flowcore::prelude::*;
@@ -147,6 +147,40 @@ async fn failing() -> Result<()> {
 async fn errors_come_home_with_text_type_and_chain() {
     for feed in FEEDS {
         let flow = failing.with_options(|o| o.task_runner(ChildProcessRunner::new(feed)));
+        in_time(flow()).await.unwrap();
+    }
+}
+
+#[flow]
+async fn coded_otherwise() -> Result<()> {
+    // One value for a reader with the same codec, one with another, and one here.
+    let first = point.submit(1);
+    let second = moved.submit(&first);
+    assert_eq!(x_of.submit(&second).await?, 101);
+    assert_eq!(first.clone().await?.name, "p1");
+
+    // Put together: a map, a list of futures, a pair.
+    let rows = point.map(0..3);
+    let pair = (first.clone(), second.clone());
+    assert_eq!(xs_of.submit(&rows, pair.clone()).await?, [0, 1, 2, 1, 101]);
+    let listed = vec![first.clone(), point.submit(7)];
+    assert_eq!(xs_of.submit(listed, pair).await?, [1, 7, 1, 101]);
+
+    // Taken apart: the rows of a list that lies elsewhere.
+    assert_eq!(x_of.map(points.submit(4)).await?, [0, 1, 2, 3]);
+    assert_eq!(moved.map(points.submit(2)).await?.len(), 2);
+
+    // A value or an error.
+    let outcomes = point.map([12, 13]);
+    let names = x_or_error.map(allow_failure(&outcomes)).await?;
+    assert_eq!(names, ["p12", "an unlucky point"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn results_in_bincode_reach_every_reader() {
+    for feed in FEEDS {
+        let flow = coded_otherwise.with_options(|o| o.task_runner(ChildProcessRunner::new(feed)));
         in_time(flow()).await.unwrap();
     }
 }

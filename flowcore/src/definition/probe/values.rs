@@ -44,7 +44,7 @@ impl<T: Serialize + ?Sized> Probe<T> {
     pub const PACK: Option<Pack<T>> = Some(|value| {
         rmp_serde::to_vec_named(value).map_err(|source| CodecError::Encode {
             type_name: std::any::type_name::<T>(),
-            source,
+            source: source.into(),
         })
     });
 }
