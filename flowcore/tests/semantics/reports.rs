@@ -314,6 +314,8 @@ fn drawings_are_whole_whatever_things_are_called() {
         let rows = hostile.map(0..3);
         let one = hostile.submit(1);
         let sum = sum_all.after(&one).submit(&rows);
+        // The flow's failure would cancel the rows that have not begun.
+        rows.wait(None).await;
         sum.await
     }
 
