@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result};
 
-/// A mode; a bridge [submits](submit_process_mode!) it.
+/// A mode; a bridge [submits](crate::bridge::submit_process_mode) it.
 ///
 /// ```
 /// use flowcore::bridge::{ProcessMode, submit_process_mode};
