@@ -97,6 +97,12 @@ impl Environment {
         self.root.join(inside)
     }
 
+    /// A command that a package brought, such as `dask`.
+    #[must_use]
+    pub fn command(&self, name: &str) -> PathBuf {
+        self.python().with_file_name(name)
+    }
+
     /// A program to run in the environment, from its file.
     pub fn program(&self, file: impl AsRef<Path>) -> Program {
         Program::file(self.python(), file.as_ref())

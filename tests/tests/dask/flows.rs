@@ -49,7 +49,7 @@ impl Flow {
         let environment = Environment::dask().expect("an environment with Dask");
         let child = Command::new(program())
             .args([name, place])
-            .env("FLOWDASK_DASK", environment.python().with_file_name("dask"))
+            .env("FLOWDASK_DASK", environment.command("dask"))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
+use flow_tests::python::Environment;
 use flowdask::dataframe::{datasets, max, sum};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -39,6 +40,12 @@ static EXAMPLES: LazyLock<PathBuf> = LazyLock::new(|| {
     profile.join("examples")
 });
 
+/// Python's `dask`, for the scheduler of local clusters.
+static DASK: LazyLock<PathBuf> = LazyLock::new(|| {
+    let environment = Environment::dask().expect("an environment with Dask");
+    environment.command("dask")
+});
+
 /// What a program wrote, and how it ended.
 #[derive(Debug)]
 struct Ended {
@@ -54,6 +61,7 @@ fn run(example: &str, arguments: &[&str]) -> Ended {
         stderr,
     } = Command::new(EXAMPLES.join(example))
         .args(arguments)
+        .env("FLOWDASK_DASK", &*DASK)
         .stdin(Stdio::null())
         .output()
         .expect("an example that was built");
@@ -166,15 +174,19 @@ fn the_mapped_flow_adds_up() {
         )
         .json()
     };
-    assert_eq!(sum(&[]), json!({ "sum": 145 }));
-    assert_eq!(sum(&["--start", "-3", "--end", "4"]), json!({ "sum": 7 }));
-    // More rows than get a line each.
+    for place in [&[][..], &["--embedded"]] {
+        let sum = |arguments: &[&str]| sum(&[arguments, place].concat());
+        assert_eq!(sum(&[]), json!({ "sum": 145 }));
+        assert_eq!(sum(&["--start", "-3", "--end", "4"]), json!({ "sum": 7 }));
+        assert_eq!(sum(&["--start", "4", "--end", "4"]), json!({ "sum": 0 }));
+    }
+    // More rows than get a line each; on Dask each is a task of its own, which
+    // takes minutes.
     let rows: i64 = 100_000;
     assert_eq!(
-        sum(&["--end", "100000"]),
+        sum(&["--end", "100000", "--embedded"]),
         json!({ "sum": 3 * rows * (rows - 1) / 2 + rows })
     );
-    assert_eq!(sum(&["--start", "4", "--end", "4"]), json!({ "sum": 0 }));
 }
 
 #[test]
@@ -215,7 +227,10 @@ fn every_example_explains_its_options() {
             "prefect_dask_client",
             &["--start", "--end", "--partition-freq", "--seed", "--json"],
         ),
-        ("prefect_dask_task_runner", &["--start", "--end", "--json"]),
+        (
+            "prefect_dask_task_runner",
+            &["--start", "--end", "--address", "--embedded", "--json"],
+        ),
     ] {
         let help = run(example, &["--help"]);
         assert_eq!(help.code, Some(0), "{help:#?}");
@@ -243,6 +258,8 @@ fn what_makes_no_sense_is_refused_with_its_cure() {
         run(example, &["--seeed", "1"]).assert_refused(&["--seeed", "--seed"]);
     }
     run("prefect_dask_task_runner", &["--start", "one"]).assert_refused(&["one", "--start"]);
+    run("prefect_dask_task_runner", &["--address", "http://a:1"])
+        .assert_refused(&["http://a:1", "tcp://"]);
 }
 
 #[test]
