@@ -8,6 +8,7 @@ pub mod client;
 mod cluster;
 mod graph;
 mod mode;
+mod peer_data;
 mod release;
 mod runner;
 pub mod values;

@@ -5,6 +5,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::wire::Value;
+
 /// A release of `distributed`: year, month and patch.
 ///
 /// Bridges work with 2024.8 up to [`Release::NEWEST`]. An older one is refused,
@@ -58,6 +60,11 @@ impl Release {
     #[must_use]
     pub const fn new(year: u16, month: u16, patch: u16) -> Self {
         Self { year, month, patch }
+    }
+
+    /// What the answer to `versions` says of Dask.
+    pub(crate) fn text_of(versions: &Value) -> Option<&str> {
+        versions.get("packages")?.get("distributed")?.as_str()
     }
 
     /// Whether it is newer than what the tests have met.

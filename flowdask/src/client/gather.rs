@@ -6,10 +6,8 @@ use std::time::Duration;
 use futures_util::future::{join_all, try_join_all};
 
 use super::{Client, ClientError, Future};
-use crate::wire::{Address, FieldError, Fields, Key, Serialized, Value, WireError};
-
-/// How long a worker that is busy is left alone.
-const BUSY_PAUSE: Duration = Duration::from_millis(150);
+use crate::peer_data::{BUSY_PAUSE, get_data, read_data};
+use crate::wire::{Address, Fields, Key, Serialized};
 
 /// The first and the longest pause before keys are looked for again that were not
 /// where they were said to be.
@@ -156,51 +154,19 @@ impl Client {
             .collect())
     }
 
-    /// Fetches keys from a worker. The acknowledgement frees the worker's slot;
-    /// to be busy is not acknowledged.
+    /// Fetches keys from a worker, when it is not busy.
     async fn get_data(
         &self,
         worker: &str,
         keys: Vec<Key>,
     ) -> Result<Vec<(Key, Serialized)>, ClientError> {
         let address: Address = worker.parse()?;
-        let request = Value::map([
-            ("op", "get_data".into()),
-            ("keys", keys.into()),
-            ("who", Value::Nil),
-            ("reply", true.into()),
-        ]);
-        let pool = &self.shared().pool;
-        let exchange = async {
-            let mut connection = pool.take(&address).await?;
-            loop {
-                let mut answer = Fields::unnamed("get_data", connection.call(&request).await?)?;
-                if answer.string("status")? == "busy" {
-                    tokio::time::sleep(BUSY_PAUSE).await;
-                    continue;
-                }
-                let data = read_data(&mut answer)?;
-                connection.write(&"OK".into()).await?;
-                pool.give_back(&address, connection);
-                return Ok::<_, WireError>(data);
+        loop {
+            let data = get_data(&self.shared().pool, &address, &keys, None).await;
+            match data.map_err(ClientError::call("get_data"))? {
+                Some(data) => return Ok(data),
+                None => tokio::time::sleep(BUSY_PAUSE).await,
             }
-        };
-        exchange.await.map_err(ClientError::call("get_data"))
+        }
     }
-}
-
-/// The values of an answer.
-fn read_data(answer: &mut Fields) -> Result<Vec<(Key, Serialized)>, FieldError> {
-    answer
-        .map("data")?
-        .into_iter()
-        .map(|(key, value)| {
-            let wrong = |wanted, found: &Value| FieldError::kind("data", "data", wanted, found);
-            let key = Key::try_from(key.clone()).map_err(|_| wrong("keys", &key))?;
-            match value {
-                Value::Serialized(value) => Ok((key, value)),
-                other => Err(wrong("serialized values", &other)),
-            }
-        })
-        .collect()
 }

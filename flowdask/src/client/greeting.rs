@@ -96,10 +96,7 @@ async fn ask(
         .call(&question)
         .await
         .map_err(ClientError::call("versions"))?;
-    let release = versions
-        .get("packages")
-        .and_then(|packages| packages.get("distributed"))
-        .and_then(Value::as_str)
+    let release = Release::text_of(&versions)
         .ok_or_else(|| not_a_scheduler("a peer without a release of Dask"))?;
     let release = release.parse::<Release>()?.supported()?;
 

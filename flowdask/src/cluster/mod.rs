@@ -1,6 +1,7 @@
 //! Clusters of this machine: a stock scheduler and, where asked for, workers as
 //! child processes.
 
+mod child;
 mod python;
 mod scheduler;
 mod worker_process;

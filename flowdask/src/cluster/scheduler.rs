@@ -3,9 +3,10 @@
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::child::OwnedChild;
 use super::python::{self, PythonError};
 use crate::wire::{Address, AddressError};
 
@@ -57,7 +58,8 @@ impl From<io::Error> for SchedulerError {
 /// process.
 #[derive(Debug)]
 pub(crate) struct LocalScheduler {
-    child: Child,
+    // Nothing that it keeps could be damaged by its end.
+    _child: OwnedChild,
     address: Address,
     // Its file stands in it; removed last.
     _directory: tempfile::TempDir,
@@ -70,27 +72,26 @@ impl LocalScheduler {
         let python = python::find()?;
         let directory = tempfile::Builder::new().prefix("flowdask-").tempdir()?;
         let file = directory.path().join("scheduler.json");
-        let mut child = Command::new(python)
-            .args(["-c", PROGRAM, "--host", "127.0.0.1", "--port", "0"])
-            .args(["--no-dashboard", "--scheduler-file"])
-            .arg(&file)
-            .current_dir(directory.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()?;
+        let mut child = OwnedChild::start(
+            Command::new(python)
+                .args(["-c", PROGRAM, "--host", "127.0.0.1", "--port", "0"])
+                .args(["--no-dashboard", "--scheduler-file"])
+                .arg(&file)
+                .current_dir(directory.path())
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped()),
+        )?;
         let stderr = child.stderr.take();
         let words = std::thread::Builder::new()
             .name("flow-dask-log".to_owned())
             .spawn(move || last_words(stderr))?;
         let deadline = Instant::now() + PATIENCE;
-        // Ends the child on every way out of here.
-        let mut starting = Starting(Some(child));
         let address = loop {
             if let Some(address) = listening(&file)? {
                 break address;
             }
-            if let Some(status) = starting.child().try_wait()? {
+            if let Some(status) = child.try_wait()? {
                 let last_words = words.join().unwrap_or_default();
                 return Err(SchedulerError::Ended { status, last_words });
             }
@@ -100,7 +101,7 @@ impl LocalScheduler {
             tokio::time::sleep(PAUSE).await;
         };
         Ok(Self {
-            child: starting.finish(),
+            _child: child,
             address,
             _directory: directory,
         })
@@ -110,39 +111,6 @@ impl LocalScheduler {
     pub(crate) fn address(&self) -> &Address {
         &self.address
     }
-}
-
-impl Drop for LocalScheduler {
-    fn drop(&mut self) {
-        end(&mut self.child);
-    }
-}
-
-struct Starting(Option<Child>);
-
-impl Starting {
-    fn child(&mut self) -> &mut Child {
-        self.0.as_mut().expect("taken only at the end")
-    }
-
-    fn finish(mut self) -> Child {
-        self.0.take().expect("taken only here")
-    }
-}
-
-impl Drop for Starting {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
-            end(child);
-        }
-    }
-}
-
-/// A scheduler keeps nothing that a kill could damage.
-fn end(child: &mut Child) {
-    // It may have ended by itself.
-    let _ = child.kill();
-    let _ = child.wait();
 }
 
 /// The address, once the scheduler has written its file.

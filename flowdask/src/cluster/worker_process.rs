@@ -1,9 +1,10 @@
 //! Workers of a local cluster as processes: this executable again.
 
 use std::io;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::child::OwnedChild;
 use crate::mode;
 use crate::wire::Address;
 
@@ -15,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// A worker of this program that ends with the value, or with this process.
 #[derive(Debug)]
 pub(crate) struct WorkerProcess {
-    child: Child,
+    child: OwnedChild,
 }
 
 /// A worker process cannot be started.
@@ -52,7 +53,7 @@ impl WorkerProcess {
         for (name, value) in options {
             command.env(mode::variable(name), value);
         }
-        let child = command.spawn()?;
+        let child = OwnedChild::start(&mut command)?;
         Ok(Self { child })
     }
 
@@ -69,13 +70,5 @@ impl WorkerProcess {
             }
         }
         tracing::warn!("a worker process did not leave, and is killed");
-    }
-}
-
-impl Drop for WorkerProcess {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -188,11 +188,11 @@ impl DaskTaskRunner {
             }
             return Ok(());
         }
+        let (resource, offered) = own_resource()?;
         for _ in 0..workers {
-            let (resource, offered) = own_resource()?;
             let mut builder = Worker::builder(scheduler.to_string(), Arc::new(TaskExecutor::new()))
                 .nthreads(threads)
-                .resource(resource, offered);
+                .resource(&resource, offered);
             for (name, amount) in &self.resources {
                 builder = builder.resource(name, *amount);
             }
@@ -203,10 +203,8 @@ impl DaskTaskRunner {
         }
         Ok(())
     }
-}
 
-impl DaskTaskRunner {
-    /// The same for a process, as its variables.
+    /// The options of a worker process, as its variables.
     fn process_options(&self, threads: usize) -> Vec<(&'static str, String)> {
         let mut options = vec![("NTHREADS", threads.to_string())];
         if let Some(limit) = self.memory_limit {

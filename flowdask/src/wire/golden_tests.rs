@@ -1,9 +1,6 @@
 //! Recorded messages of stock Dask: each is read, and written again byte for
 //! byte (`tests/fixtures/README.md`).
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::Value as Json;
@@ -11,40 +8,17 @@ use serde_json::Value as Json;
 use super::frames::{self, FrameLimits};
 use super::value::{Pickled, Value};
 use super::{Serialized, msgpack};
-
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
-}
+use crate::fixtures;
 
 /// The wire messages: name, bytes, and what they mean.
-fn vectors() -> Vec<(String, Vec<u8>, Json)> {
-    let mut vectors = Vec::new();
-    for entry in fs::read_dir(fixtures()).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|extension| extension != "json") {
-            continue;
-        }
-        let meaning: Json = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        if meaning["kind"] == "wire" {
-            let hex = fs::read_to_string(path.with_extension("hex")).unwrap();
-            let name = meaning["name"].as_str().unwrap().to_owned();
-            vectors.push((name, from_hex(&hex), meaning));
-        }
-    }
-    vectors.sort_by(|a, b| a.0.cmp(&b.0));
-    vectors
-}
-
-fn from_hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text
-        .chars()
-        .filter_map(|digit| digit.to_digit(16))
-        .map(|digit| u8::try_from(digit).unwrap())
-        .collect();
-    digits
-        .chunks(2)
-        .map(|pair| pair[0] << 4 | pair[1])
-        .collect()
+fn vectors() -> impl Iterator<Item = (String, Bytes, Json)> {
+    let all = fixtures::names("").into_iter();
+    let all = all.map(|name| {
+        let meaning = fixtures::meaning(&name);
+        (fixtures::bytes(&name), meaning, name)
+    });
+    all.filter(|(_, meaning, _)| meaning["kind"] == "wire")
+        .map(|(bytes, meaning, name)| (name, bytes, meaning))
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {
@@ -70,7 +44,7 @@ fn written(message: &Value) -> Vec<u8> {
 
 /// The message as the fixtures spell it.
 fn expected(json: &Json) -> Value {
-    let hex = |json: &Json| Bytes::from(from_hex(json.as_str().unwrap()));
+    let hex = |json: &Json| Bytes::from(fixtures::unhex(json.as_str().unwrap()));
     let list = |json: &Json| json.as_array().unwrap().iter().map(expected).collect();
     match json {
         Json::Null => Value::Nil,
@@ -156,7 +130,7 @@ fn unordered(value: &Value) -> String {
 
 #[test]
 fn recorded_messages_are_understood() {
-    let vectors = vectors();
+    let vectors: Vec<_> = vectors().collect();
     assert!(vectors.len() >= 252, "{} vectors", vectors.len());
     for (name, bytes, meaning) in &vectors {
         let message = msgpack::decode(&read(bytes)).unwrap_or_else(|error| {
@@ -193,11 +167,7 @@ fn shards_are_joined_and_compressed_frames_read() {
 }
 
 fn payloads(name: &str) -> Vec<Bytes> {
-    let (_, bytes, _) = vectors()
-        .into_iter()
-        .find(|(found, ..)| found == name)
-        .unwrap();
-    let message = msgpack::decode(&read(&bytes)).unwrap();
+    let message = msgpack::decode(&read(&fixtures::bytes(name))).unwrap();
     let Some(Value::Serialized(value)) = message.get("x") else {
         panic!("{name} is {message:?}");
     };

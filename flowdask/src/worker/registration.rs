@@ -127,11 +127,7 @@ async fn exchange(
 }
 
 fn release(versions: &Value) -> Result<Release, crate::ReleaseError> {
-    let text = versions
-        .get("packages")
-        .and_then(|packages| packages.get("distributed"))
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let text = Release::text_of(versions).unwrap_or_default();
     text.parse::<Release>()?.supported()
 }
 

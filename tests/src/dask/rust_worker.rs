@@ -1,38 +1,44 @@
-//! A worker of ours, as a process of its own.
+//! Workers of ours, as processes of their own.
 
+use std::ffi::OsStr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use crate::python::{Error, Result};
 
-/// The same executable as a flow's, as a worker; dropping it kills it.
+/// A worker process; dropping it kills it. It registers some time after it was
+/// started.
 #[derive(Debug)]
 pub struct RustWorker {
     child: Child,
 }
 
 impl RustWorker {
-    /// Starts a worker with one thread and a name; it joins in a moment.
+    /// The executable of a flow, as a worker with one thread and this name.
     ///
     /// # Errors
     ///
     /// If the program cannot be started.
     pub fn start(program: &Path, scheduler: &str, name: &str) -> Result<Self> {
-        let child = Command::new(program)
-            .env("FLOW_WORKER", scheduler)
-            .env("FLOW_WORKER_NAME", name)
-            .env("FLOW_WORKER_NTHREADS", "1")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .map_err(Error::io("start", program))?;
-        Ok(Self { child })
+        Self::spawn(
+            Command::new(program)
+                .env("FLOW_WORKER", scheduler)
+                .env("FLOW_WORKER_NAME", name)
+                .env("FLOW_WORKER_NTHREADS", "1"),
+        )
     }
 
-    /// The process's id.
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        self.child.id()
+    /// Another program that is a worker.
+    ///
+    /// # Errors
+    ///
+    /// If the program cannot be started.
+    pub fn spawn(command: &mut Command) -> Result<Self> {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        let program: &OsStr = command.get_program();
+        Ok(Self {
+            child: child.map_err(Error::io("start", program))?,
+        })
     }
 
     /// Kills it, as `kill -9` does.
@@ -43,6 +49,28 @@ impl RustWorker {
     pub fn kill(&mut self) -> std::io::Result<()> {
         self.child.kill()?;
         self.child.wait().map(drop)
+    }
+
+    /// Sends a signal, such as `STOP`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no shell, or no such signal.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("sh")
+            .args(["-c", &format!("kill -{name} {}", self.child.id())])
+            .status()
+            .expect("a shell");
+        assert!(sent.success());
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system refuses.
+    pub fn wait(&mut self) -> std::io::Result<ExitStatus> {
+        self.child.wait()
     }
 }
 

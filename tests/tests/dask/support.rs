@@ -67,10 +67,20 @@ pub(crate) fn python<T: DeserializeOwned>(
     function: &str,
     arguments: &[&str],
 ) -> T {
+    call(scheduler, "held.py", function, arguments)
+}
+
+/// What a function of a file in `tests/python/dask` returns.
+pub(crate) fn call<T: DeserializeOwned>(
+    scheduler: &Scheduler,
+    file: &str,
+    function: &str,
+    arguments: &[&str],
+) -> T {
     arguments
         .iter()
         .fold(
-            Script::in_file(scheduler, "held.py", function),
+            Script::in_file(scheduler, file, function),
             |script, argument| script.argument(argument),
         )
         .run()

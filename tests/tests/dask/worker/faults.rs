@@ -8,8 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::links::Link;
-use super::process::WorkerProcess;
-use super::{ask, builder, worker};
+use super::{ask, builder, process, worker};
 
 #[tokio::test]
 async fn a_worker_whose_link_is_cut_comes_back_with_a_fresh_state() {
@@ -55,7 +54,7 @@ async fn what_killed_workers_held_is_made_again() {
     let () = ask(&scheduler, "hold_lambda", &["carol"]);
     let _alice = worker(&scheduler, Calculator::new(), "alice").await;
     let _other = PythonWorker::start(&scheduler, "dave").expect("a worker");
-    let mut bob = WorkerProcess::start(&scheduler, "bob");
+    let mut bob = process::start(&scheduler, "bob");
     let () = ask(&scheduler, "wait_for_workers", &["4"]);
     python.kill().expect("an end");
     let sum: i64 = ask(&scheduler, "add_to_held", &[]);
@@ -63,8 +62,7 @@ async fn what_killed_workers_held_is_made_again() {
 
     // A Rust worker that holds results and runs tasks.
     let () = ask(&scheduler, "start_sleepers", &["20", "50"]);
-    bob.signal("KILL");
-    bob.wait();
+    bob.kill().expect("an end");
     let finished: usize = ask(&scheduler, "finish_sleepers", &[]);
     assert_eq!(finished, 20);
 }
@@ -73,7 +71,7 @@ async fn what_killed_workers_held_is_made_again() {
 async fn a_worker_that_stops_for_a_while_goes_on_and_one_that_is_to_terminate_leaves() {
     let scheduler = Scheduler::start().expect("a scheduler");
     let _alice = worker(&scheduler, Calculator::new(), "alice").await;
-    let mut bob = WorkerProcess::start(&scheduler, "bob");
+    let mut bob = process::start(&scheduler, "bob");
     let () = ask(&scheduler, "wait_for_workers", &["2"]);
     bob.signal("STOP");
     let () = ask(&scheduler, "start_sleepers", &["20", "50"]);
@@ -83,7 +81,7 @@ async fn a_worker_that_stops_for_a_while_goes_on_and_one_that_is_to_terminate_le
 
     let () = ask(&scheduler, "hold", &["add 5", "bob"]);
     bob.signal("TERM");
-    assert!(bob.wait().success());
+    assert!(bob.wait().expect("an end").success());
     let held: i64 = ask(&scheduler, "held", &[]);
     assert_eq!(held, 5);
 }
@@ -91,7 +89,7 @@ async fn a_worker_that_stops_for_a_while_goes_on_and_one_that_is_to_terminate_le
 #[tokio::test]
 async fn a_process_with_more_data_than_memory_loses_nothing() {
     let scheduler = Scheduler::start().expect("a scheduler");
-    let _bob = WorkerProcess::with_memory(&scheduler, "bob", 60_000_000);
+    let _bob = process::with_memory(&scheduler, "bob", 60_000_000);
     let spilled: (i64, bool) = ask(&scheduler, "spilled", &["24", "5000000"]);
     assert_eq!(spilled, (120_000_000, true));
 }

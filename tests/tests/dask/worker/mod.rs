@@ -8,9 +8,11 @@ mod process;
 
 use std::sync::Arc;
 
-use flow_tests::dask::{Scheduler, Script};
+use flow_tests::dask::Scheduler;
 use flowdask::worker::{Executor, Worker, WorkerBuilder};
 use serde::de::DeserializeOwned;
+
+use crate::support::call;
 
 /// A worker with one thread, for tasks that want `RUST`.
 fn builder(address: &str, executor: Arc<dyn Executor>, name: &str) -> WorkerBuilder {
@@ -30,11 +32,7 @@ async fn worker(scheduler: &Scheduler, executor: Arc<dyn Executor>, name: &str) 
 
 /// What a function of `worker.py` returns.
 fn ask<T: DeserializeOwned>(scheduler: &Scheduler, function: &str, arguments: &[&str]) -> T {
-    let mut script = Script::in_file(scheduler, "worker.py", function);
-    for argument in arguments {
-        script = script.argument(argument);
-    }
-    script.run().unwrap_or_else(|error| panic!("{error}"))
+    call(scheduler, "worker.py", function, arguments)
 }
 
 /// What several functions of `worker.py` return, called by one client.
