@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::wire::{Address, FieldError, Fields, Key, RpcPool, Serialized, Value, WireError};
+use crate::wire::{Address, Fields, Key, RpcPool, Serialized, Value, WireError};
 
 /// How long a worker that is busy is left alone.
 pub(crate) const BUSY_PAUSE: Duration = Duration::from_millis(150);
@@ -31,26 +31,10 @@ pub(crate) async fn get_data(
     let data = if answer.string("status")? == "busy" {
         None
     } else {
-        let data = read_data(&mut answer)?;
+        let data = answer.values("data")?;
         connection.write(&"OK".into()).await?;
         Some(data)
     };
     pool.give_back(address, connection);
     Ok(data)
-}
-
-/// The values of an answer.
-pub(crate) fn read_data(answer: &mut Fields) -> Result<Vec<(Key, Serialized)>, FieldError> {
-    answer
-        .map("data")?
-        .into_iter()
-        .map(|(key, value)| {
-            let wrong = |wanted, found: &Value| FieldError::kind("data", "data", wanted, found);
-            let key = Key::try_from(key.clone()).map_err(|_| wrong("keys", &key))?;
-            match value {
-                Value::Serialized(value) => Ok((key, value)),
-                other => Err(wrong("serialized values", &other)),
-            }
-        })
-        .collect()
 }

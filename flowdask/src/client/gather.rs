@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::{join_all, try_join_all};
 
 use super::{Client, ClientError, Future};
-use crate::peer_data::{BUSY_PAUSE, get_data, read_data};
+use crate::peer_data::{BUSY_PAUSE, get_data};
 use crate::wire::{Address, Fields, Key, Serialized};
 
 /// The first and the longest pause before keys are looked for again that were not
@@ -102,7 +102,7 @@ impl Client {
             let mut answer = Fields::unnamed(OP, answer).map_err(ClientError::call(OP))?;
             let status = answer.string("status").map_err(ClientError::call(OP))?;
             if status == "OK" {
-                let data = read_data(&mut answer).map_err(ClientError::call(OP))?;
+                let data = answer.values("data").map_err(ClientError::call(OP))?;
                 found.extend(data);
                 break;
             }

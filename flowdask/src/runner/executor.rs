@@ -95,11 +95,10 @@ fn stored(value: EncodedValue) -> Stored {
 /// With the chain of its causes: that is what a Python client sees.
 fn erred(error: &Error) -> Outcome {
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&**error);
-    while let Some(error) = cause {
+    for cause in std::iter::successors(std::error::Error::source(&**error), |cause| cause.source())
+    {
         text.push_str("\ncaused by: ");
-        text.push_str(&error.to_string());
-        cause = error.source();
+        text.push_str(&cause.to_string());
     }
     Outcome::Erred { text }
 }

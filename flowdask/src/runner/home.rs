@@ -13,10 +13,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire::{Fields, Value};
 
-/// The op of our workers that takes orders of flows, by the scheduler's
-/// `proxy`.
-pub(crate) const ORDER: &str = "flow_order";
-
 /// From a worker to a flow's process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct HomeMessage {

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::AbortHandle;
 
-use super::home::{self, Arrival, Gaps, HomeBody, ORDER, Order};
+use super::home::{self, Arrival, Gaps, HomeBody, Order};
 use super::io;
 use super::ledger::{Cancelling, Consequences, Ledger, Ready};
 use super::placement::Placement;
@@ -29,6 +29,7 @@ use crate::client::{
 use crate::graph::TaskNode;
 use crate::values;
 use crate::wire::{Key, Value};
+use crate::worker::ORDER;
 
 /// How many runs go out at one go at most.
 const BATCH: usize = 5000;

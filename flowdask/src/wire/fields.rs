@@ -237,6 +237,29 @@ impl Fields {
             .collect()
     }
 
+    /// Takes a map from keys to values of users.
+    ///
+    /// # Errors
+    ///
+    /// It is missing or something else.
+    pub fn values(&mut self, member: &str) -> Result<Vec<(Key, Serialized)>, FieldError> {
+        self.map(member)?
+            .into_iter()
+            .map(|(key, value)| {
+                let key = self.as_key(member, key)?;
+                match value {
+                    Value::Serialized(value) => Ok((key, value)),
+                    other => Err(FieldError::kind(
+                        &self.op,
+                        member,
+                        "serialized values",
+                        &other,
+                    )),
+                }
+            })
+            .collect()
+    }
+
     fn as_key(&self, member: &str, value: Value) -> Result<Key, FieldError> {
         let found = value.kind();
         Key::try_from(value).map_err(|_| FieldError::Kind {

@@ -39,6 +39,7 @@ pub use self::builder::WorkerBuilder;
 pub use self::error::WorkerError;
 pub use self::executor::{Assignment, Executor, Outcome, Slot, Stored, StreamHandle};
 use self::mail::{Mail, Mailbox};
+pub(crate) use self::server::ORDER;
 
 /// A worker that takes part in a cluster. It leaves at once when it is
 /// dropped; [`close`](Self::close) gives its data to others first.

@@ -26,6 +26,10 @@ const TRANSFERS: usize = 50;
 /// How many while the worker is paused.
 const TRANSFERS_WHILE_PAUSED: usize = 1;
 
+/// The op that takes a message for the executor; clients send it by the
+/// scheduler's `proxy`.
+pub(crate) const ORDER: &str = "flow_order";
+
 /// After the system refused a connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -170,7 +174,10 @@ async fn answer(shared: &Arc<Shared>, mut request: Fields) -> Result<Value, Refu
     let op = request.op().to_owned();
     Ok(match op.as_str() {
         "update_data" => {
-            let values = serialized(request.map("data")?);
+            let values = request.values("data")?.into_iter();
+            let values: Vec<(Key, Stored)> = values
+                .map(|(key, value)| (key, Stored::opaque(value)))
+                .collect();
             let sizes = values
                 .iter()
                 .map(|(key, value)| (key.into(), value.nbytes().into()))
@@ -184,7 +191,7 @@ async fn answer(shared: &Arc<Shared>, mut request: Fields) -> Result<Value, Refu
             shared.mailbox.put(Mail::Event(Event::FreeKeys(keys)));
             Value::Nil
         }
-        "flow_order" => shared.executor.order(request.bytes("body")?).into(),
+        ORDER => shared.executor.order(request.bytes("body")?).into(),
         "identity" => identity(shared),
         "ping" => Bytes::from_static(b"pong").into(),
         "keys" => shared.store.keys().into(),
@@ -258,15 +265,6 @@ fn no_profile() -> Value {
         ("identifier", "root".into()),
         ("description", description),
     ])
-}
-
-fn serialized(data: Vec<(Value, Value)>) -> Vec<(Key, Stored)> {
-    data.into_iter()
-        .filter_map(|(key, value)| match value {
-            Value::Serialized(value) => Some((Key::try_from(key).ok()?, Stored::opaque(value))),
-            _ => None,
-        })
-        .collect()
 }
 
 /// Waits until the values are here.

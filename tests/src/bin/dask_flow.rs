@@ -109,13 +109,10 @@ async fn failures() -> Result<Value> {
 }
 
 fn chain(error: &flowcore::Error) -> Vec<String> {
-    let mut texts = vec![error.to_string()];
-    let mut cause = std::error::Error::source(&**error);
-    while let Some(error) = cause {
-        texts.push(error.to_string());
-        cause = error.source();
-    }
-    texts
+    let first: &(dyn std::error::Error + 'static) = &**error;
+    std::iter::successors(Some(first), |error| error.source())
+        .map(ToString::to_string)
+        .collect()
 }
 
 /// Fails until the file is there.
