@@ -6,6 +6,9 @@
 
 pub mod client;
 mod cluster;
+// `cargo fuzz` sets `fuzzing`.
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod graph;
 mod mode;
 mod peer_data;

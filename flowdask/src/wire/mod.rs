@@ -8,6 +8,8 @@
 mod address;
 mod compression;
 mod connection;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod decoding;
 mod error;
 mod fields;
 mod frames;

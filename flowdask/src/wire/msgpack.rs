@@ -57,6 +57,12 @@ pub enum MessageError {
         /// How many came.
         count: usize,
     },
+    /// Two markers name the same frame.
+    #[error("a message uses frame {index} twice")]
+    Reused {
+        /// The frame.
+        index: u64,
+    },
     /// The header of a value is damaged.
     #[error("the header of a value in a message is damaged")]
     Header,
@@ -121,6 +127,7 @@ fn decode_frame(first: &Bytes, frames: &[Bytes]) -> Result<Value, MessageError> 
         all: first,
         rest: first,
         frames,
+        next_frame: 1,
     };
     let value = decoder.value(DEPTH)?;
     match decoder.rest.len() {
@@ -223,6 +230,8 @@ struct Decoder<'a> {
     all: &'a Bytes,
     rest: &'a [u8],
     frames: &'a [Bytes],
+    /// All before it belong to values.
+    next_frame: usize,
 }
 
 impl From<ValueReadError> for MessageError {
@@ -331,7 +340,7 @@ impl Decoder<'_> {
     }
 
     /// The map, or what it stands for.
-    fn resolved(&self, entries: Vec<(Value, Value)>) -> Result<Value, MessageError> {
+    fn resolved(&mut self, entries: Vec<(Value, Value)>) -> Result<Value, MessageError> {
         Ok(match entries.as_slice() {
             [(Value::String(name), Value::Integer(index))] if name == SERIALIZED => {
                 let (header, frames, _) = self.sub_frames(*index)?;
@@ -356,11 +365,12 @@ impl Decoder<'_> {
     }
 
     /// The header at this index, and the frames that belong to it.
-    fn sub_frames(&self, index: i64) -> Result<(Bytes, Vec<Bytes>, Fields), MessageError> {
-        let missing = |index: u64| MessageError::Frame {
-            index,
-            count: self.frames.len(),
-        };
+    ///
+    /// Senders number frames in the order of their markers. More than that is
+    /// not taken: a few bytes could stand for the same frames again and again.
+    fn sub_frames(&mut self, index: i64) -> Result<(Bytes, Vec<Bytes>, Fields), MessageError> {
+        let came = self.frames.len();
+        let missing = |index: u64| MessageError::Frame { index, count: came };
         let first = u64::try_from(index).map_err(|_| MessageError::Header)?;
         let place = usize::try_from(first).map_err(|_| missing(first))?;
         let header = match place {
@@ -368,6 +378,9 @@ impl Decoder<'_> {
             place => self.frames.get(place),
         };
         let header = header.ok_or_else(|| missing(first))?.clone();
+        if place < self.next_frame {
+            return Err(MessageError::Reused { index: first });
+        }
         let value = decode_plain(&header)?;
         let mut fields = Fields::unnamed("header", value).map_err(|_| MessageError::Header)?;
         let count = fields
@@ -381,6 +394,45 @@ impl Decoder<'_> {
             .frames
             .get(place + 1..end)
             .ok_or_else(|| missing(end as u64))?;
+        self.next_frame = end;
         Ok((header, frames.to_vec(), fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn markers(indices: [u8; 2]) -> Vec<Bytes> {
+        let mut first = vec![0x92];
+        for index in indices {
+            first.extend([0x81, 0xae]);
+            first.extend(SERIALIZED.as_bytes());
+            first.push(index);
+        }
+        let header = encode_plain(&Value::map([(SUB_FRAMES, 1.into())]));
+        let payload = Bytes::from_static(b"payload");
+        vec![first.into(), header.clone(), payload.clone(), header, payload]
+    }
+
+    #[test]
+    fn a_frame_belongs_to_one_value() {
+        assert!(decode(&markers([1, 3])).is_ok());
+        for (indices, index) in [([1, 1], 1), ([1, 2], 2), ([3, 1], 1)] {
+            let error = decode(&markers(indices)).unwrap_err();
+            assert_eq!(error, MessageError::Reused { index }, "{indices:?}");
+        }
+    }
+
+    #[test]
+    fn counts_above_32_bits_are_refused() {
+        let four_gib = 1_usize << 32;
+        assert_eq!(length("a bytes value", four_gib - 1), Ok(u32::MAX));
+        let error = length("a bytes value", four_gib).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "a bytes value of 4294967296 bytes or entries does not fit into a message: above \
+             4 GiB, values travel in shards"
+        );
     }
 }
