@@ -13,6 +13,10 @@ const FAREWELL: Duration = Duration::from_secs(10);
 
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// As Dask's nannies set it: memory that a worker freed goes back to the
+/// system, so that it is not counted against its limit any more.
+const TRIM_THRESHOLD: &str = "MALLOC_TRIM_THRESHOLD_";
+
 /// A worker of this program that ends with the value, or with this process.
 #[derive(Debug)]
 pub(crate) struct WorkerProcess {
@@ -49,6 +53,7 @@ impl WorkerProcess {
         command
             .env(mode::VARIABLE, scheduler.to_string())
             .env(mode::variable(mode::LEASH), "1")
+            .env(TRIM_THRESHOLD, "65536")
             .stdin(Stdio::piped());
         for (name, value) in options {
             command.env(mode::variable(name), value);

@@ -412,7 +412,13 @@ mod tests {
         }
         let header = encode_plain(&Value::map([(SUB_FRAMES, 1.into())]));
         let payload = Bytes::from_static(b"payload");
-        vec![first.into(), header.clone(), payload.clone(), header, payload]
+        vec![
+            first.into(),
+            header.clone(),
+            payload.clone(),
+            header,
+            payload,
+        ]
     }
 
     #[test]

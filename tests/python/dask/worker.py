@@ -98,14 +98,20 @@ def retire(client, worker):
 
 
 def hold(client, line, worker):
-    """Publishes a result that lies with one worker."""
+    """Publishes a result that lies with one worker, in place of an earlier one."""
     future = rust(client, line, workers=[worker], resources=None)
     wait(future)
-    client.publish_dataset(future, name="held")
+    client.publish_dataset(future, name="held", override=True)
 
 
 def held(client):
     return client.get_dataset("held").result()
+
+
+def length_of_held(client, worker):
+    """A worker reads the result that lies with another one."""
+    held = client.get_dataset("held")
+    return rust(client, "length", held, workers=[worker], resources=None).result()
 
 
 def hold_lambda(client, worker):
@@ -158,6 +164,80 @@ def information(client):
         raise AssertionError("an unknown op has an answer")
     order = client.sync(client.scheduler.proxy, worker=address, msg={"op": "flow_order", "body": b"abc"})
     return order.decode()
+
+
+def mixed(client, workers):
+    """What a stock client sees of Rust and Python workers side by side."""
+    client.wait_for_workers(int(workers))
+    client.get_task_stream()  # the scheduler records from now on
+    ones = [rust(client, "add 1", key=f"one-{i}") for i in range(4)]
+    total = client.submit(sum, ones, key="total", pure=False)
+    result = rust(client, "add 100", total, key="result")
+    value = result.result()
+    info = client.scheduler_info(n_workers=-1)["workers"]
+    assert client.nthreads() == {address: 1 for address in info}
+    holders = client.who_has([*ones, result])
+    names = {address: worker["name"] for address, worker in info.items()}
+    assert set(holders) == {"one-0", "one-1", "one-2", "one-3", "result"}, holders
+    held_by = {names[address] for address in holders["result"]}
+    versions = client.get_versions(check=False)["workers"]
+    assert versions.keys() == info.keys(), versions
+    stream = {record["key"]: names[record["worker"]] for record in client.get_task_stream()}
+    return {
+        "value": value,
+        "names": sorted(names.values()),
+        "result": sorted(held_by),
+        "total": stream["total"],
+        "recorded": sorted(stream),
+    }
+
+
+def memory(client):
+    """Bytes that scheduler and workers take, and how many tasks are known."""
+    import psutil
+
+    def scheduler(dask_scheduler):
+        import gc
+
+        gc.collect()
+        return psutil.Process().memory_info().rss, len(dask_scheduler.tasks)
+
+    deadline = time.time() + 20
+    size, tasks = client.run_on_scheduler(scheduler)
+    while tasks and time.time() < deadline:
+        time.sleep(0.1)
+        size, tasks = client.run_on_scheduler(scheduler)
+    time.sleep(1.2)  # the next heartbeats have been
+    workers = client.scheduler_info()["workers"].values()
+    return {
+        "tasks": tasks,
+        "scheduler": size,
+        **{worker["name"]: worker["metrics"]["memory"] for worker in workers},
+    }
+
+
+def pages(client):
+    """The dashboard's pages, and how each answers, after Rust workers have worked."""
+    import urllib.error
+    import urllib.request
+
+    wait([rust(client, f"add {i}") for i in range(5)])
+    port = client.scheduler_info()["services"]["dashboard"]
+
+    def routes(dask_scheduler):
+        from distributed.dashboard.scheduler import applications
+
+        return sorted(applications)
+
+    paths = [*client.run_on_scheduler(routes), "/info/main/workers.html", "/metrics", "/health"]
+    statuses = {}
+    for path in paths:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
+                statuses[path] = answer.status
+        except urllib.error.HTTPError as error:
+            statuses[path] = error.code
+    return statuses
 
 
 def copies(client):

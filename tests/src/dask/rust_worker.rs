@@ -20,12 +20,18 @@ impl RustWorker {
     ///
     /// If the program cannot be started.
     pub fn start(program: &Path, scheduler: &str, name: &str) -> Result<Self> {
-        Self::spawn(
-            Command::new(program)
-                .env("FLOW_WORKER", scheduler)
-                .env("FLOW_WORKER_NAME", name)
-                .env("FLOW_WORKER_NTHREADS", "1"),
-        )
+        Self::spawn(&mut Self::command(program, scheduler, name))
+    }
+
+    /// The command that [`start`](Self::start) starts, for more variables.
+    #[must_use]
+    pub fn command(program: &Path, scheduler: &str, name: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env("FLOW_WORKER", scheduler)
+            .env("FLOW_WORKER_NAME", name)
+            .env("FLOW_WORKER_NTHREADS", "1");
+        command
     }
 
     /// Another program that is a worker.
@@ -39,6 +45,12 @@ impl RustWorker {
         Ok(Self {
             child: child.map_err(Error::io("start", program))?,
         })
+    }
+
+    /// The process's id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Kills it, as `kill -9` does.

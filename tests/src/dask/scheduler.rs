@@ -8,7 +8,7 @@ use serde::Deserialize;
 use tempfile::TempDir;
 
 use super::tls::Tls;
-use crate::python::{Environment, Error, Result, Running};
+use crate::python::{Environment, Error, Requirements, Result, Running};
 
 /// How long a scheduler may take to listen, beside several compilers.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -51,14 +51,38 @@ impl Scheduler {
         Self::in_environment(Environment::dask()?, Some(tls))
     }
 
+    /// A scheduler that shows its dashboard, on a free port.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start); and there must be Bokeh.
+    pub fn with_dashboard() -> Result<Self> {
+        let environment = Environment::new(&Requirements::DASHBOARD)?;
+        let dashboard = ["--dashboard-address", "127.0.0.1:0"];
+        Self::with_arguments(environment, None, &dashboard)
+    }
+
     /// A scheduler of the release in this environment.
     ///
     /// # Errors
     ///
     /// As [`start`](Self::start).
     pub fn in_environment(environment: Environment, tls: Option<Tls>) -> Result<Self> {
+        Self::with_arguments(environment, tls, &NO_DASHBOARD)
+    }
+
+    fn with_arguments(
+        environment: Environment,
+        tls: Option<Tls>,
+        arguments: &[&str],
+    ) -> Result<Self> {
         let directory = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
-        let (running, address) = run(&environment, tls.as_ref(), directory.path(), "0")?;
+        let (running, address) = run(
+            &environment,
+            tls.as_ref(),
+            directory.path(),
+            &[&["--port", "0"], arguments].concat(),
+        )?;
         Ok(Self {
             running,
             address,
@@ -104,7 +128,9 @@ impl Scheduler {
         fs::remove_file(self.file()).map_err(Error::io("remove", self.file()))?;
         let (_, port) = self.address.rsplit_once(':').unwrap_or_default();
         let directory = self.directory.path();
-        (self.running, self.address) = run(&self.environment, self.tls.as_ref(), directory, port)?;
+        let arguments = [&["--port", port], &NO_DASHBOARD[..]].concat();
+        (self.running, self.address) =
+            run(&self.environment, self.tls.as_ref(), directory, &arguments)?;
         Ok(())
     }
 
@@ -121,12 +147,14 @@ impl Scheduler {
     }
 }
 
-/// A scheduler that listens on this port, and its address.
+const NO_DASHBOARD: [&str; 1] = ["--no-dashboard"];
+
+/// A scheduler that listens, and its address.
 fn run(
     environment: &Environment,
     tls: Option<&Tls>,
     directory: &Path,
-    port: &str,
+    arguments: &[&str],
 ) -> Result<(Running, String)> {
     let file = directory.join("scheduler.json");
     let scheme = if tls.is_some() { "tls" } else { "tcp" };
@@ -135,11 +163,11 @@ fn run(
         .in_directory(directory)
         .argument("--host")
         .argument(format!("{scheme}://127.0.0.1"))
-        .argument("--port")
-        .argument(port)
-        .argument("--no-dashboard")
         .argument("--scheduler-file")
         .argument(&file);
+    for argument in arguments {
+        program = program.argument(argument);
+    }
     for argument in tls.iter().flat_map(|tls| tls.arguments()) {
         program = program.argument(argument);
     }

@@ -13,6 +13,35 @@ impl Requirements {
     /// Python Dask: the base release of the wire protocol.
     pub const DASK: Self = Self::new("dask", include_str!("../../python/dask.txt"));
 
+    /// Releases of Dask before it, as old as a bridge works with.
+    pub const OLDER_DASK: [Self; 4] = [
+        Self::new(
+            "dask-2024.8.0",
+            include_str!("../../python/dask-2024.8.0.txt"),
+        ),
+        Self::new(
+            "dask-2024.12.1",
+            include_str!("../../python/dask-2024.12.1.txt"),
+        ),
+        Self::new(
+            "dask-2025.5.1",
+            include_str!("../../python/dask-2025.5.1.txt"),
+        ),
+        Self::new(
+            "dask-2026.3.0",
+            include_str!("../../python/dask-2026.3.0.txt"),
+        ),
+    ];
+
+    /// Python Dask with what its dashboard needs.
+    pub const DASHBOARD: Self = Self::new(
+        "dashboard",
+        concat!(
+            include_str!("../../python/dask.txt"),
+            include_str!("../../python/dashboard.txt")
+        ),
+    );
+
     /// Prefect, with its server.
     pub const PREFECT: Self = Self::new("prefect", include_str!("../../python/prefect.txt"));
 
@@ -53,7 +82,12 @@ mod tests {
 
     #[test]
     fn every_package_is_pinned() {
-        for list in [Requirements::DASK, Requirements::PREFECT] {
+        let lists = [
+            Requirements::DASK,
+            Requirements::DASHBOARD,
+            Requirements::PREFECT,
+        ];
+        for list in lists.into_iter().chain(Requirements::OLDER_DASK) {
             let packages = list.text().lines().filter(|line| !line.starts_with('#'));
             for package in packages {
                 assert!(package.contains("=="), "{package} is not pinned");

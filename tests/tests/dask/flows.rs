@@ -12,14 +12,18 @@ fn program() -> &'static Path {
 }
 
 /// A cluster with workers of our own.
-struct Cluster {
-    scheduler: Scheduler,
+pub(crate) struct Cluster {
+    pub(crate) scheduler: Scheduler,
     workers: Vec<RustWorker>,
 }
 
 impl Cluster {
     fn start(workers: usize) -> Self {
-        let scheduler = Scheduler::start().expect("a scheduler");
+        Self::on(Scheduler::start().expect("a scheduler"), workers)
+    }
+
+    /// With this scheduler.
+    pub(crate) fn on(scheduler: Scheduler, workers: usize) -> Self {
         let mut cluster = Self {
             scheduler,
             workers: Vec::new(),
@@ -30,26 +34,33 @@ impl Cluster {
         cluster
     }
 
-    fn add_worker(&mut self) {
+    pub(crate) fn add_worker(&mut self) {
         let name = format!("rust-{}", self.workers.len());
         let worker = RustWorker::start(program(), self.scheduler.address(), &name);
         self.workers.push(worker.expect("a worker"));
     }
 
-    fn flow(&self, name: &str) -> Flow {
+    pub(crate) fn flow(&self, name: &str) -> Flow {
         Flow::start(name, self.scheduler.address())
     }
 }
 
 /// A flow's process; dropping it kills it.
-struct Flow(std::process::Child);
+pub(crate) struct Flow(std::process::Child);
 
 impl Flow {
     fn start(name: &str, place: &str) -> Self {
         let environment = Environment::dask().expect("an environment with Dask");
-        let child = Command::new(program())
-            .args([name, place])
-            .env("FLOWDASK_DASK", environment.command("dask"))
+        Self::spawn(
+            Command::new(program())
+                .args([name, place])
+                .env("FLOWDASK_DASK", environment.command("dask")),
+        )
+    }
+
+    /// Another program that prints what its flow gave.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -58,12 +69,12 @@ impl Flow {
     }
 
     /// What the flow gave.
-    fn result(self) -> Value {
+    pub(crate) fn result(self) -> Value {
         let (output, errors) = self.end();
         serde_json::from_str(&output).unwrap_or_else(|_| panic!("{output}\n{errors}"))
     }
 
-    fn end(mut self) -> (String, String) {
+    pub(crate) fn end(mut self) -> (String, String) {
         use std::io::Read as _;
         let mut errors = self.0.stderr.take().expect("a pipe");
         let errors = std::thread::spawn(move || {

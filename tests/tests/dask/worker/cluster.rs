@@ -106,3 +106,19 @@ async fn more_data_than_memory_goes_to_disk_and_is_not_lost() {
         .expect("an end")
         .expect("a quiet end");
 }
+
+#[tokio::test]
+async fn a_stock_client_sees_rust_and_python_workers_alike() {
+    let scheduler = Scheduler::start().expect("a scheduler");
+    let _alice = worker(&scheduler, Calculator::new(), "alice").await;
+    let _carol = PythonWorker::start(&scheduler, "carol").expect("a worker");
+    let seen: serde_json::Value = ask(&scheduler, "mixed", &["2"]);
+    let wanted = json!({
+        "value": 104,
+        "names": ["alice", "carol"],
+        "result": ["alice"],
+        "total": "carol",
+        "recorded": ["one-0", "one-1", "one-2", "one-3", "result", "total"],
+    });
+    assert_eq!(seen, wanted);
+}

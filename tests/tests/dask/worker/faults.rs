@@ -7,8 +7,8 @@ use flowdask::worker::WorkerError;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::links::Link;
 use super::{ask, builder, process, worker};
+use crate::link::Link;
 
 #[tokio::test]
 async fn a_worker_whose_link_is_cut_comes_back_with_a_fresh_state() {

@@ -1,10 +1,11 @@
 //! Rust workers under a stock scheduler, beside stock workers, driven by a
 //! stock client.
 
+mod broken_links;
 mod cluster;
 mod faults;
-mod links;
 mod process;
+mod tls;
 
 use std::sync::Arc;
 
