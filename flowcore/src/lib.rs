@@ -156,17 +156,17 @@ pub mod __private {
     pub use crate::definition::{
         AnswersRetry, BodyFuture, CacheKey, Defined, Definition, Flow, FlowArgument, FlowAttempt,
         FlowAttributes, FlowBody, FlowCode, FlowConfiguration, FlowDefinition, FlowEntry, FlowInfo,
-        FlowOptions, JsonCall, LentArguments, Loan, Owned, OwnedValue, ParameterAccess,
+        FlowOptions, HasRows, JsonCall, LentArguments, Loan, Owned, OwnedValue, ParameterAccess,
         ParameterDefault, ParameterSignature, Parameters, ReadJson, ReadValues, RetryCondition,
         RetryDelayAttribute, SchemaOf, Shared, Signature, Task, TaskAttributes, TaskBody,
-        TaskConfiguration, TaskDefinition, TaskEntry, TaskError, TaskFacts, TaskInfo, TaskOptions,
-        TaskTypes, WriteJson, call_for_json, call_for_json_with_loans, default_as_json, probe,
-        validated,
+        TaskConfiguration, TaskDefinition, TaskEntry, TaskError, TaskFacts, TaskFunction, TaskInfo,
+        TaskOptions, TaskTypes, WriteJson, call_for_json, call_for_json_with_loans,
+        default_as_json, probe, validated,
     };
     pub use crate::entry::run_main;
     pub use crate::flow::{
-        Call, Ended, FlowHandle, FlowOutcome, ReturnedRuns, call, call_flow, call_lent,
-        call_lent_future, ended, map, no_key, start, submit,
+        Call, Ended, FlowHandle, FlowOutcome, OwnedCall, ReturnedRuns, call, call_flow, call_lent,
+        call_lent_future, ended, map, no_key, owned_call, start, submit,
     };
     pub use crate::future::TaskFuture;
     pub use crate::hooks::{AttributeHook, HookEvent, HookOutcome};

@@ -38,10 +38,11 @@ pub(crate) use registry::{check_flows, check_tasks, find_task, task_infos};
 pub(crate) use resources::{Resources, millionths};
 pub(crate) use retry::jittered;
 pub use retry::{RetryDelay, RetryDelayAttribute, exponential_backoff};
-pub use statics::{Flow, Task};
+pub use statics::{Flow, HasRows, Task};
 pub(crate) use task::Failure;
 pub use task::{
-    BodyFuture, CacheKey, TaskBody, TaskDefinition, TaskError, TaskFacts, TaskInfo, TaskTypes,
+    BodyFuture, CacheKey, TaskBody, TaskDefinition, TaskError, TaskFacts, TaskFunction, TaskInfo,
+    TaskTypes,
 };
 pub(crate) use validation::InvalidParameters;
 pub use validation::{ValidationOutcome, validated};

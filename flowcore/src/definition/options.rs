@@ -90,61 +90,54 @@ impl<F: Fn(&Error, u32) -> bool> AnswersRetry<fn(&Error, u32)> for F {
     }
 }
 
-/// What `#[task(..)]` says, as the macro writes it down.
+/// What `#[task(..)]` says, as the macro writes it down: one call for each
+/// option that is given. A struct with an update would cost the compiler a
+/// step for each field, in each task.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct TaskAttributes {
-    /// The task's name.
-    pub name: &'static str,
-    /// Its description.
-    pub description: &'static str,
-    /// The version of its code.
-    pub version: Option<&'static str>,
-    /// Its tags.
-    pub tags: &'static [&'static str],
-    /// How often a failed run is tried again.
-    pub retries: u32,
-    /// Whether it says so.
-    pub has_retries: bool,
-    /// The wait before a retry.
-    pub retry_delay: RetryDelayAttribute,
-    /// Whether it says so.
-    pub has_retry_delay: bool,
-    /// How far delays are spread.
-    pub retry_jitter: f64,
-    /// Which failures are tried again.
-    pub retry_if: Option<RetryCondition>,
-    /// The longest time of one attempt.
-    pub timeout: Option<Duration>,
-    /// The template of run names.
-    pub task_run_name: Option<&'static str>,
-    /// Runs of a higher priority start first.
-    pub priority: i32,
-    /// How many rows of a map travel together.
-    pub batch: Option<u32>,
-    /// What runs need of their task runner.
-    pub resources: &'static [(&'static str, f64)],
-    /// What it says of results.
-    pub results: ResultAttributes,
-    /// What is called when a run enters a state.
-    pub hooks: &'static [AttributeHook<TaskInfo>],
-    /// What is called when a run is committed or rolled back.
-    pub transaction_hooks: &'static [AttributeTransactionHook],
+    name: &'static str,
+    description: &'static str,
+    version: Option<&'static str>,
+    tags: &'static [&'static str],
+    retries: Option<u32>,
+    retry_delay: Option<RetryDelayAttribute>,
+    retry_jitter: f64,
+    retry_if: Option<RetryCondition>,
+    timeout: Option<Duration>,
+    task_run_name: Option<&'static str>,
+    priority: i32,
+    batch: Option<u32>,
+    resources: &'static [(&'static str, f64)],
+    results: ResultAttributes,
+    hooks: &'static [AttributeHook<TaskInfo>],
+    transaction_hooks: &'static [AttributeTransactionHook],
 }
 
+/// The methods that note an option, each named as its field.
+macro_rules! said {
+    ($($(#[$doc:meta])* $field:ident: $type:ty $(=> $wrap:ident)?;)*) => {$(
+        $(#[$doc])*
+        #[must_use]
+        pub const fn $field(mut self, $field: $type) -> Self {
+            self.$field = $($wrap)? ($field);
+            self
+        }
+    )*};
+}
+
+#[allow(unused_parens, reason = "`said!` puts a value in some of them")]
 impl TaskAttributes {
-    /// A task of this name without any option.
+    /// A task of this name and description without any option.
     #[must_use]
-    pub const fn named(name: &'static str) -> Self {
+    pub const fn new(name: &'static str, description: &'static str) -> Self {
         Self {
             name,
-            description: "",
+            description,
             version: None,
             tags: &[],
-            retries: 0,
-            has_retries: false,
-            retry_delay: RetryDelayAttribute::NONE,
-            has_retry_delay: false,
+            retries: None,
+            retry_delay: None,
             retry_jitter: 0.0,
             retry_if: None,
             timeout: None,
@@ -156,6 +149,37 @@ impl TaskAttributes {
             hooks: &[],
             transaction_hooks: &[],
         }
+    }
+
+    said! {
+        /// The version of its code.
+        version: &'static str => Some;
+        /// Its tags.
+        tags: &'static [&'static str];
+        /// How often a failed run is tried again.
+        retries: u32 => Some;
+        /// The wait before a retry.
+        retry_delay: RetryDelayAttribute => Some;
+        /// How far delays are spread.
+        retry_jitter: f64;
+        /// Which failures are tried again.
+        retry_if: RetryCondition => Some;
+        /// The longest time of one attempt.
+        timeout: Duration => Some;
+        /// The template of run names.
+        task_run_name: &'static str => Some;
+        /// Runs of a higher priority start first.
+        priority: i32;
+        /// How many rows of a map travel together.
+        batch: u32 => Some;
+        /// What runs need of their task runner.
+        resources: &'static [(&'static str, f64)];
+        /// What it says of results.
+        results: ResultAttributes;
+        /// What is called when a run enters a state.
+        hooks: &'static [AttributeHook<TaskInfo>];
+        /// What is called when a run is committed or rolled back.
+        transaction_hooks: &'static [AttributeTransactionHook];
     }
 }
 
@@ -170,13 +194,10 @@ impl TaskOptions {
                 attributes.version,
                 attributes.tags,
             ),
-            retries: match attributes.has_retries {
-                true => Some(attributes.retries),
-                false => None,
-            },
-            retry_delay: match attributes.has_retry_delay {
-                true => Some(RetryDelay::from_attribute(attributes.retry_delay)),
-                false => None,
+            retries: attributes.retries,
+            retry_delay: match attributes.retry_delay {
+                Some(delay) => Some(RetryDelay::from_attribute(delay)),
+                None => None,
             },
             retry_jitter: attributes.retry_jitter,
             retry_if: attributes.retry_if,

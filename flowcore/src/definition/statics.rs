@@ -90,6 +90,17 @@ impl<D: TaskDefinition> Defined for Task<D> {
     }
 }
 
+/// What a `map` of a task without parameters demands, so that a call says why
+/// there is none. Nothing implements it.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a task without parameters cannot be mapped: it has no column, so no rows",
+    label = "this task has no parameters",
+    note = "submit it once for each run, as in \
+            `(0..3).map(|_| task.submit()).collect::<Vec<_>>()`, or give it a parameter"
+)]
+pub trait HasRows {}
+
 /// A flow with its options.
 #[doc(hidden)]
 pub struct Flow<D: FlowDefinition> {

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::pin::Pin;
 
 use super::callable::{ParameterSignature, WriteJson};
-use super::options::{TaskConfiguration, TaskOptions};
+use super::options::{TaskAttributes, TaskConfiguration, TaskOptions};
 use super::parameters::Parameters;
 use crate::error::{Error, ErrorKind, TextChain};
 use crate::state::{State, StateName, StateOutcome, StateType};
@@ -37,6 +37,55 @@ pub struct TaskInfo {
     pub is_local: bool,
     /// The options of the attribute.
     pub options: TaskOptions,
+}
+
+impl TaskInfo {
+    /// The facts of the function, and what the attribute says.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(function: TaskFunction, attributes: TaskAttributes) -> Self {
+        let TaskFunction {
+            key,
+            function,
+            module,
+            file,
+            line,
+            parameters,
+            fingerprint,
+            is_async,
+            is_local,
+        } = function;
+        Self {
+            key,
+            function,
+            module,
+            file,
+            line,
+            parameters,
+            fingerprint,
+            is_async,
+            is_local,
+            options: TaskOptions::from_attributes(attributes),
+        }
+    }
+}
+
+/// What the macro knows of a task's function; the fields are those of
+/// [`TaskInfo`]. It needs no drop, which the compiler would look at again for
+/// each task.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "told at `TaskInfo`")]
+pub struct TaskFunction {
+    pub key: &'static str,
+    pub function: &'static str,
+    pub module: &'static str,
+    pub file: &'static str,
+    pub line: u32,
+    pub parameters: &'static [&'static str],
+    pub fingerprint: u64,
+    pub is_async: bool,
+    pub is_local: bool,
 }
 
 /// One attempt of a task.

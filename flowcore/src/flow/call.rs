@@ -341,6 +341,54 @@ pub fn call<D: TaskDefinition>(
     })
 }
 
+/// What a task is called as, if all its arguments are owned:
+/// `dyn Fn(i64) -> Call<'static, i64>`.
+#[doc(hidden)]
+pub trait OwnedCall {
+    /// [`call`] of such a task.
+    type Run;
+
+    /// The call with these options.
+    fn of(run: Self::Run, configuration: TaskConfiguration) -> Box<Self>;
+}
+
+macro_rules! owned_calls {
+    ($($name:ident),*) => {
+        impl<T: 'static, $($name: 'static),*> OwnedCall
+            for dyn Fn($($name),*) -> Call<'static, T> + Send + Sync
+        {
+            type Run = fn(&TaskConfiguration, ($($name,)*)) -> Call<'static, T>;
+
+            #[allow(non_snake_case, reason = "each argument is called as its type")]
+            fn of(run: Self::Run, configuration: TaskConfiguration) -> Box<Self> {
+                Box::new(move |$($name: $name),*| run(&configuration, ($($name,)*)))
+            }
+        }
+    };
+}
+
+owned_calls!();
+owned_calls!(A);
+owned_calls!(A, B);
+owned_calls!(A, B, C);
+owned_calls!(A, B, C, D);
+owned_calls!(A, B, C, D, E);
+owned_calls!(A, B, C, D, E, F);
+owned_calls!(A, B, C, D, E, F, G);
+owned_calls!(A, B, C, D, E, F, G, H);
+owned_calls!(A, B, C, D, E, F, G, H, I);
+owned_calls!(A, B, C, D, E, F, G, H, I, J);
+owned_calls!(A, B, C, D, E, F, G, H, I, J, K);
+owned_calls!(A, B, C, D, E, F, G, H, I, J, K, L);
+
+/// The direct call of a task whose arguments are all owned. The types of the
+/// arguments are no bound here: a wrong one would be told once more.
+#[doc(hidden)]
+#[must_use]
+pub fn owned_call<F: OwnedCall + ?Sized>(run: F::Run, configuration: TaskConfiguration) -> Box<F> {
+    F::of(run, configuration)
+}
+
 /// A sync task on the pool; the caller waits and may leave.
 async fn on_the_pool<D: TaskDefinition>(
     configuration: &TaskConfiguration,

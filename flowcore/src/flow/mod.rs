@@ -19,7 +19,9 @@ mod symbolic;
 mod model_tests;
 
 pub use aggregate::{FlowOutcome, ReturnedRuns};
-pub use call::{Call, Ended, StateCall, call, call_lent, call_lent_future, ended, no_key};
+pub use call::{
+    Call, Ended, OwnedCall, StateCall, call, call_lent, call_lent_future, ended, no_key, owned_call,
+};
 pub use execute::call_flow;
 pub use handle::{FlowHandle, start};
 pub(crate) use interrupt::Interrupt;

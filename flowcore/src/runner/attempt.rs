@@ -211,7 +211,7 @@ mod tests {
         fingerprint: 0,
         is_async: false,
         is_local: false,
-        options: TaskOptions::from_attributes(TaskAttributes::named("load")),
+        options: TaskOptions::from_attributes(TaskAttributes::new("load", "")),
     };
 
     fn after(attempt: u32, options: &TaskOptions, random: f64) -> Next {

@@ -49,14 +49,14 @@ impl Common {
         }
     }
 
-    /// The hooks as a field of the attributes, if there are any.
-    pub(crate) fn hooks(&self) -> TokenStream {
+    /// The list of hooks, if there are any.
+    pub(crate) fn hooks(&self) -> Option<TokenStream> {
         if self.hooks.is_empty() {
-            return TokenStream::new();
+            return None;
         }
         let hooks = self.hooks.iter();
         let hooks = hooks.map(|hook| hook.tokens(HookKind::State, &self.krate));
-        quote!(hooks: &[#(#hooks),*],)
+        Some(quote!(&[#(#hooks),*]))
     }
 
     /// Checks the template of run names against the parameters; one that is

@@ -112,13 +112,13 @@ impl TaskAttribute {
     }
 
     /// The hooks of transactions as a field of the attributes, if there are any.
-    pub(crate) fn transaction_hooks(&self) -> TokenStream {
+    pub(crate) fn transaction_hooks(&self) -> Option<TokenStream> {
         if self.transaction_hooks.is_empty() {
-            return TokenStream::new();
+            return None;
         }
         let hooks = self.transaction_hooks.iter();
         let hooks = hooks.map(|hook| hook.tokens(HookKind::Transaction, &self.common.krate));
-        quote!(transaction_hooks: &[#(#hooks),*],)
+        Some(quote!(&[#(#hooks),*]))
     }
 }
 

@@ -151,7 +151,7 @@ fn info(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
     let run_name = common.run_name.iter();
     let persist_result = attribute.persist_result.iter();
     let result_store = attribute.result_store.iter();
-    let hooks = common.hooks();
+    let hooks = common.hooks().into_iter();
     let task_runner = attribute.task_runner.iter().map(|runner| {
         let Place { start, end } = Place::of(runner);
         let make = quote_spanned!(start=> ::std::sync::Arc::new);
@@ -174,7 +174,7 @@ fn info(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
                 #(flow_run_name: ::core::option::Option::Some(#run_name),)*
                 #(persist_result: ::core::option::Option::Some(#persist_result),)*
                 #(result_store: ::core::option::Option::Some(#result_store),)*
-                #hooks
+                #(hooks: #hooks,)*
                 #(task_runner: ::core::option::Option::Some(
                     || #task_runner
                 ),)*

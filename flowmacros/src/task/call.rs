@@ -1,7 +1,7 @@
-//! The direct call: `load(path).await?`.
+//! The direct call with loans: `total(&prices).await?`.
 //!
-//! With owned values it is a run like any other, but here and now. With loans
-//! its attempts borrow from the caller.
+//! Its attempts borrow from the caller. Calls with owned values need nothing
+//! of their own.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -16,9 +16,6 @@ pub(super) fn tokens(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStr
     let names: Vec<_> = handle.names().collect();
     let list = handle.parameter_list();
     let private = handle.krate.private(list);
-    if !handle.borrows() {
-        return quote_spanned!(list=> #private::call::<Self>(&__configuration, (#(#names,)*)));
-    }
     let arguments = handle.parameters.iter().map(|parameter| {
         let name = &parameter.name;
         if parameter.mode == Mode::Owned {

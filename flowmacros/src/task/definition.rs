@@ -16,7 +16,7 @@ use crate::handle::{Handle, naming_text};
 pub(super) fn tokens(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
     let private = handle.private();
     let type_name = &handle.type_name;
-    let callable = handle.callable(&call::tokens(handle, attribute));
+    let callable = callable(handle, attribute);
     let facts = facts(handle, attribute);
     let types = types(handle, attribute);
     let of_parameters = of_parameters(handle, attribute);
@@ -34,6 +34,23 @@ pub(super) fn tokens(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStr
         }
 
         #compact_type
+    }
+}
+
+/// The method that makes the direct call. Where nothing is lent, it follows
+/// from the types.
+fn callable(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
+    if handle.borrows() {
+        return handle.callable(&call::tokens(handle, attribute));
+    }
+    let list = handle.parameter_list();
+    let private = handle.krate.private(list);
+    quote_spanned! {list=>
+        fn callable(
+            __configuration: #private::TaskConfiguration,
+        ) -> ::std::boxed::Box<Self::Target> {
+            #private::owned_call::<Self::Target>(#private::call::<Self>, __configuration)
+        }
     }
 }
 
@@ -182,7 +199,7 @@ fn info(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
         Some(text) => text.value(),
         None => documented(&handle.function.attributes),
     };
-    let tags = &common.tags;
+    let tags = list(&common.tags);
     let retries = attribute.retries.iter();
     let retry_delay = attribute
         .retry_delay
@@ -203,7 +220,8 @@ fn info(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
     });
     let priority = attribute.priority.iter();
     let batch = attribute.batch.iter();
-    let resources = attribute.resources.iter().map(Resource::tokens);
+    let resources: Vec<_> = attribute.resources.iter().map(Resource::tokens).collect();
+    let resources = list(&resources);
     let version = common.version.iter();
     let timeout = common.timeout.iter();
     let run_name = common.run_name.iter();
@@ -212,35 +230,41 @@ fn info(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
         .is_some()
         .then(|| results.tokens(&private))
         .into_iter();
-    let hooks = common.hooks();
-    let transaction_hooks = attribute.transaction_hooks();
+    let hooks = common.hooks().into_iter();
+    let transaction_hooks = attribute.transaction_hooks().into_iter();
     quote! {
-        #private::TaskInfo {
-            key: #key,
-            #place
-            fingerprint: #fingerprint,
-            is_async: #is_async,
-            is_local: #is_local,
-            options: #private::TaskOptions::from_attributes(#private::TaskAttributes {
-                description: #description,
-                tags: &[#(#tags),*],
-                #(retries: #retries, has_retries: true,)*
-                #(retry_delay: #retry_delay, has_retry_delay: true,)*
-                #(retry_jitter: #retry_jitter,)*
-                #(retry_if: ::core::option::Option::Some(#retry_if),)*
-                #(priority: #priority,)*
-                #(batch: ::core::option::Option::Some(#batch),)*
-                resources: &[#(#resources),*],
-                #(version: ::core::option::Option::Some(#version),)*
-                #(timeout: ::core::option::Option::Some(#timeout),)*
-                #(task_run_name: ::core::option::Option::Some(#run_name),)*
-                #(results: #results,)*
-                #hooks
-                #transaction_hooks
-                ..#private::TaskAttributes::named(#name)
-            }),
-        }
+        #private::TaskInfo::new(
+            #private::TaskFunction {
+                key: #key,
+                #place
+                fingerprint: #fingerprint,
+                is_async: #is_async,
+                is_local: #is_local,
+            },
+            #private::TaskAttributes::new(#name, #description)
+                #(.tags(#tags))*
+                #(.retries(#retries))*
+                #(.retry_delay(#retry_delay))*
+                #(.retry_jitter(#retry_jitter))*
+                #(.retry_if(#retry_if))*
+                #(.priority(#priority))*
+                #(.batch(#batch))*
+                #(.resources(#resources))*
+                #(.version(#version))*
+                #(.timeout(#timeout))*
+                #(.task_run_name(#run_name))*
+                #(.results(#results))*
+                #(.hooks(#hooks))*
+                #(.transaction_hooks(#transaction_hooks))*
+        )
     }
+}
+
+/// A slice of these, if there are any.
+fn list(items: &[impl ToTokens]) -> std::option::IntoIter<TokenStream> {
+    (!items.is_empty())
+        .then(|| quote!(&[#(#items),*]))
+        .into_iter()
 }
 
 /// `Owned<i64>`, `Shared<String>`, each at its parameter's place.

@@ -41,7 +41,19 @@ pub(super) fn tokens(handle: &Handle<'_>) -> TokenStream {
             (#(#private_there::IntoColumn::into_column(#names),)*),
         )
     };
-    let map = (!names.is_empty()).then(|| {
+    let map = if names.is_empty() {
+        // What it demands depends on a lifetime, so that it is judged at a call.
+        let generics = quote_spanned!(keyword=> <'__task, __Columns>);
+        quote! {
+            #[doc(hidden)]
+            #visibility #map #generics(&'__task self, _: __Columns) -> #private::Mapped<#value>
+            where
+                &'__task Self: #private::HasRows,
+            {
+                ::core::unreachable!()
+            }
+        }
+    } else {
         quote! {
             /// Starts one run per row: columns zip, and `unmapped(value)` repeats one value.
             #[doc = ""]
@@ -50,7 +62,7 @@ pub(super) fn tokens(handle: &Handle<'_>) -> TokenStream {
                 #start_map
             }
         }
-    });
+    };
     handle.inherent(&quote! {
             #func
 
