@@ -86,6 +86,8 @@ pub use definition::{
 pub use entry::{Setup, init};
 pub use error::{Error, ErrorKind, Result};
 pub use flow::{Call, FlowHandle, StateCall};
+#[cfg(feature = "testing")]
+pub use flowmacros::test;
 pub use flowmacros::{flow, main, task};
 pub use future::TaskFuture;
 pub use hooks::HookOutcome;

@@ -12,7 +12,8 @@ use std::future::Future;
 
 use crate::world::World;
 
-/// Runs the code of a test with a paused clock.
+/// Runs the code of a test with a paused clock; `#[flowcore::test]` on an
+/// `async fn` is a test that does so.
 ///
 /// The clock is tokio's: it moves to the next timer as soon as nothing else can
 /// be done, so `tokio::time::sleep` in tasks, flows and the test itself ends

@@ -38,6 +38,11 @@ impl CratePath {
         quote!(use #private as #alias;)
     }
 
+    /// The crate itself.
+    pub(crate) fn path(&self) -> &TokenStream {
+        &self.0
+    }
+
     /// The module where it has no other name.
     pub(crate) fn full(&self, span: Span) -> TokenStream {
         let path = self.0.clone().into_iter().map(|mut token| {

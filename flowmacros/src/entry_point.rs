@@ -1,4 +1,5 @@
-//! The expansion of `#[flowcore::main]`.
+//! The expansions of `#[flowcore::main]` and `#[flowcore::test]`: functions
+//! whose code runs where flows can.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
@@ -9,26 +10,57 @@ use syn::{Attribute, ReturnType, Signature, Visibility};
 use crate::attribute;
 use crate::problems::Problems;
 
-struct Main {
+/// The function as it was written.
+struct Written {
     attributes: Vec<Attribute>,
     visibility: Visibility,
     signature: Signature,
     body: TokenTree,
 }
 
+impl Written {
+    fn parse(item: &TokenStream) -> syn::Result<Self> {
+        let parser = |input: ParseStream<'_>| {
+            Ok(Self {
+                attributes: input.call(Attribute::parse_outer)?,
+                visibility: input.parse()?,
+                signature: input.parse()?,
+                body: input.parse()?,
+            })
+        };
+        parser.parse2(item.clone())
+    }
+
+    /// Its code as a future. A block that is typed as the function is gets the
+    /// compiler's messages about a wrong value at the value, and `?` knows its
+    /// error type.
+    fn future(&self) -> TokenStream {
+        let body = &self.body;
+        let written = match &self.signature.output {
+            ReturnType::Default => quote!(()),
+            ReturnType::Type(_, ty) => quote!(#ty),
+        };
+        let future = if self.signature.asyncness.is_some() {
+            quote!(async move {
+                let __output: #written = #body;
+                #[allow(unreachable_code)]
+                __output
+            })
+        } else {
+            quote!(async move {
+                #[allow(clippy::redundant_closure_call)]
+                (move || -> #written #body)()
+            })
+        };
+        quote_spanned!(self.signature.ident.span()=> #future)
+    }
+}
+
 /// Expands `#[flowcore::main(arguments)] item`.
 pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let mut problems = Problems::default();
     let attribute::EntryPoint { krate, signals } = attribute::entry_point(arguments, &mut problems);
-    let parser = |input: ParseStream<'_>| {
-        Ok(Main {
-            attributes: input.call(Attribute::parse_outer)?,
-            visibility: input.parse()?,
-            signature: input.parse()?,
-            body: input.parse()?,
-        })
-    };
-    let main = match parser.parse2(item.clone()) {
+    let main = match Written::parse(item) {
         Ok(main) => main,
         Err(_) => {
             problems.push_at(
@@ -41,34 +73,15 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
     };
     check(&main.signature, &mut problems);
 
-    let Main {
+    let future = main.future();
+    let Written {
         attributes,
         visibility,
         signature,
-        body,
+        ..
     } = main;
-    let name = &signature.ident;
-    let output = &signature.output;
-    let written = match output {
-        ReturnType::Default => quote!(()),
-        ReturnType::Type(_, ty) => quote!(#ty),
-    };
+    let (name, output) = (&signature.ident, &signature.output);
     let private = krate.full(proc_macro2::Span::call_site());
-    // A block that is typed as the function is gets the compiler's messages
-    // about a wrong value at the value, and `?` knows its error type.
-    let future = if signature.asyncness.is_some() {
-        quote!(async move {
-            let __output: #written = #body;
-            #[allow(unreachable_code)]
-            __output
-        })
-    } else {
-        quote!(async move {
-            #[allow(clippy::redundant_closure_call)]
-            (move || -> #written #body)()
-        })
-    };
-    let future = quote_spanned!(name.span()=> #future);
     let problems = problems.into_tokens();
     quote! {
         #(#attributes)*
@@ -76,6 +89,53 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
             #private::run_main(::core::cfg!(panic = "abort"), #signals, #future)
         }
         #problems
+    }
+}
+
+/// Expands `#[flowcore::test(arguments)] item`.
+pub(crate) fn expand_test(arguments: TokenStream, item: &TokenStream) -> TokenStream {
+    let mut problems = Problems::default();
+    let krate = attribute::test(arguments, &mut problems);
+    let Ok(test) = Written::parse(item) else {
+        problems.push_at(item.span(), "`#[flowcore::test]` goes on `async fn name()`");
+        let problems = problems.into_tokens();
+        return quote!(#item #problems);
+    };
+    check_test(&test.signature, &mut problems);
+
+    let future = test.future();
+    let Written {
+        attributes,
+        visibility,
+        signature,
+        ..
+    } = test;
+    let (name, output) = (&signature.ident, &signature.output);
+    let path = krate.path();
+    let problems = problems.into_tokens();
+    quote! {
+        #[::core::prelude::v1::test]
+        #(#attributes)*
+        #visibility fn #name() #output {
+            #path::testing::run(#future)
+        }
+        #problems
+    }
+}
+
+fn check_test(signature: &Signature, problems: &mut Problems) {
+    if signature.asyncness.is_none() {
+        problems.push(
+            signature.fn_token,
+            "`#[flowcore::test]` is for `async fn`: without `async` nothing could be awaited, and \
+             `#[test]` does",
+        );
+    }
+    if !signature.inputs.is_empty() {
+        problems.push(&signature.inputs, "a test takes no parameters");
+    }
+    if !signature.generics.params.is_empty() {
+        problems.push(&signature.generics.params, "a test cannot be generic");
     }
 }
 
@@ -139,6 +199,56 @@ mod tests {
             ),
         ] {
             let tokens = expanded(&item);
+            assert!(tokens.contains(part), "{part}: {tokens}");
+        }
+    }
+
+    #[test]
+    fn a_test_runs_its_code_in_a_world_of_its_own() {
+        let item = quote!(
+            #[should_panic]
+            async fn fails() -> Result<()> {
+                Ok(())
+            }
+        );
+        let tokens = expand_test(quote!(crate = a::flowcore), &item).to_string();
+        assert!(
+            tokens.contains("a :: flowcore :: testing :: run"),
+            "{tokens}"
+        );
+        assert!(tokens.contains("should_panic"), "{tokens}");
+        assert!(!tokens.contains("compile_error"), "{tokens}");
+    }
+
+    #[test]
+    fn mistakes_of_tests_name_the_cure() {
+        for (item, part) in [
+            (
+                quote!(
+                    fn sync() {}
+                ),
+                "`#[test]` does",
+            ),
+            (
+                quote!(
+                    async fn takes(x: i64) {}
+                ),
+                "takes no parameters",
+            ),
+            (
+                quote!(
+                    async fn generic<T>() {}
+                ),
+                "cannot be generic",
+            ),
+            (
+                quote!(
+                    struct Test;
+                ),
+                "goes on `async fn name()`",
+            ),
+        ] {
+            let tokens = expand_test(TokenStream::new(), &item).to_string();
             assert!(tokens.contains(part), "{part}: {tokens}");
         }
     }

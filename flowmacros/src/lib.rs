@@ -1,5 +1,5 @@
-//! The procedural macros of `flowcore`: [`macro@task`], [`macro@flow`] and
-//! [`macro@main`]. Use them from there; they expand to paths of `flowcore`.
+//! The procedural macros of `flowcore`: [`macro@task`], [`macro@flow`],
+//! [`macro@main`] and [`macro@test`]. Use them from there; they expand to paths of `flowcore`.
 //!
 //! The entry points below are thin: all they do is turn the compiler's tokens
 //! into those of `proc_macro2`, so that everything else can be unit-tested.
@@ -37,6 +37,12 @@ pub fn flow(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
     entry_point::expand(arguments.into(), &item.into()).into()
+}
+
+#[doc = include_str!("../docs/test.md")]
+#[proc_macro_attribute]
+pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    entry_point::expand_test(arguments.into(), &item.into()).into()
 }
 
 /// The guide's examples are tested here, because the guide is no crate.

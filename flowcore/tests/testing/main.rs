@@ -355,3 +355,17 @@ fn tests_in_parallel_have_clocks_of_their_own() {
         }
     });
 }
+
+#[flowcore::test]
+async fn the_attribute_pauses_the_clock() -> flowcore::Result<()> {
+    let began = Instant::now();
+    assert_eq!(flaky_flow().await?, [7, 7, 7]);
+    assert_eq!(began.elapsed(), 6 * HOUR);
+    Ok(())
+}
+
+#[flowcore::test]
+#[should_panic(expected = "fails as any test")]
+async fn a_test_with_the_attribute_fails_as_any_test() {
+    assert_eq!(flaky().await.unwrap(), 8, "fails as any test");
+}

@@ -204,6 +204,14 @@ pub(crate) fn entry_point(arguments: TokenStream, problems: &mut Problems) -> En
     read
 }
 
+/// Reads the only option that `#[test]` has.
+pub(crate) fn test(arguments: TokenStream, problems: &mut Problems) -> CratePath {
+    let given = options(arguments, "flowcore::test", &["crate"], problems);
+    let mut paths = given.iter();
+    let path = paths.find_map(|option| value::crate_path(option, problems));
+    path.unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
