@@ -7,6 +7,7 @@
 use bytes::Bytes;
 
 use crate::graph;
+use crate::runner::{self, HomeMessage, Order, Payload};
 use crate::values;
 use crate::wire::pickle;
 use crate::wire::{Fields, FrameError, Key, Pickled, Serialized, Value, decoding};
@@ -84,6 +85,13 @@ pub fn run_spec(bytes: &[u8]) {
     let _ = graph::read_run_spec(&spec, &[Key::from("a-1"), Key::from("b-2")]);
 }
 
+/// What flows and their workers send each other.
+pub fn runs(bytes: &[u8]) {
+    let _ = Payload::from_bytes(bytes);
+    let _ = runner::from_bytes::<HomeMessage>(bytes);
+    let _ = runner::from_bytes::<Order>(bytes);
+}
+
 fn message_in(frames: &[Bytes]) {
     let Ok(message) = decoding::message(frames) else {
         return;
@@ -136,7 +144,15 @@ mod tests {
     use super::*;
     use crate::fixtures;
 
-    const DECODERS: [fn(&[u8]); 6] = [frames, message_pack, serialized, pickle, fields, run_spec];
+    const DECODERS: [fn(&[u8]); 7] = [
+        frames,
+        message_pack,
+        serialized,
+        pickle,
+        fields,
+        run_spec,
+        runs,
+    ];
 
     /// A change of bytes: nearly all of a recorded message stays right.
     #[derive(Clone, Debug)]

@@ -4,10 +4,11 @@
 //! a tag of their own codec. A value that another run makes is named, not
 //! sent: it stays where it was made until someone asks for it.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::arguments::Argument;
 use crate::definition::RetryDelay;
@@ -46,13 +47,47 @@ pub enum ArgumentDescriptor {
     /// The result of another run.
     Result(RunReference),
     /// A list or tuple of these.
-    List(Vec<ArgumentDescriptor>),
+    List(#[serde(deserialize_with = "nested")] Vec<ArgumentDescriptor>),
     /// The results of these rows of a map, as a list.
     Rows(u64, Range<u32>),
     /// The result of another run, or its error.
-    Outcome(Box<ArgumentDescriptor>),
+    Outcome(#[serde(deserialize_with = "nested")] Box<ArgumentDescriptor>),
     /// One element of a list.
-    Element(Box<ArgumentDescriptor>, u32),
+    Element(
+        #[serde(deserialize_with = "nested")] Box<ArgumentDescriptor>,
+        u32,
+    ),
+}
+
+/// How deep arguments may be nested: far deeper than code that somebody wrote.
+const DEPTH: usize = 100;
+
+thread_local! {
+    /// The levels that are being read on this thread.
+    static LEVEL: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Reads what is one level deeper, up to a depth at which damaged bytes would
+/// overflow the stack.
+fn nested<'de, D, T>(deserializer: D) -> std::result::Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    /// Goes back up, also when the reader panics.
+    struct Level(usize);
+    impl Drop for Level {
+        fn drop(&mut self) {
+            LEVEL.set(self.0);
+        }
+    }
+    let level = Level(LEVEL.get());
+    if level.0 == DEPTH {
+        let text = format_args!("arguments are nested deeper than {DEPTH} levels");
+        return Err(serde::de::Error::custom(text));
+    }
+    LEVEL.set(level.0 + 1);
+    T::deserialize(deserializer)
 }
 
 impl ArgumentDescriptor {
@@ -153,9 +188,10 @@ impl WorkDescriptor {
     ///
     /// The bytes are no descriptor, or more than one.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        // A limit, so that a length in damaged bytes allocates no more than
-        // a few times what came.
-        let (work, read) = bincode::serde::decode_from_slice(bytes, bincode::config::standard())?;
+        // A limit, so that a length in damaged bytes is believed up to 4 GiB,
+        // which no value exceeds.
+        let configuration = bincode::config::standard().with_limit::<{ u32::MAX as usize }>();
+        let (work, read) = bincode::serde::decode_from_slice(bytes, configuration)?;
         if read != bytes.len() {
             return Err(Error::invalid(format!(
                 "a task descriptor of {read} bytes is followed by {} more",
@@ -315,6 +351,30 @@ mod tests {
                 .cloned()
                 .ok_or_else(|| Error::invalid("not here"))
         }
+    }
+
+    #[test]
+    fn damaged_arguments_are_errors() {
+        let configuration = bincode::config::standard();
+        let read = |bytes: &[u8]| {
+            let read = bincode::serde::decode_from_slice(bytes, configuration);
+            read.map(|(argument, _): (ArgumentDescriptor, usize)| argument)
+        };
+        let mut argument = ArgumentDescriptor::Result(RunReference::Run(1));
+        for _ in 0..DEPTH {
+            argument = ArgumentDescriptor::Outcome(Box::new(argument));
+        }
+        let bytes = bincode::serde::encode_to_vec(&argument, configuration).unwrap();
+        assert_eq!(read(&bytes).unwrap(), argument);
+        let deeper = [&bytes[..1], &bytes].concat();
+        let error = read(&deeper).unwrap_err().to_string();
+        assert!(error.contains("deeper than 100 levels"), "{error}");
+        // Without the limit this overflows the stack.
+        let endless = vec![bytes[0]; 1 << 20];
+        assert!(read(&endless).is_err());
+        // And this asks for all memory there is: a length of eight bytes.
+        let length = [&[0xfd][..], &[0xff; 8]].concat();
+        assert!(WorkDescriptor::from_bytes(&length).is_err());
     }
 
     fn values() -> Values {

@@ -63,8 +63,9 @@ pub(crate) fn to_bytes<M: Serialize>(message: &M) -> Result<Bytes, bincode::erro
 pub(crate) fn from_bytes<M: for<'a> Deserialize<'a>>(
     bytes: &[u8],
 ) -> Result<M, bincode::error::DecodeError> {
-    bincode::serde::decode_from_slice(bytes, bincode::config::standard())
-        .map(|(message, _)| message)
+    // A length in damaged bytes is believed up to 4 GiB, which no message exceeds.
+    let configuration = bincode::config::standard().with_limit::<{ u32::MAX as usize }>();
+    bincode::serde::decode_from_slice(bytes, configuration).map(|(message, _)| message)
 }
 
 /// Whether messages of a worker are missing.

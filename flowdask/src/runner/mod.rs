@@ -14,6 +14,10 @@ use std::sync::OnceLock;
 use tokio::runtime::{Builder, Runtime};
 
 pub(crate) use executor::TaskExecutor;
+#[cfg(any(test, fuzzing))]
+pub(crate) use home::{HomeMessage, Order, from_bytes};
+#[cfg(any(test, fuzzing))]
+pub(crate) use payload::Payload;
 pub(crate) use placement::own_resource;
 pub use task_runner::DaskTaskRunner;
 

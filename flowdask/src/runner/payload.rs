@@ -5,6 +5,8 @@ use flowcore::Error;
 use flowcore::bridge::{RunReference, WorkDescriptor};
 use serde::{Deserialize, Serialize};
 
+use super::home;
+
 /// The first byte of a payload: another number is another build's form.
 const FORM: u8 = 1;
 
@@ -49,8 +51,24 @@ impl Payload {
         if form != FORM {
             return Err(PayloadError::Form);
         }
-        let decoded = bincode::serde::decode_from_slice(body, bincode::config::standard());
-        let (payload, _) = decoded.map_err(|error| PayloadError::Damaged(Box::new(error)))?;
-        Ok(payload)
+        home::from_bytes(body).map_err(|error| PayloadError::Damaged(Box::new(error)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_payloads_are_errors() {
+        let length_of_eight_bytes = [&[FORM, 0xfd][..], &[0xff; 8]].concat();
+        for bytes in [&[FORM][..], &[FORM, 0xff], &length_of_eight_bytes] {
+            let error = Payload::from_bytes(bytes).unwrap_err();
+            assert!(matches!(error, PayloadError::Damaged(_)), "{error}");
+        }
+        for bytes in [&[][..], &[FORM + 1]] {
+            let error = Payload::from_bytes(bytes).unwrap_err();
+            assert!(matches!(error, PayloadError::Form), "{error}");
+        }
     }
 }

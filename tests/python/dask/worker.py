@@ -76,6 +76,19 @@ def wrong_build(client, worker):
     return repr(rust(client, "add 1", resources={"FLOW-other": 1}).exception())
 
 
+def nonsense(client):
+    """What a worker of flows says to a payload that is none, and that it goes on."""
+    (info,) = client.scheduler_info()["workers"].values()
+    (build,) = (name for name in info["resources"] if name.startswith("FLOW-"))
+    lengths = b"\x01\xfd" + b"\xff" * 8
+    lines = ["", "nonsense", lengths.decode("latin-1")]
+    futures = [
+        client.submit(operator.methodcaller, line.encode("latin-1"), pure=False, resources={build: 1})
+        for line in lines
+    ]
+    return [repr(future.exception()) for future in futures]
+
+
 def start_sleepers(client, count, milliseconds):
     """Starts tasks that outlive this client."""
     futures = [rust(client, f"sleep {milliseconds}", key=f"sleep-{i}") for i in range(int(count))]

@@ -160,6 +160,19 @@ fn a_result_that_cannot_travel_fails_its_run() {
 }
 
 #[test]
+fn a_worker_of_flows_refuses_what_is_no_run() {
+    let cluster = Cluster::on(Scheduler::start().expect("a scheduler"), 1);
+    let errors: Vec<String> = call(&cluster.scheduler, "worker.py", "nonsense", &[]);
+    assert_eq!(errors.len(), 3);
+    for error in errors {
+        let is_refusal = error.contains("another version of this program")
+            || error.contains("payload cannot be read");
+        assert!(is_refusal, "{error}");
+    }
+    assert_eq!(cluster.flow("mapped").result(), json!(14950));
+}
+
+#[test]
 fn flows_and_their_workers_talk_by_tls_and_say_when_certificates_do_not_fit() {
     let directory = tempfile::tempdir().expect("a directory");
     let tls = Tls::make(directory.path());

@@ -46,7 +46,12 @@ impl Cluster {
 }
 
 /// A flow's process; dropping it kills it.
-pub(crate) struct Flow(std::process::Child);
+pub(crate) struct Flow {
+    child: std::process::Child,
+    /// Reads what it says from the beginning: it says a lot, and would wait
+    /// for a reader.
+    errors: Option<std::thread::JoinHandle<std::io::Result<String>>>,
+}
 
 impl Flow {
     fn start(name: &str, place: &str) -> Self {
@@ -60,12 +65,17 @@ impl Flow {
 
     /// Another program that prints what its flow gave.
     pub(crate) fn spawn(command: &mut Command) -> Self {
-        let child = command
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the flow's program");
-        Self(child)
+        let errors = child.stderr.take().expect("a pipe");
+        let errors = std::thread::spawn(move || std::io::read_to_string(errors));
+        Self {
+            child,
+            errors: Some(errors),
+        }
     }
 
     /// What the flow gave.
@@ -75,15 +85,9 @@ impl Flow {
     }
 
     pub(crate) fn end(mut self) -> (String, String) {
-        use std::io::Read as _;
-        let mut errors = self.0.stderr.take().expect("a pipe");
-        let errors = std::thread::spawn(move || {
-            let mut text = String::new();
-            errors.read_to_string(&mut text).map(|_| text)
-        });
-        let mut output = String::new();
-        let mut pipe = self.0.stdout.take().expect("a pipe");
-        pipe.read_to_string(&mut output).expect("text");
+        let pipe = self.child.stdout.take().expect("a pipe");
+        let output = std::io::read_to_string(pipe).expect("text");
+        let errors = self.errors.take().expect("a reader until the end");
         let errors = errors.join().expect("no panic").expect("text");
         (output, errors)
     }
@@ -92,8 +96,8 @@ impl Flow {
 impl Drop for Flow {
     fn drop(&mut self) {
         // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -7,6 +7,7 @@ use flowdask::Client;
 use flowdask::client::{Cancelled, ClientError, KeyState, ScatterOptions};
 use flowdask::wire::{Key, Security};
 
+use crate::link::{Damage, Link};
 use crate::support::{PATIENCE, connect, eventually, hear, integer, python, scheduler, worker};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,6 +142,43 @@ async fn a_scheduler_that_comes_back_is_found_again() {
     .await;
     let event = hear(&client, &mut events, "we are back".into()).await;
     assert_eq!(event.message.as_str(), Some("we are back"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_breaks_in_the_middle_of_a_message_ends_what_is_waited_for() {
+    let scheduler = scheduler();
+    let _worker = worker(&scheduler, "alice");
+    for damage in [Damage::Cut, Damage::Garbage] {
+        let link = Link::to(scheduler.address());
+        let client = Client::builder()
+            .address(link.address())
+            .timeout(PATIENCE)
+            .connect()
+            .await
+            .expect("a client");
+        client
+            .wait_for_workers(1, PATIENCE)
+            .await
+            .expect("a worker");
+        let future = client.future("never-heard-of").expect("an open client");
+        let mut events = client.subscribe_topic("news").expect("an open client");
+        hear(&client, &mut events, "we are here".into()).await;
+        // The next message is that of the event, on the stream.
+        link.damage_after(11, damage);
+        let other = connect(&scheduler).await;
+        let logged = other.log_event("news", "cut off".into()).await;
+        logged.expect("a scheduler");
+        eventually("the link is damaged", || async { link.damages() == 1 }).await;
+        let state = future.wait().await;
+        let wanted = matches!(
+            state,
+            KeyState::Cancelled(Cancelled::ConnectionLost | Cancelled::Forgotten)
+        );
+        assert!(wanted, "{state:?}");
+        // And it goes on with a new one.
+        let heard = hear(&client, &mut events, "we are back".into()).await;
+        assert_eq!(heard.message.as_str(), Some("we are back"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
