@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use crate::engine::{MapId, RunId};
 use crate::error::{Error, Result};
 use crate::flow::FlowRun;
-use crate::runner::{ArgumentDescriptor, RunReference, RunnerFuture};
+use crate::runner::{ArgumentDescriptor, ColumnDescriptor, RunReference, RunnerFuture};
 use crate::value::{Access, ValueCell};
 
 /// Where a run or a map lives.
@@ -236,6 +236,29 @@ impl<T> MapCell<T> {
             return ArgumentDescriptor::inline(value, &[*access, self.access()]);
         }
         Ok(ArgumentDescriptor::Result(RunReference::row(id, row)))
+    }
+
+    /// Rows' values for another process, one for each row of a batch.
+    pub(crate) fn describe_column(
+        &self,
+        first: u32,
+        count: usize,
+        access: &Access<T>,
+    ) -> Result<ColumnDescriptor> {
+        let id = self.handle.id()?;
+        let rows = (first..).take(count);
+        if self.is_local {
+            return rows
+                .map(|row| self.describe_row(row, access))
+                .collect::<Result<_>>()
+                .map(ColumnDescriptor::Each);
+        }
+        // Nobody shall wait for a row that does not exist.
+        if let Some(last) = rows.last() {
+            self.row(last)?;
+        }
+        let map = id.to_bits();
+        Ok(ColumnDescriptor::Rows { map, first })
     }
 
     /// Rows' values for another process, as a list.

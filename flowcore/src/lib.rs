@@ -133,9 +133,10 @@ pub mod bridge {
     pub use crate::mode::{ProcessMode, is_initialized};
     pub use crate::records::ResultDescriptor;
     pub use crate::runner::{
-        Answer, ArgumentDescriptor, Feed, Home, LogLevel, LogRecord, Request, RequestId, RunEvent,
-        RunReference, RunnerFuture, RunnerSession, TaskRunner, ToHome, ToWorker, ValueSource, Work,
-        WorkDescriptor, Worker, WorkerLink, list_length,
+        Answer, ArgumentDescriptor, BatchDescriptor, ColumnDescriptor, Feed, Home, LogLevel,
+        LogRecord, Request, RequestId, RunEvent, RunFailure, RunReference, RunnerFuture,
+        RunnerSession, TaskRunner, ToHome, ToWorker, ValueSource, Work, WorkDescriptor, Worker,
+        WorkerLink, list_length,
     };
     pub use crate::value::{CodecError, CodecTag, EncodedValue};
 }

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::future::{Place, TaskFuture};
 use crate::handle::{Handle, MapCell};
 use crate::mapped::Mapped;
-use crate::runner::{ArgumentDescriptor, RunReference, RunnerFuture};
+use crate::runner::{ArgumentDescriptor, ColumnDescriptor, RunReference, RunnerFuture};
 use crate::value::{Access, ValueCell};
 
 /// An argument of every row of a map.
@@ -286,6 +286,45 @@ impl<T: Send + Sync + 'static> Column<T> {
                 )),
             },
         }
+    }
+}
+
+impl<T: Send + Sync + 'static> Column<T> {
+    /// The column of a batch, for another process.
+    pub(crate) fn describe_rows(
+        &self,
+        rows: &Range<u32>,
+        access: &Access<T>,
+    ) -> Result<ColumnDescriptor> {
+        match &self.0 {
+            ColumnSource::Repeat(argument) => {
+                argument.describe(access).map(ColumnDescriptor::Repeat)
+            }
+            ColumnSource::Rows(mapped) => {
+                let first = mapped.first_row() + rows.start;
+                mapped.cell().describe_column(first, rows.len(), access)
+            }
+            _ => rows
+                .clone()
+                .map(|row| self.describe(row, access))
+                .collect::<Result<_>>()
+                .map(ColumnDescriptor::Each),
+        }
+    }
+
+    /// A column of values that came from another process, or of what is wrong
+    /// with them.
+    pub(crate) fn arrived(rows: Vec<Result<T>>) -> Self {
+        let rows = rows.into_iter().map(|row| match row {
+            Ok(value) => Argument::value(value),
+            Err(error) => Argument(Source::Rejected(error)),
+        });
+        Self(ColumnSource::Arguments(rows.collect()))
+    }
+
+    /// One value for all rows, from another process.
+    pub(crate) fn repeated(argument: Argument<T>) -> Self {
+        Self(ColumnSource::Repeat(argument))
     }
 }
 

@@ -3,6 +3,7 @@
 //! The macro writes `(Owned<i64>, Shared<String>)` for `(x: i64, s: &str)`;
 //! everything else about arguments follows from that tuple here.
 
+use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,7 +13,10 @@ use super::probe::Show;
 use crate::arguments::{Argument, Column, ColumnInput, ColumnLength, Edge};
 use crate::error::{Error, Result};
 use crate::records::{Unstable, stable_text};
-use crate::runner::{ArgumentDescriptor, RunReference, RunnerFuture, ValueSource, decode_argument};
+use crate::runner::{
+    ArgumentDescriptor, ColumnDescriptor, RunReference, RunnerFuture, ValueSource, decode_argument,
+    decode_column,
+};
 use crate::value::Access;
 
 /// A parameter that takes its value: `x: T`.
@@ -190,11 +194,35 @@ pub trait Parameters: 'static {
         access: &Self::Access,
     ) -> Result<Vec<ArgumentDescriptor>>;
     #[doc(hidden)]
+    fn describe_rows(
+        columns: &Self::Columns,
+        rows: &Range<u32>,
+        access: &Self::Access,
+    ) -> Result<Vec<ColumnDescriptor>>;
+    /// The columns of a batch; rows that lack a value are in `broken`.
+    #[doc(hidden)]
+    fn decode_columns(
+        descriptors: &[ColumnDescriptor],
+        rows: u32,
+        values: &dyn ValueSource,
+        access: &Self::Access,
+        broken: &mut HashMap<u32, Error>,
+    ) -> Result<Self::Columns>;
+    #[doc(hidden)]
     fn decode(
         descriptors: Vec<ArgumentDescriptor>,
         values: &dyn ValueSource,
         access: &Self::Access,
     ) -> Result<Self::Arguments>;
+}
+
+fn check_count(wanted: usize, came: usize) -> Result<()> {
+    if came == wanted {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "the task takes {wanted} arguments, but {came} came"
+    )))
 }
 
 macro_rules! tuples {
@@ -320,19 +348,40 @@ macro_rules! tuples {
                 Ok(vec![$(columns.$index.describe(row, &access.$index.value)?,)*])
             }
 
+            fn describe_rows(
+                columns: &Self::Columns,
+                rows: &Range<u32>,
+                access: &Self::Access,
+            ) -> Result<Vec<ColumnDescriptor>> {
+                Ok(vec![$(columns.$index.describe_rows(rows, &access.$index.value)?,)*])
+            }
+
+            fn decode_columns(
+                descriptors: &[ColumnDescriptor],
+                rows: u32,
+                values: &dyn ValueSource,
+                access: &Self::Access,
+                broken: &mut HashMap<u32, Error>,
+            ) -> Result<Self::Columns> {
+                check_count(<[&str]>::len(&[$(stringify!($index)),*]), descriptors.len())?;
+                Ok(($(
+                    decode_column(
+                        &descriptors[$index],
+                        rows,
+                        values,
+                        access.$index.value.codec(),
+                        broken,
+                    )?,
+                )*))
+            }
+
             #[allow(unused_mut)]
             fn decode(
                 descriptors: Vec<ArgumentDescriptor>,
                 values: &dyn ValueSource,
                 access: &Self::Access,
             ) -> Result<Self::Arguments> {
-                let wanted = <[&str]>::len(&[$(stringify!($index)),*]);
-                if descriptors.len() != wanted {
-                    return Err(Error::invalid(format!(
-                        "the task takes {wanted} arguments, but {} came",
-                        descriptors.len()
-                    )));
-                }
+                check_count(<[&str]>::len(&[$(stringify!($index)),*]), descriptors.len())?;
                 let mut descriptors = descriptors.into_iter();
                 Ok(($(
                     decode_argument(descriptors.next().as_ref(), values, access.$index.value.codec())?,

@@ -10,7 +10,9 @@ use super::callable::{Definition, DefinitionKind};
 use super::flow::{FlowDefinition, FlowInfo};
 use super::task::{TaskDefinition, TaskInfo};
 use crate::error::{Error, Result};
-use crate::runner::{Execution, ValueSource, WorkDescriptor, execution_of};
+use crate::runner::{
+    BatchDescriptor, BatchJob, Execution, ValueSource, WorkDescriptor, batch_of, execution_of,
+};
 
 /// One task in the registry; the macro submits it.
 #[doc(hidden)]
@@ -19,8 +21,10 @@ pub struct TaskEntry {
     info: fn() -> &'static TaskInfo,
     definition: &'static dyn Definition,
     execution: ExecutionOf,
+    batch: BatchOf,
 }
 
+type BatchOf = fn(&BatchDescriptor, &dyn ValueSource) -> Result<Box<dyn BatchJob>>;
 type ExecutionOf = fn(&WorkDescriptor, &dyn ValueSource, bool) -> Result<Arc<dyn Execution>>;
 
 inventory::collect!(TaskEntry);
@@ -33,6 +37,7 @@ impl TaskEntry {
             info: D::info,
             definition: task,
             execution: execution_of::<D>,
+            batch: batch_of::<D>,
         }
     }
 
@@ -43,6 +48,15 @@ impl TaskEntry {
         values: &dyn ValueSource,
     ) -> Result<Arc<dyn Execution>> {
         (self.execution)(work, values, true)
+    }
+
+    /// Rows to be executed in this process.
+    pub(crate) fn batch(
+        &self,
+        batch: &BatchDescriptor,
+        values: &dyn ValueSource,
+    ) -> Result<Box<dyn BatchJob>> {
+        (self.batch)(batch, values)
     }
 
     /// A run to be submitted to a flow run of this process.

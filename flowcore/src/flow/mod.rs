@@ -25,6 +25,7 @@ pub use call::{
 pub use execute::call_flow;
 pub use handle::{FlowHandle, start};
 pub(crate) use interrupt::Interrupt;
+pub(crate) use names::task_run_name;
 pub(crate) use observer::{
     Began, Changes, Input, InputSource, Observer, Observers, Submission, Submitted,
 };

@@ -90,7 +90,7 @@ pub(super) fn flow_run_name(random: u64) -> String {
 
 /// A task run's name: the task's name and three hexadecimal digits that
 /// belong to this run of this flow run.
-pub(super) fn task_run_name(task: &str, seed: u64, run: RunReference) -> String {
+pub(crate) fn task_run_name(task: &str, seed: u64, run: RunReference) -> String {
     let digits = mix(seed ^ hash(run)) >> 52;
     format!("{task}-{digits:03x}")
 }

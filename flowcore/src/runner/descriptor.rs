@@ -5,12 +5,14 @@
 //! sent: it stays where it was made until someone asks for it.
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::arguments::Argument;
+use super::batch::ColumnDescriptor;
+use crate::arguments::{Argument, Column};
 use crate::definition::RetryDelay;
 use crate::engine::{MapId, RunId};
 use crate::error::{Error, Result};
@@ -237,6 +239,60 @@ pub(crate) fn decode_argument<T: 'static>(
     Ok(Argument::value(codec.decode(&encoded)?))
 }
 
+/// A column of a batch in the process that executes: its values, decoded.
+/// Rows that lack theirs are noted in `broken`.
+pub(crate) fn decode_column<T: Send + Sync + 'static>(
+    descriptor: &ColumnDescriptor,
+    rows: u32,
+    values: &dyn ValueSource,
+    codec: Option<&Codec<T>>,
+    broken: &mut HashMap<u32, Error>,
+) -> Result<Column<T>> {
+    if let ColumnDescriptor::Repeat(value) = descriptor {
+        return decode_argument(Some(value), values, codec).map(Column::repeated);
+    }
+    let codec = codec.ok_or_else(|| Error::invalid("a local task does not travel in batches"))?;
+    let mut lists = Lists::default();
+    let column = (0..rows).map(|index| {
+        let row = descriptor
+            .row(index)
+            .ok_or_else(|| Error::invalid(format!("a column of the batch has no row {index}")))
+            .and_then(|row| lists.encoded(&row, values))
+            .and_then(|encoded| Ok(codec.decode(&encoded)?));
+        row.inspect_err(|error| {
+            broken.insert(index, error.clone());
+        })
+    });
+    Ok(Column::arrived(column.collect()))
+}
+
+/// The lists that rows of a batch take their elements from, each taken apart
+/// once.
+#[derive(Default)]
+struct Lists(Vec<(ArgumentDescriptor, Vec<AnyValue>)>);
+
+impl Lists {
+    fn encoded(
+        &mut self,
+        descriptor: &ArgumentDescriptor,
+        values: &dyn ValueSource,
+    ) -> Result<EncodedValue> {
+        let ArgumentDescriptor::Element(list, index) = descriptor else {
+            return encoded(descriptor, values);
+        };
+        let known = self.0.iter().position(|(known, _)| *known == **list);
+        let known = match known {
+            Some(known) => known,
+            None => {
+                let elements = elements(&encoded(list, values)?.into_message_pack()?.bytes)?;
+                self.0.push((ArgumentDescriptor::clone(list), elements));
+                self.0.len() - 1
+            }
+        };
+        element(&self.0[known].1, *index)
+    }
+}
+
 /// The value as bytes. Lists are put together as MessagePack arrays of bytes
 /// that are MessagePack already, so that nobody needs to know the elements'
 /// type; of another codec they become MessagePack first.
@@ -263,7 +319,7 @@ pub(super) fn encoded(
         }
         ArgumentDescriptor::Element(list, index) => {
             let list = encoded(list, values)?.into_message_pack()?;
-            element(&list.bytes, *index)
+            element(&elements(&list.bytes)?, *index)
         }
     }
 }
@@ -308,9 +364,13 @@ fn array(parts: impl Iterator<Item = Result<EncodedValue>>, length: usize) -> Re
     })
 }
 
-/// Cuts one element out of a MessagePack array.
-fn element(list: &[u8], index: u32) -> Result<EncodedValue> {
-    let elements: Vec<AnyValue> = rmp_serde::from_slice(list)?;
+/// The elements of a MessagePack array.
+fn elements(list: &[u8]) -> Result<Vec<AnyValue>> {
+    Ok(rmp_serde::from_slice(list)?)
+}
+
+/// One element of a list.
+fn element(elements: &[AnyValue], index: u32) -> Result<EncodedValue> {
     let value = elements.get(index as usize).ok_or_else(|| {
         Error::invalid(format!(
             "the list has no element {index}: it has {}",
@@ -340,7 +400,6 @@ pub fn list_length(list: &EncodedValue) -> Result<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::HashMap;
 
     struct Values(HashMap<RunReference, Result<EncodedValue, Error>>);
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::batch::ColumnDescriptor;
 use super::control::AttemptControl;
 use super::descriptor::{ArgumentDescriptor, RunReference, ValueSource, WorkDescriptor};
 use super::keeping::attempt_and_keep;
@@ -67,6 +68,8 @@ pub(crate) trait MapJob: Send + Sync {
     fn run_rows(&self, rows: &mut dyn RowSink);
     fn attempt_row(&self, row: u32, control: &Arc<AttemptControl>) -> AttemptBody<'static>;
     fn describe_row(&self, row: u32) -> Result<Vec<ArgumentDescriptor>>;
+    /// The arguments of these rows, column by column.
+    fn describe_rows(&self, rows: Range<u32>) -> Result<Vec<ColumnDescriptor>>;
     /// Fills in what is known of a row that does not run; whether that is
     /// anything.
     fn imagine_row(&self, row: u32, symbolic: &Symbolic) -> bool;
@@ -378,6 +381,10 @@ impl<D: TaskDefinition> MapJob for MapExecution<D> {
         D::Parameters::describe_row(&*self.columns()?, row, &D::access())
     }
 
+    fn describe_rows(&self, rows: Range<u32>) -> Result<Vec<ColumnDescriptor>> {
+        D::Parameters::describe_rows(&*self.columns()?, &rows, &D::access())
+    }
+
     fn imagine_row(&self, row: u32, symbolic: &Symbolic) -> bool {
         self.output.row(row).is_some_and(|cell| {
             symbolic.fill::<D>(cell);
@@ -392,7 +399,18 @@ pub(crate) fn execution_of<D: TaskDefinition>(
     values: &dyn ValueSource,
     is_direct: bool,
 ) -> Result<Arc<dyn Execution>> {
-    let info = D::info();
+    let options = options_of(D::info(), work)?;
+    Ok(Arc::new(SingleExecution::<D> {
+        arguments: D::Parameters::decode(work.arguments.clone(), values, &D::access())?,
+        options: OptionsSource::Changed(Arc::new(options)),
+        output: Arc::new(ValueCell::default()),
+        is_direct,
+        persists: work.results.is_some(),
+    }))
+}
+
+/// The options that travelled with a run.
+pub(super) fn options_of(info: &'static TaskInfo, work: &WorkDescriptor) -> Result<TaskOptions> {
     if work.fingerprint != info.fingerprint {
         return Err(Error::invalid(format!(
             "task `{}` came with fingerprint {:016x}, but here it has {:016x}: both sides must run \
@@ -412,15 +430,8 @@ pub(crate) fn execution_of<D: TaskDefinition>(
     if let Some(results) = &work.results {
         options.results = results.options(info);
     }
-    let options = options
+    Ok(options
         .name(work.name.clone())
         .tags(work.tags.clone())
-        .resources(work.resources.clone());
-    Ok(Arc::new(SingleExecution::<D> {
-        arguments: D::Parameters::decode(work.arguments.clone(), values, &D::access())?,
-        options: OptionsSource::Changed(Arc::new(options)),
-        output: Arc::new(ValueCell::default()),
-        is_direct,
-        persists: work.results.is_some(),
-    }))
+        .resources(work.resources.clone()))
 }

@@ -2,6 +2,7 @@
 //! embedded runners, and what another process needs to execute a descriptor.
 
 mod attempt;
+mod batch;
 mod channel;
 mod control;
 mod descriptor;
@@ -21,11 +22,13 @@ mod worker;
 pub(crate) use attempt::{Ending, cancelled};
 #[cfg(test)]
 pub(crate) use attempt::{Next, next};
+pub use batch::{BatchDescriptor, ColumnDescriptor};
+pub(crate) use batch::{BatchJob, batch_of};
 pub use channel::{Answer, LogLevel, LogRecord, Request, RequestId, ToHome, ToWorker};
 pub(crate) use channel::{Line, Served, SlotsElsewhere, close_calls};
 pub(crate) use control::AttemptControl;
 pub use descriptor::{ArgumentDescriptor, RunReference, ValueSource, WorkDescriptor, list_length};
-pub(crate) use descriptor::{NoValues, decode_argument, outcome};
+pub(crate) use descriptor::{NoValues, decode_argument, decode_column, outcome};
 pub(crate) use drive::{InPlace, drive_in_place};
 pub(crate) use embedded::EmbeddedSession;
 pub(crate) use embedded::lend_while;
@@ -35,7 +38,7 @@ pub(crate) use execution::{
 pub(crate) use keeping::Kept;
 pub(crate) use panic::{Caught, PanicReport, catch, drop_caught, install_hook};
 pub(crate) use seam::WorkKind;
-pub use seam::{Feed, Home, RunEvent, RunnerFuture, RunnerSession, TaskRunner, Work};
+pub use seam::{Feed, Home, RunEvent, RunFailure, RunnerFuture, RunnerSession, TaskRunner, Work};
 pub use sequential::SequentialTaskRunner;
 pub use thread_pool::ThreadPoolTaskRunner;
 pub(crate) use waiting::{Wait, note as note_waiting, wait as waiting};

@@ -9,12 +9,15 @@ use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::batch::BatchDescriptor;
 use super::channel::lose_calls;
 use super::descriptor::{RunReference, WorkDescriptor};
 use super::execution::{Execution, MapJob};
+use crate::clock::Timestamp;
 use crate::definition::{Failure, TaskInfo, TaskOptions};
 use crate::engine::{MapId, RunId};
 use crate::error::{Error, Result};
@@ -172,6 +175,56 @@ impl Work {
         }
     }
 
+    /// The map and the rows of it, if this is rows of a map.
+    #[must_use]
+    pub fn rows(&self) -> Option<(u64, Range<u32>)> {
+        match &self.kind {
+            WorkKind::Run(..) => None,
+            WorkKind::Rows(map, rows, _) => Some((map.to_bits(), rows.clone())),
+        }
+    }
+
+    /// What all runs of this work have in common: the first run, without its
+    /// arguments.
+    #[must_use]
+    pub fn outline(&self) -> WorkDescriptor {
+        match &self.kind {
+            WorkKind::Run(id, job) => {
+                self.descriptor((*id).into(), job.info(), job.options(), Vec::new())
+            }
+            WorkKind::Rows(map, rows, job) => {
+                let first = RunReference::row(*map, rows.start);
+                self.descriptor(first, job.info(), job.options(), Vec::new())
+            }
+        }
+    }
+
+    /// Some of the rows; a single run is what it is.
+    #[must_use]
+    pub fn part(&self, rows: Range<u32>) -> Self {
+        let kind = match &self.kind {
+            WorkKind::Run(id, job) => WorkKind::Run(*id, Arc::clone(job)),
+            WorkKind::Rows(map, _, job) => WorkKind::Rows(*map, rows, Arc::clone(job)),
+        };
+        let flow = Arc::clone(&self.flow);
+        Self { flow, kind }
+    }
+
+    /// The rows of this work as one piece of data.
+    ///
+    /// # Errors
+    ///
+    /// It is a single run, or an argument of some row cannot be encoded; then
+    /// [`Work::describe`] says which.
+    pub fn describe_batch(&self) -> Result<BatchDescriptor> {
+        let WorkKind::Rows(_, rows, job) = &self.kind else {
+            return Err(Error::invalid("a single run is no batch"));
+        };
+        let columns = job.describe_rows(rows.clone())?;
+        let seed = self.flow.name_seed();
+        BatchDescriptor::new(self.outline(), seed, rows.clone(), columns)
+    }
+
     fn descriptor(
         &self,
         run: RunReference,
@@ -231,6 +284,16 @@ pub enum RunEvent {
         /// Which run.
         run: RunReference,
     },
+    /// Consecutive rows of a map completed one after the other; their values
+    /// are with the runner. The last ended just now.
+    RowsCompleted {
+        /// The map.
+        map: u64,
+        /// The first of the rows.
+        first: u32,
+        /// How many nanoseconds each took.
+        took: Vec<u64>,
+    },
     /// The run took its value from a record of an earlier one; it is with the
     /// runner.
     Cached {
@@ -249,6 +312,30 @@ pub enum RunEvent {
         /// ([`Error::msg`]) becomes one of the state's kind.
         error: Error,
     },
+}
+
+/// When each of some rows began and the last one ended, by this process's
+/// clock: those of two processes cannot be compared, durations can.
+fn times_until(end: Timestamp, took: &[u64]) -> Vec<Timestamp> {
+    let mut at = end;
+    let mut times = vec![end];
+    for took in took.iter().rev() {
+        at = at.before(Duration::from_nanos(*took));
+        times.push(at);
+    }
+    times.reverse();
+    times
+}
+
+/// Why a run did not complete, as it travels.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunFailure {
+    /// Failed, TimedOut, Crashed or Cancelled.
+    pub state: StateName,
+    /// The state's message.
+    pub message: Option<String>,
+    /// What readers of the run get.
+    pub error: Error,
 }
 
 /// The way home, for a session.
@@ -274,6 +361,10 @@ impl Home {
             }
             RunEvent::AwaitingRetry { run, message } => flow.awaits_retry(run, &message),
             RunEvent::Completed { run } => flow.settled(run, crate::engine::End::Completed),
+            RunEvent::RowsCompleted { map, first, took } => {
+                let times = times_until(crate::runtime::now(), &took);
+                flow.rows_completed(MapId::from_bits(map), first, &times);
+            }
             RunEvent::Cached { run } => flow.settled(run, crate::engine::End::Cached),
             RunEvent::Ended {
                 run,

@@ -8,19 +8,20 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::attempt::{Ending, Next, cancelled, next};
+use super::batch::BatchDescriptor;
 use super::channel::{Line, Lines, Submitting, ToHome, ToWorker};
 use super::control::AttemptControl;
 use super::descriptor::{RunReference, ValueSource, WorkDescriptor};
 use super::drive::run_attempt;
 use super::execution::{AttemptBody, Execution};
-use super::seam::{Home, RunEvent};
+use super::seam::{Home, RunEvent, RunFailure};
 use super::waiting::{Lending, Slot, in_slot};
 use super::{catch, install_hook, lend_while};
 use crate::context::RunContext;
 use crate::definition::{Failure, TaskError, find_task};
 use crate::engine::End;
 use crate::error::{Error, Result};
-use crate::flow::FlowRun;
+use crate::flow::{FlowRun, task_run_name};
 use crate::records::{FlowResults, ResultDescriptor};
 use crate::state::StateName;
 use crate::value::EncodedValue;
@@ -144,20 +145,35 @@ impl Worker {
                 Err(TaskError::from_flow(error).into_failure(&work.task_key, &work.run_name, false))
             }
         };
-        match ended {
-            Ok((value, is_cached)) => {
-                report(if is_cached {
-                    RunEvent::Cached { run }
-                } else {
-                    RunEvent::Completed { run }
-                });
-                Ok(value)
-            }
-            Err(failure) => {
-                report(end_of(run, &failure));
-                Err(failure.0.error.clone())
-            }
-        }
+        told(run, ended, &mut report).map_err(|failure| failure.0.error.clone())
+    }
+
+    /// Runs the rows of a batch one after the other, each as
+    /// [`execute`](Self::execute) runs one, and gives what became of each.
+    pub fn execute_batch(
+        &self,
+        batch: &BatchDescriptor,
+        values: &dyn ValueSource,
+        mut report: impl FnMut(RunEvent),
+    ) -> Vec<Result<EncodedValue, RunFailure>> {
+        let job = find_task(&batch.work.task_key).and_then(|entry| entry.batch(batch, values));
+        let mut work = batch.work.clone();
+        let rows = batch.rows.clone().zip(0..);
+        rows.map(|(row, index)| {
+            work.run = RunReference::Row(batch.map, row);
+            work.run_name = task_run_name(&work.name, batch.name_seed, work.run);
+            let execution = job.as_ref().map_err(Error::clone);
+            let ended = match execution.and_then(|job| job.row(index)) {
+                Ok(execution) => self.run(&work, &*execution, &mut report),
+                Err(error) => Err(TaskError::from_flow(error).into_failure(
+                    &work.task_key,
+                    &work.run_name,
+                    false,
+                )),
+            };
+            told(work.run, ended, &mut report).map_err(|failure| failure_of(&failure))
+        })
+        .collect()
     }
 
     fn run(
@@ -310,9 +326,40 @@ impl Slot for WorkerSlot {
     }
 }
 
-fn end_of(run: RunReference, failure: &Failure) -> RunEvent {
-    RunEvent::Ended {
-        run,
+/// Tells how a run ended.
+fn told(
+    run: RunReference,
+    ended: Result<(EncodedValue, bool), Failure>,
+    report: &mut impl FnMut(RunEvent),
+) -> Result<EncodedValue, Failure> {
+    match ended {
+        Ok((value, is_cached)) => {
+            report(if is_cached {
+                RunEvent::Cached { run }
+            } else {
+                RunEvent::Completed { run }
+            });
+            Ok(value)
+        }
+        Err(failure) => {
+            let RunFailure {
+                state,
+                message,
+                error,
+            } = failure_of(&failure);
+            report(RunEvent::Ended {
+                run,
+                state,
+                message,
+                error,
+            });
+            Err(failure)
+        }
+    }
+}
+
+fn failure_of(failure: &Failure) -> RunFailure {
+    RunFailure {
         state: match failure.0.name {
             StateName::NotReady => StateName::Failed,
             name => name,

@@ -4,23 +4,25 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use bytes::Bytes;
-use flowcore::bridge::{
-    EncodedValue, RunReference, ToHome, ToWorker, ValueSource, Worker as Runs, WorkerLink,
-};
-use flowcore::{Error, Result};
+use flowcore::Error;
+use flowcore::bridge::{EncodedValue, RunReference, ToHome, ToWorker, Worker, WorkerLink};
 use parking_lot::Mutex;
 
 use super::home::{self, HomeBody, HomeMessage, Order};
-use super::payload::{Input, Payload};
-use crate::values::{self, PythonType};
-use crate::wire::{Key, Serialized};
+use super::inputs::Inputs;
+use super::payload::{Job, Payload};
+use super::row_report::RowReport;
+use super::runs::Runs;
+use crate::values::{self, Outcomes, PythonType, ValueError};
+use crate::wire::Key;
 use crate::worker::{Assignment, Executor, Outcome, Slot, Stored, StreamHandle};
 
 /// Runs the tasks that are registered in this program.
 pub(crate) struct TaskExecutor {
-    runs: Runs,
+    runs: Worker,
     shared: Arc<Shared>,
 }
 
@@ -35,8 +37,11 @@ struct Shared {
 struct State {
     /// Flows whose runs are executed here now.
     flows: HashMap<u128, FlowHome>,
-    executing: HashMap<Key, Vec<(u128, RunReference)>>,
-    cancelled: HashSet<(u128, RunReference)>,
+    executing: HashMap<Key, Vec<(u128, Runs)>>,
+    /// Executions that nobody wants.
+    cancelled: HashSet<(u128, Runs)>,
+    /// Single rows of batches.
+    cancelled_rows: HashSet<(u128, RunReference)>,
 }
 
 /// The way to the process of a flow.
@@ -61,7 +66,7 @@ impl TaskExecutor {
             state: Mutex::default(),
         });
         Self {
-            runs: Runs::new(HomeLink(Arc::clone(&shared))),
+            runs: Worker::new(HomeLink(Arc::clone(&shared))),
             shared,
         }
     }
@@ -71,15 +76,36 @@ impl TaskExecutor {
             Ok(inputs) => inputs,
             Err(error) => return erred(&error),
         };
-        let flow_run = payload.work.flow_run_id;
-        let value = self.runs.execute(&payload.work, &inputs, |event| {
-            self.shared.tell(flow_run, HomeBody::Event(event));
-        });
-        match value {
-            Ok(value) => Outcome::Finished(stored(value)),
-            Err(error) => erred(&error),
+        let flow_run = payload.job.work().flow_run_id;
+        let tell = |event| self.shared.tell(flow_run, HomeBody::Event(event));
+        match &payload.job {
+            Job::Run(work) => match self.runs.execute(work, &inputs, tell) {
+                Ok(value) => Outcome::Finished(stored(value)),
+                Err(error) => erred(&error),
+            },
+            Job::Batch(batch) => {
+                let mut report = RowReport::new(batch.map, tell);
+                let told = |event| report.event(event, Instant::now());
+                let outcomes = self.runs.execute_batch(batch, &inputs, told);
+                report.flush();
+                match stored_rows(outcomes) {
+                    Ok(stored) => Outcome::Finished(stored),
+                    Err(error) => erred(&error.into()),
+                }
+            }
         }
     }
+}
+
+/// To Python a batch is a list.
+fn stored_rows(outcomes: Outcomes) -> Result<Stored, ValueError> {
+    let python = PythonType::list();
+    Ok(Stored {
+        type_name: python.name.into(),
+        pickled_type: python.pickle,
+        value: values::rows_to_wire(outcomes)?,
+        typed: None,
+    })
 }
 
 fn stored(value: EncodedValue) -> Stored {
@@ -125,17 +151,26 @@ impl Executor for TaskExecutor {
             let mut state = self.shared.state.lock();
             let runs = state.executing.get(key).cloned().unwrap_or_default();
             // For one that has not begun to listen.
-            state.cancelled.extend(runs.iter().copied());
+            state.cancelled.extend(runs.iter().cloned());
             runs
         };
-        for (flow_run, run) in runs {
-            self.runs.receive(flow_run, ToWorker::Cancel(run));
+        for (flow_run, runs) in runs {
+            for run in runs.iter() {
+                self.runs.receive(flow_run, ToWorker::Cancel(run));
+            }
         }
     }
 
     fn order(&self, body: Bytes) -> Bytes {
         match home::from_bytes::<Order>(&body) {
-            Ok(order) => self.runs.receive(order.flow_run, order.message),
+            Ok(order) => {
+                for message in order.messages {
+                    if let ToWorker::Cancel(run) = message {
+                        self.shared.state.lock().cancel_row(order.flow_run, run);
+                    }
+                    self.runs.receive(order.flow_run, message);
+                }
+            }
             Err(error) => tracing::warn!(%error, "an order that cannot be read"),
         }
         Bytes::new()
@@ -146,14 +181,14 @@ impl Executor for TaskExecutor {
 struct Executing<'a> {
     shared: &'a Shared,
     flow_run: u128,
-    run: RunReference,
+    runs: Runs,
     key: Key,
 }
 
 impl<'a> Executing<'a> {
     fn begin(shared: &'a Shared, payload: &Payload, key: &Key, slot: &Slot) -> Self {
-        let flow_run = payload.work.flow_run_id;
-        let run = payload.work.run;
+        let flow_run = payload.job.work().flow_run_id;
+        let runs = payload.job.runs();
         let mut state = shared.state.lock();
         let flow = state.flows.entry(flow_run).or_insert_with(|| FlowHome {
             topic: payload.home.clone(),
@@ -164,11 +199,11 @@ impl<'a> Executing<'a> {
         });
         flow.executions += 1;
         let executing = state.executing.entry(key.clone()).or_default();
-        executing.push((flow_run, run));
+        executing.push((flow_run, runs.clone()));
         Self {
             shared,
             flow_run,
-            run,
+            runs,
             key: key.clone(),
         }
     }
@@ -177,7 +212,7 @@ impl<'a> Executing<'a> {
 impl Drop for Executing<'_> {
     fn drop(&mut self) {
         let mut state = self.shared.state.lock();
-        let own = (self.flow_run, self.run);
+        let own = (self.flow_run, self.runs.clone());
         if let Some(runs) = state.executing.get_mut(&self.key) {
             if let Some(place) = runs.iter().position(|run| *run == own) {
                 runs.swap_remove(place);
@@ -185,6 +220,9 @@ impl Drop for Executing<'_> {
             if runs.is_empty() {
                 state.executing.remove(&self.key);
                 state.cancelled.remove(&own);
+                state
+                    .cancelled_rows
+                    .retain(|(flow_run, run)| *flow_run != own.0 || own.1.index(*run).is_none());
             }
         }
         if let Some(flow) = state.flows.get_mut(&self.flow_run) {
@@ -193,6 +231,29 @@ impl Drop for Executing<'_> {
                 state.flows.remove(&self.flow_run);
             }
         }
+    }
+}
+
+impl State {
+    /// A row that its flow does not want, while others of its batch are. Rows
+    /// of batches that are not executed here have ended.
+    fn cancel_row(&mut self, flow_run: u128, run: RunReference) {
+        let is_here = self
+            .executing
+            .values()
+            .flatten()
+            .any(|(flow, runs)| *flow == flow_run && runs.index(run).is_some());
+        if is_here {
+            self.cancelled_rows.insert((flow_run, run));
+        }
+    }
+
+    fn is_cancelled(&self, flow_run: u128, run: RunReference) -> bool {
+        self.cancelled_rows.contains(&(flow_run, run))
+            || self
+                .cancelled
+                .iter()
+                .any(|(flow, runs)| *flow == flow_run && runs.index(run).is_some())
     }
 }
 
@@ -230,7 +291,7 @@ impl WorkerLink for HomeLink {
     }
 
     fn is_cancelled(&self, flow_run: u128, run: RunReference) -> bool {
-        self.0.state.lock().cancelled.contains(&(flow_run, run))
+        self.0.state.lock().is_cancelled(flow_run, run)
     }
 
     fn lend(&self) {
@@ -239,41 +300,5 @@ impl WorkerLink for HomeLink {
                 slot.lend();
             }
         });
-    }
-}
-
-/// The outcomes that a payload reads.
-struct Inputs(HashMap<RunReference, Result<Serialized, Error>>);
-
-impl Inputs {
-    fn new(payload: &Payload, values: &[(Key, Stored)]) -> Result<Self> {
-        let mut values = values.iter();
-        let outcomes = payload
-            .inputs
-            .iter()
-            .map(|(run, input)| {
-                let outcome = match input {
-                    Input::Failed(error) => Err(error.clone()),
-                    Input::Dependency => {
-                        let (_, stored) = values
-                            .next()
-                            .ok_or_else(|| Error::msg(format!("the input {run:?} is missing")))?;
-                        Ok(stored.value.clone())
-                    }
-                };
-                Ok((*run, outcome))
-            })
-            .collect::<Result<_>>()?;
-        Ok(Self(outcomes))
-    }
-}
-
-impl ValueSource for Inputs {
-    fn outcome(&self, run: RunReference) -> Result<Result<EncodedValue, Error>> {
-        match self.0.get(&run) {
-            Some(Ok(value)) => Ok(Ok(values::from_wire(value).map_err(Error::from)?)),
-            Some(Err(error)) => Ok(Err(error.clone())),
-            None => Err(Error::msg(format!("the result of {run:?} is not here"))),
-        }
     }
 }

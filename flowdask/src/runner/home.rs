@@ -35,7 +35,7 @@ pub(crate) enum HomeBody {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Order {
     pub(crate) flow_run: u128,
-    pub(crate) message: ToWorker,
+    pub(crate) messages: Vec<ToWorker>,
 }
 
 /// The event that carries a message. A map, because the scheduler adds the

@@ -1,11 +1,16 @@
 //! Flows on a Dask cluster: runs go out as tasks of Dask, are executed by our
 //! workers, and what happens to them comes home.
 
+mod batches;
 mod executor;
+mod fetched;
 mod home;
+mod inputs;
 mod ledger;
 mod payload;
 mod placement;
+mod row_report;
+mod runs;
 mod session;
 mod task_runner;
 

@@ -2,23 +2,49 @@
 //! else (protocol, section 12.1).
 
 use flowcore::Error;
-use flowcore::bridge::{RunReference, WorkDescriptor};
+use flowcore::bridge::{BatchDescriptor, WorkDescriptor};
 use serde::{Deserialize, Serialize};
 
 use super::home;
+use super::runs::Runs;
 
 /// The first byte of a payload: another number is another build's form.
-const FORM: u8 = 1;
+const FORM: u8 = 2;
 
-/// A run on its way to a worker.
+/// A run or a batch on its way to a worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Payload {
     /// The topic at the scheduler that the flow's process listens to.
     pub(crate) home: String,
-    /// The run.
-    pub(crate) work: WorkDescriptor,
+    pub(crate) job: Job,
     /// The runs whose outcomes it reads.
-    pub(crate) inputs: Vec<(RunReference, Input)>,
+    pub(crate) inputs: Vec<(Runs, Input)>,
+}
+
+/// What is to be executed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Job {
+    /// A run.
+    Run(WorkDescriptor),
+    /// Rows of a map.
+    Batch(BatchDescriptor),
+}
+
+impl Job {
+    /// What its runs have in common.
+    pub(crate) fn work(&self) -> &WorkDescriptor {
+        match self {
+            Self::Run(work) => work,
+            Self::Batch(batch) => &batch.work,
+        }
+    }
+
+    pub(crate) fn runs(&self) -> Runs {
+        match self {
+            Self::Run(work) => Runs::Run(work.run),
+            Self::Batch(batch) => Runs::Rows(batch.map, batch.rows.clone()),
+        }
+    }
 }
 
 /// Where the outcome of an input is.

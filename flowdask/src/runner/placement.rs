@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use flowcore::Result;
 
-use crate::client::Client;
+use super::task_runner::cores;
+use crate::client::{Client, WorkerInfo};
 
 /// What the resource's name begins with; the rest is the build.
 const PREFIX: &str = "FLOW-";
@@ -52,6 +53,20 @@ impl Placement {
 
     pub(super) fn resource(&self) -> &str {
         &self.resource
+    }
+
+    /// How many runs of this program the cluster executes at once; this
+    /// machine's cores while no worker of it is there.
+    pub(super) async fn threads(&self, client: &Client) -> usize {
+        let Ok(info) = client.scheduler_info().await else {
+            return cores();
+        };
+        let own = |worker: &&WorkerInfo| worker.resources.contains_key(&self.resource);
+        let own = info.workers.values().filter(own);
+        match own.map(|worker| worker.nthreads as usize).sum() {
+            0 => cores(),
+            threads => threads,
+        }
     }
 
     /// Waits until a worker of this build is there.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flowcore::bridge::{
-    EncodedValue, Feed, Home, RunEvent, RunReference, RunnerFuture, RunnerSession, Work,
+    EncodedValue, Feed, Home, RunEvent, RunReference, RunnerFuture, RunnerSession, ToWorker, Work,
     WorkDescriptor, list_length,
 };
 use flowcore::{Error, Result, StateName};
@@ -18,9 +18,12 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::AbortHandle;
 
+use super::batches;
+use super::fetched::{Fetched, FetchedRows};
 use super::home::{self, Arrival, Gaps, HomeBody, Order};
 use super::io;
 use super::ledger::{Cancelling, Consequences, Ledger, Ready};
+use super::payload::Job;
 use super::placement::Placement;
 use super::task_runner::Cluster;
 use crate::client::{
@@ -28,7 +31,7 @@ use crate::client::{
 };
 use crate::graph::TaskNode;
 use crate::values;
-use crate::wire::{Key, Value};
+use crate::wire::{self, Key};
 use crate::worker::ORDER;
 
 /// How many runs go out at one go at most.
@@ -40,6 +43,10 @@ const WATCH: Duration = Duration::from_secs(1);
 pub(super) struct DaskSession {
     shared: Arc<Shared>,
     submissions: UnboundedSender<Ready>,
+    /// Single runs of keys that are with a worker.
+    cancellations: UnboundedSender<Cancellation>,
+    /// How many tasks the cluster executed at once when the session began.
+    threads: usize,
     cluster: Mutex<Option<Cluster>>,
     pump: AbortHandle,
 }
@@ -55,11 +62,15 @@ struct State {
     ledger: Ledger,
     /// The keys that this client holds.
     futures: HashMap<Key, Future>,
-    /// Where runs were last executed, as their workers say.
-    workers: HashMap<RunReference, String>,
+    /// Where keys were last executed, as their workers say.
+    workers: HashMap<Key, String>,
+    fetched: Fetched,
     /// Why nothing can be executed any more.
     refusal: Option<String>,
 }
+
+/// A run that is to stop, with the worker that executes its key.
+type Cancellation = (String, RunReference);
 
 impl DaskSession {
     pub(super) fn start(
@@ -68,6 +79,7 @@ impl DaskSession {
         events: TopicEvents,
         placement: Placement,
         cluster: Cluster,
+        threads: usize,
     ) -> Self {
         let shared = Arc::new(Shared {
             home,
@@ -76,22 +88,30 @@ impl DaskSession {
                 ledger: Ledger::new(client.id().to_owned()),
                 futures: HashMap::new(),
                 workers: HashMap::new(),
+                fetched: Fetched::default(),
                 refusal: None,
             }),
             client,
         });
         let (submissions, ready) = mpsc::unbounded_channel();
+        let (cancellations, cancelled) = mpsc::unbounded_channel();
         let pump = Pump {
+            cancellations: cancellations.clone(),
+            flow_run: None,
             shared: Arc::clone(&shared),
             changes: shared.client.changes(),
             submissions: submissions.clone(),
             gaps: Gaps::default(),
         };
-        let pump = io().spawn(pump.run(events, ready)).abort_handle();
+        let pump = io()
+            .spawn(pump.run(events, ready, cancelled))
+            .abort_handle();
         io().spawn(look_for_workers(Arc::clone(&shared), submissions.clone()));
         Self {
             shared,
             submissions,
+            cancellations,
+            threads,
             cluster: Mutex::new(Some(cluster)),
             pump,
         }
@@ -117,7 +137,7 @@ impl Shared {
     }
 
     fn is_cancelled(&self, key: &Key) -> bool {
-        self.state.lock().ledger.is_key_cancelled(key)
+        self.state.lock().ledger.is_cancelled(key)
     }
 
     /// Keeps the handles, but of what was cancelled meanwhile.
@@ -125,7 +145,7 @@ impl Shared {
         let mut state = self.state.lock();
         let mut unwanted = Vec::new();
         for future in futures {
-            if state.ledger.is_key_cancelled(future.key()) {
+            if state.ledger.is_cancelled(future.key()) {
                 unwanted.push(future);
             } else {
                 state.futures.insert(future.key().clone(), future);
@@ -135,30 +155,55 @@ impl Shared {
         drop(unwanted);
     }
 
-    fn future(&self, run: RunReference) -> Result<Future> {
-        let state = self.state.lock();
-        let key = state.ledger.key(run);
-        key.and_then(|key| state.futures.get(key))
-            .cloned()
-            .ok_or_else(|| Error::msg(format!("{run:?} has no value with Dask")))
+    /// Where the value of a run is.
+    fn place(&self, run: RunReference) -> Result<Value> {
+        let mut state = self.state.lock();
+        let State {
+            ledger,
+            futures,
+            fetched,
+            ..
+        } = &mut *state;
+        let place = ledger.place(run);
+        let place = place.and_then(|(key, index)| Some((futures.get(key)?.clone(), index)));
+        match place {
+            Some((future, None)) => Ok(Value::Own(future)),
+            Some((future, Some(index))) => Ok(Value::Row(fetched.rows(future), index)),
+            None => Err(Error::msg(format!("{run:?} has no value with Dask"))),
+        }
     }
 }
 
-impl RunnerSession for DaskSession {
-    fn feed(&self) -> Feed {
-        Feed::Submitted
-    }
+/// Where the value of a run is.
+enum Value {
+    Own(Future),
+    /// In a batch, at this place.
+    Row(FetchedRows, u32),
+}
 
-    fn submit(&self, work: Work) {
+impl Value {
+    async fn fetch(self) -> Result<EncodedValue> {
+        let (rows, index) = match self {
+            Self::Own(future) => {
+                let fetched = io().spawn(async move { future.result().await });
+                return Ok(values::from_wire(&fetched.await??)?);
+            }
+            Self::Row(rows, index) => (rows.await?, index),
+        };
+        match rows.outcome(index) {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(failure)) => Err(failure.error.clone()),
+            None => Err(Error::msg(format!("the batch has no row number {index}"))),
+        }
+    }
+}
+
+impl DaskSession {
+    /// Each run goes alone.
+    fn submit_each(&self, work: &Work) {
         for (run, descriptor) in work.describe() {
             match descriptor {
-                Ok(descriptor) => {
-                    let ready = self.shared.state.lock().ledger.submit(descriptor);
-                    if let Some(ready) = ready {
-                        // Without a receiver the session is closed.
-                        let _ = self.submissions.send(ready);
-                    }
-                }
+                Ok(descriptor) => self.take(Job::Run(descriptor)),
                 Err(error) => self.shared.home.report(RunEvent::Ended {
                     run,
                     state: StateName::Failed,
@@ -169,22 +214,64 @@ impl RunnerSession for DaskSession {
         }
     }
 
+    fn take(&self, job: Job) {
+        let ready = self.shared.state.lock().ledger.submit(job);
+        if let Some(ready) = ready {
+            // Without a receiver the session is closed.
+            let _ = self.submissions.send(ready);
+        }
+    }
+}
+
+impl RunnerSession for DaskSession {
+    fn feed(&self) -> Feed {
+        Feed::Submitted
+    }
+
+    fn submit(&self, work: Work) {
+        let batches = work.rows().and_then(|(_, rows)| {
+            let size = batches::size(&work.outline(), rows.len(), self.threads)?;
+            Some(batches::cut(rows, size))
+        });
+        let Some(batches) = batches else {
+            return self.submit_each(&work);
+        };
+        for rows in batches {
+            let part = work.part(rows);
+            match part.describe_batch() {
+                Ok(batch) => self.take(Job::Batch(batch)),
+                // Only the rows whose arguments cannot travel shall fail.
+                Err(_) => self.submit_each(&part),
+            }
+        }
+    }
+
     fn cancel(&self, run: RunReference) {
         let mut state = self.shared.state.lock();
-        let Cancelling::Release(key) = state.ledger.cancel(run) else {
-            return;
+        let (cancelling, consequences) = state.ledger.cancel(run);
+        let key = match cancelling {
+            Cancelling::Nothing => return,
+            Cancelling::Order(key) => {
+                if let Some(worker) = state.workers.get(&key) {
+                    // Without a receiver the session is closed.
+                    let _ = self.cancellations.send((worker.clone(), run));
+                }
+                return;
+            }
+            Cancelling::Release(key) => key,
         };
         // The last handle: the scheduler takes the key from its worker, which
         // tells the run's token.
         let future = state.futures.remove(&key);
-        let worker = state.workers.get(&run).cloned();
+        let worker = state.workers.get(&key).cloned();
         drop(state);
         drop(future);
+        self.shared.follow(consequences, &self.submissions);
         if let Some(worker) = worker {
             let shared = Arc::clone(&self.shared);
             io().spawn(watch_cancelled(
                 shared,
-                run,
+                key,
                 worker,
                 self.submissions.clone(),
             ));
@@ -192,13 +279,8 @@ impl RunnerSession for DaskSession {
     }
 
     fn fetch(&self, run: RunReference) -> RunnerFuture<Result<EncodedValue>> {
-        let future = self.shared.future(run);
-        Box::pin(async move {
-            let future = future?;
-            let fetched = io().spawn(async move { future.result().await });
-            let value = fetched.await??;
-            Ok(values::from_wire(&value)?)
-        })
+        let place = self.shared.place(run);
+        Box::pin(async move { place?.fetch().await })
     }
 
     fn length(&self, run: RunReference) -> RunnerFuture<Result<u32>> {
@@ -237,12 +319,21 @@ struct Pump {
     shared: Arc<Shared>,
     changes: Changes,
     submissions: UnboundedSender<Ready>,
+    cancellations: UnboundedSender<Cancellation>,
+    /// The flow run that the runs are of, once a worker has named it.
+    flow_run: Option<u128>,
     gaps: Gaps,
 }
 
 impl Pump {
-    async fn run(mut self, mut events: TopicEvents, mut ready: UnboundedReceiver<Ready>) {
+    async fn run(
+        mut self,
+        mut events: TopicEvents,
+        mut ready: UnboundedReceiver<Ready>,
+        mut cancelled: UnboundedReceiver<Cancellation>,
+    ) {
         let mut batch = Vec::new();
+        let mut cancellations = Vec::new();
         loop {
             tokio::select! {
                 event = events.next() => match event {
@@ -251,6 +342,9 @@ impl Pump {
                     None => break,
                 },
                 _ = ready.recv_many(&mut batch, BATCH) => self.submit(&mut batch),
+                _ = cancelled.recv_many(&mut cancellations, BATCH) => {
+                    self.order_cancellations(cancellations.drain(..));
+                }
                 (key, state) = self.changes.next() => {
                     self.events_so_far(&mut events);
                     self.change(&key, &state);
@@ -282,7 +376,7 @@ impl Pump {
             if self.shared.is_cancelled(&ready.key) {
                 continue;
             }
-            let own = Annotations::of(&ready.payload.work);
+            let own = Annotations::of(ready.payload.job.work());
             if annotations.as_ref() != Some(&own) {
                 self.send(std::mem::take(&mut graph), annotations.replace(own));
             }
@@ -338,11 +432,16 @@ impl Pump {
             }
         }
         let flow_run = message.flow_run;
+        self.flow_run = Some(flow_run);
         match message.body {
             HomeBody::Event(event) => {
                 let mut state = self.shared.state.lock();
                 if let RunEvent::Started { run, .. } = &event {
-                    state.workers.insert(*run, worker);
+                    let unwanted = state.executed_by(*run, &worker);
+                    for run in unwanted {
+                        // The receiver is this task's own.
+                        let _ = self.cancellations.send((worker.clone(), run));
+                    }
                 }
                 let consequences = state.ledger.told(event);
                 drop(state);
@@ -351,10 +450,27 @@ impl Pump {
             HomeBody::Control(message) => {
                 let client = self.shared.client.clone();
                 self.shared.home.receive(message, move |message| {
-                    let order = Order { flow_run, message };
+                    let messages = vec![message];
+                    let order = Order { flow_run, messages };
                     io().spawn(send_order(client.clone(), worker.clone(), order));
                 });
             }
+        }
+    }
+
+    /// One message for each worker.
+    fn order_cancellations(&self, cancellations: impl Iterator<Item = Cancellation>) {
+        let Some(flow_run) = self.flow_run else {
+            return;
+        };
+        let mut orders: HashMap<String, Vec<ToWorker>> = HashMap::new();
+        for (worker, run) in cancellations {
+            let messages = orders.entry(worker).or_default();
+            messages.push(ToWorker::Cancel(run));
+        }
+        for (worker, messages) in orders {
+            let order = Order { flow_run, messages };
+            io().spawn(send_order(self.shared.client.clone(), worker, order));
         }
     }
 
@@ -362,6 +478,10 @@ impl Pump {
         match state {
             KeyState::Memory => {
                 let consequences = self.shared.state.lock().ledger.in_memory(key);
+                if let Some(key) = consequences.incomplete.clone() {
+                    let shared = Arc::clone(&self.shared);
+                    io().spawn(look_up(shared, key, self.submissions.clone()));
+                }
                 self.shared.follow(consequences, &self.submissions);
             }
             KeyState::Erred(exception) => {
@@ -374,6 +494,45 @@ impl Pump {
             }
             // Dask computes it again, which is no new state.
             _ => {}
+        }
+    }
+}
+
+impl State {
+    /// A worker executes a run. Gives those of the key's runs that it must
+    /// hear are not wanted.
+    fn executed_by(&mut self, run: RunReference, worker: &str) -> Vec<RunReference> {
+        let Some(key) = self.ledger.key(run).cloned() else {
+            return Vec::new();
+        };
+        let before = self.workers.insert(key.clone(), worker.to_owned());
+        match before {
+            Some(before) if before == worker => Vec::new(),
+            _ => self.ledger.cancelled_rows(&key),
+        }
+    }
+}
+
+/// Messages about a batch were lost: what became of its rows is in its value.
+async fn look_up(shared: Arc<Shared>, key: Key, submissions: UnboundedSender<Ready>) {
+    let future = shared.state.lock().futures.get(&key).cloned();
+    // Without it nobody wants the batch.
+    let Some(future) = future else {
+        return;
+    };
+    let rows = shared.state.lock().fetched.rows(future);
+    match rows.await {
+        Ok(rows) => {
+            let failures: Vec<_> = rows
+                .failures()
+                .map(|(index, failure)| (index, failure.clone()))
+                .collect();
+            let consequences = shared.state.lock().ledger.looked_up(&key, &failures);
+            shared.follow(consequences, &submissions);
+        }
+        Err(error) => {
+            let reason = format!("what became of its rows cannot be read: {error}");
+            shared.lost(&key, &reason, &submissions);
         }
     }
 }
@@ -419,7 +578,7 @@ impl Annotations {
         if self.tags.is_empty() {
             return options;
         }
-        let tags: Value = self.tags.iter().map(String::as_str).collect();
+        let tags: wire::Value = self.tags.iter().map(String::as_str).collect();
         options.annotation("tags", tags)
     }
 }
@@ -434,7 +593,7 @@ async fn send_order(client: Client, worker: String, order: Order) {
             return;
         }
     };
-    let message = Value::map([("op", ORDER.into()), ("body", body.into())]);
+    let message = wire::Value::map([("op", ORDER.into()), ("body", body.into())]);
     let sent = match worker.parse() {
         Ok(address) => client.proxy(&address, message).await.map(drop),
         Err(error) => {
@@ -450,13 +609,13 @@ async fn send_order(client: Client, worker: String, order: Order) {
 /// A run that was cancelled tells its end, unless its worker is gone.
 async fn watch_cancelled(
     shared: Arc<Shared>,
-    run: RunReference,
+    key: Key,
     worker: String,
     submissions: UnboundedSender<Ready>,
 ) {
     loop {
         tokio::time::sleep(WATCH).await;
-        if !shared.state.lock().ledger.is_cancelled(run) {
+        if !shared.state.lock().ledger.is_cancelled(&key) {
             return;
         }
         let lives = match shared.client.scheduler_info().await {
@@ -464,7 +623,7 @@ async fn watch_cancelled(
             Err(_) => false,
         };
         if !lives {
-            let consequences = shared.state.lock().ledger.cancelled(run);
+            let consequences = shared.state.lock().ledger.cancelled(&key);
             return shared.follow(consequences, &submissions);
         }
     }

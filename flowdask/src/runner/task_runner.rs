@@ -172,14 +172,27 @@ impl DaskTaskRunner {
         let client = builder.connect().await?;
         let events = client.subscribe_topic(client.id())?;
         let placement = Placement::new(self.worker_timeout)?;
-        Ok(DaskSession::start(home, client, events, placement, cluster))
+        let threads = match &self.place {
+            Place::Local => self.workers() * self.threads(),
+            _ => placement.threads(&client).await,
+        };
+        Ok(DaskSession::start(
+            home, client, events, placement, cluster, threads,
+        ))
+    }
+
+    fn workers(&self) -> usize {
+        self.n_workers.unwrap_or(1)
+    }
+
+    /// Of each worker.
+    fn threads(&self) -> usize {
+        let threads = self.threads_per_worker;
+        threads.unwrap_or_else(|| cores().div_ceil(self.workers()))
     }
 
     async fn start_workers(&self, scheduler: &Address, cluster: &mut Cluster) -> Result<()> {
-        let workers = self.n_workers.unwrap_or(1);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = self.threads_per_worker;
-        let threads = threads.unwrap_or_else(|| cores.div_ceil(workers));
+        let (workers, threads) = (self.workers(), self.threads());
         if self.processes {
             let options = self.process_options(threads);
             for _ in 0..workers {
@@ -231,6 +244,10 @@ impl TaskRunner for DaskTaskRunner {
             Ok(Arc::new(session) as Arc<dyn RunnerSession>)
         })
     }
+}
+
+pub(super) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// What belongs to a session and ends with it.

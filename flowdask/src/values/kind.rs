@@ -105,6 +105,14 @@ impl PythonType {
         }
     }
 
+    /// `list`.
+    pub(crate) fn list() -> Self {
+        Self {
+            name: "list",
+            pickle: class("builtins", "list"),
+        }
+    }
+
     /// `type(None)`, for this class has no name that could be imported.
     fn none() -> Self {
         let mut writer = Writer::new();

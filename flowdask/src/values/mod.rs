@@ -13,6 +13,7 @@ mod error;
 mod kind;
 mod message_pack;
 mod read;
+mod rows;
 mod write;
 
 #[cfg(test)]
@@ -22,5 +23,6 @@ pub use arrow::ArrowStream;
 pub use error::ValueError;
 pub use kind::PythonType;
 pub use read::from_wire;
+pub(crate) use rows::{Outcomes, Rows, rows_to_wire};
 pub(crate) use write::bytes;
 pub use write::to_wire;

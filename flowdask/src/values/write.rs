@@ -95,6 +95,21 @@ fn unpacked(body: Bytes) -> Serialized {
     Serialized::new(header, vec![Bytes::from_static(UNPACK), body])
 }
 
+/// A list in MessagePack, with a member of its header more; `change` writes what
+/// is done to the list in Python.
+pub(super) fn unpacked_list(
+    body: Bytes,
+    member: (Value, Value),
+    change: impl FnOnce(&mut Writer),
+) -> Serialized {
+    let mut header = pickle_header(vec![false.into()]);
+    header.push(member);
+    let mut writer = Writer::after(UNPACK);
+    change(&mut writer);
+    let pickle = Bytes::from(writer.finish());
+    Serialized::new(header, vec![pickle, body])
+}
+
 fn pickle_header(writeable: Vec<Value>) -> Vec<(Value, Value)> {
     vec![
         ("serializer".into(), "pickle".into()),

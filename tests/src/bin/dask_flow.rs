@@ -157,6 +157,75 @@ async fn sleeps(x: u64, milliseconds: u64) -> u64 {
     x
 }
 
+/// Fails unless the file is there, and makes it.
+#[task(retries = 1)]
+fn second_time(file: String) -> Result<usize> {
+    if Path::new(&file).exists() {
+        return Ok(file.len());
+    }
+    std::fs::write(&file, "")?;
+    Err(flowcore::Error::msg("the first time"))
+}
+
+/// Maps that travel in batches: rows that fail, what reads them, retries.
+#[flow]
+async fn batched(rows: i64) -> Result<Value> {
+    let directory = tempfile::tempdir()?;
+    let started = inc.map(0..rows);
+    let some = picky.map(&started);
+    let dependents = double.map(&some);
+    let lenient = told.map(allow_failure(&some));
+    let shifted = add.map(
+        started.slice(7..),
+        dependents.slice(..usize::try_from(rows - 7)?),
+    );
+    let files = (0..rows).map(|row| directory.path().join(row.to_string()).display().to_string());
+    let again = second_time.map(files);
+    let total = sum_all.submit(&started);
+    flowcore::wait([&dependents], None).await;
+    flowcore::wait([&shifted], None).await;
+    let count = |states: Vec<flowcore::StateName>| {
+        let mut counts = BTreeMap::new();
+        for state in states {
+            *counts.entry(state.to_string()).or_insert(0) += 1;
+        }
+        counts
+    };
+    Ok(json!({
+        "total": total.await?,
+        "retried": again.await?.len(),
+        "lenient": lenient.await?,
+        "row": dependents.get(3).await?,
+        "error": chain(&some.get(2).await.unwrap_err()),
+        "first": dependents.clone().await.unwrap_err().to_string().contains("row 2"),
+        "some": count(some.states()),
+        "dependents": count(dependents.states()),
+        "shifted": count(shifted.states()),
+        "single": told.submit(allow_failure(some.get(2))).await?,
+    }))
+}
+
+/// Rows of running batches are cancelled: one of them, then all of a map.
+#[flow]
+async fn cancelled_rows() -> Result<Value> {
+    let one = sleeps.map(0..200, unmapped(5_u64));
+    one.get(199).cancel();
+    flowcore::wait([&one], None).await;
+    let states = one.states();
+    let completed = |state: &&flowcore::StateName| **state == flowcore::StateName::Completed;
+    let all = sleeps.map(0..200, unmapped(200_u64));
+    all.get(0).await?;
+    all.cancel();
+    flowcore::wait([&all], None).await;
+    let left = all.states();
+    Ok(json!([
+        states.iter().filter(completed).count(),
+        states[199].to_string(),
+        left[199].to_string(),
+        left.iter().all(|state| state.is_settled()),
+    ]))
+}
+
 /// A run that would never end, cancelled.
 #[flow]
 async fn cancelled() -> Result<String> {
@@ -253,6 +322,9 @@ async fn run(flow: &str, runner: DaskTaskRunner) -> Result<Value> {
         "retried" => json!(retried.with_options(|o| o.task_runner(runner))().await?),
         "kinds" => kinds.with_options(|o| o.task_runner(runner))().await?,
         "cancelled" => json!(cancelled.with_options(|o| o.task_runner(runner))().await?),
+        "batched" => batched.with_options(|o| o.task_runner(runner))(500).await?,
+        "cancelled_rows" => cancelled_rows.with_options(|o| o.task_runner(runner))().await?,
+        "many" => json!(slow.with_options(|o| o.task_runner(runner))(200).await?),
         "slow" => json!(slow.with_options(|o| o.task_runner(runner))(40).await?),
         "killer" => json!(killer.with_options(|o| o.task_runner(runner))().await?),
         "poison" => poison.with_options(|o| o.task_runner(runner))().await?,
@@ -270,6 +342,10 @@ async fn main() -> Result<()> {
             "usage: dask_flow FLOW (local | processes | ADDRESS)",
         ));
     };
+    if (flow.as_str(), place.as_str()) == ("batched", "embedded") {
+        println!("{}", batched(500).await?);
+        return Ok(());
+    }
     let runner = match place.as_str() {
         "local" => DaskTaskRunner::local(),
         "processes" => DaskTaskRunner::local().processes(true).n_workers(2),

@@ -175,6 +175,38 @@ fn a_killed_worker_costs_no_result() {
 }
 
 #[test]
+fn rows_in_batches_do_what_they_do_in_one_process() {
+    let cluster = Cluster::start(2);
+    let embedded = Flow::start("batched", "embedded").result();
+    assert_eq!(embedded["some"]["Failed"], 166);
+    assert_eq!(embedded["dependents"]["NotReady"], 166);
+    assert_eq!(cluster.flow("batched").result(), embedded);
+    let keys: Vec<String> = Script::new(&cluster.scheduler, "keys")
+        .run()
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(keys, Vec::<String>::new());
+}
+
+#[test]
+fn rows_of_running_batches_are_cancelled() {
+    let cluster = Cluster::start(2);
+    assert_eq!(
+        cluster.flow("cancelled_rows").result(),
+        json!([199, "Cancelled", "Cancelled", true])
+    );
+}
+
+#[test]
+fn a_worker_that_is_killed_in_a_batch_costs_no_row() {
+    let mut cluster = Cluster::start(2);
+    let flow = cluster.flow("many");
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    cluster.workers[0].kill().unwrap();
+    cluster.add_worker();
+    assert_eq!(flow.result(), json!(19900));
+}
+
+#[test]
 fn a_run_that_kills_its_worker_runs_on_the_next() {
     let cluster = Cluster::start(2);
     assert_eq!(cluster.flow("killer").result(), json!("alive"));

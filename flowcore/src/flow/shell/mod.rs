@@ -339,7 +339,12 @@ impl FlowRun {
     }
 
     pub(crate) fn task_run_name(&self, task: &str, run: RunReference) -> String {
-        names::task_run_name(task, self.seed ^ self.salt(), run)
+        names::task_run_name(task, self.name_seed(), run)
+    }
+
+    /// What the names of its runs are drawn from.
+    pub(crate) fn name_seed(&self) -> u64 {
+        self.seed ^ self.salt()
     }
 
     /// The name that an attempt goes by: from its template, or the usual one.

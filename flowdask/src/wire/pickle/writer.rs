@@ -45,6 +45,16 @@ impl Writer {
         }
     }
 
+    /// A pickle that goes on after another one, with what that one says on top
+    /// of the stack. The other one must remember nothing.
+    pub(crate) fn after(pickle: &[u8]) -> Self {
+        let before = pickle.strip_suffix(&[opcode::STOP]).unwrap_or(pickle);
+        Self {
+            bytes: before.to_vec(),
+            memoized: 0,
+        }
+    }
+
     /// The pickle: what is on top of the stack is what it says.
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
