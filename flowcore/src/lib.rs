@@ -132,11 +132,12 @@ pub mod bridge {
     pub use crate::limits::OfferedResources;
     pub use crate::mode::{ProcessMode, is_initialized};
     pub use crate::records::ResultDescriptor;
+    pub use crate::report::{ClusterRecord, Execution, Step};
     pub use crate::runner::{
-        Answer, ArgumentDescriptor, BatchDescriptor, ColumnDescriptor, Feed, Home, LogLevel,
-        LogRecord, Request, RequestId, RunEvent, RunFailure, RunReference, RunnerFuture,
+        Answer, ArgumentDescriptor, BatchDescriptor, CalledArgument, ColumnDescriptor, Feed, Home,
+        LogLevel, LogRecord, Request, RequestId, RunEvent, RunFailure, RunReference, RunnerFuture,
         RunnerSession, TaskRunner, ToHome, ToWorker, ValueSource, Work, WorkDescriptor, Worker,
-        WorkerLink, list_length,
+        WorkerLink, called_work, list_length,
     };
     pub use crate::value::{CodecError, CodecTag, EncodedValue};
 }

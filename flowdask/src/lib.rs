@@ -19,10 +19,13 @@ pub mod wire;
 pub mod worker;
 
 pub use client::Client;
-pub use cluster::{PythonError, SchedulerError, WorkerProcessError};
+pub use cluster::{
+    ClusterError, ClusterErrorReason, PythonError, SchedulerError, ShippingError,
+    WorkerProcessError,
+};
 pub use graph::{KilledWorker, RemoteException, TaskNode};
 pub use release::{Release, ReleaseError};
-pub use runner::DaskTaskRunner;
+pub use runner::{DaskTaskRunner, PerformanceReportError};
 pub use worker::Worker;
 
 #[cfg(feature = "dataframe")]

@@ -7,12 +7,11 @@
 
 use std::env;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use flowcore::bridge::ProcessMode;
 use flowcore::{Error, Result};
 
-use crate::runner::{TaskExecutor, io, own_resource};
+use crate::runner::{TaskExecutor, io, own_resources};
 use crate::wire::Security;
 use crate::worker::{Worker, WorkerBuilder};
 
@@ -31,7 +30,7 @@ pub(crate) fn variable(option: &str) -> String {
 
 /// Works until the scheduler, or whoever stops the process, ends it.
 fn run(scheduler: &str) -> Result<()> {
-    let builder = Worker::builder(scheduler, Arc::new(TaskExecutor::new())).owns_process(true);
+    let builder = Worker::builder(scheduler, TaskExecutor::new()).owns_process(true);
     let builder = configured(builder, |name| match env::var(variable(name)) {
         Ok(value) if value.is_empty() => Ok(None),
         Ok(value) => Ok(Some(value)),
@@ -100,8 +99,9 @@ fn configured(
     mut builder: WorkerBuilder,
     option: impl Fn(&str) -> Result<Option<String>>,
 ) -> Result<WorkerBuilder> {
-    let (resource, offered) = own_resource()?;
-    builder = builder.resource(resource, offered);
+    for (resource, offered) in own_resources()? {
+        builder = builder.resource(resource, offered);
+    }
     if let Some(text) = option("RESOURCES")? {
         for (name, amount) in resources(&text)? {
             builder = builder.resource(name, amount);

@@ -91,7 +91,7 @@ impl ReadValues {
 
 impl ParameterSignature {
     /// Whether a call must give it.
-    pub(super) fn is_required(&self) -> bool {
+    pub(crate) fn is_required(&self) -> bool {
         self.default.is_none() && self.read.is_none_or(|read| read(None).is_err())
     }
 }

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use super::json_parameters::ReadValues;
 use super::probe::Show;
+use super::task::TaskInfo;
 use crate::arguments::{Argument, Column, ColumnInput, ColumnLength, Edge};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::records::{Unstable, stable_text};
 use crate::runner::{
     ArgumentDescriptor, ColumnDescriptor, RunReference, RunnerFuture, ValueSource, decode_argument,
@@ -213,6 +214,7 @@ pub trait Parameters: 'static {
         descriptors: Vec<ArgumentDescriptor>,
         values: &dyn ValueSource,
         access: &Self::Access,
+        task: &TaskInfo,
     ) -> Result<Self::Arguments>;
 }
 
@@ -223,6 +225,21 @@ fn check_count(wanted: usize, came: usize) -> Result<()> {
     Err(Error::invalid(format!(
         "the task takes {wanted} arguments, but {came} came"
     )))
+}
+
+/// The error of an argument that is no value of its parameter's type, with the
+/// parameter's name. Errors of upstream runs stay what they are.
+fn unreadable(task: &TaskInfo, parameter: usize, error: Error) -> Error {
+    if error.kind() != ErrorKind::Other {
+        return error;
+    }
+    let name = task.parameters.get(parameter).copied().unwrap_or_default();
+    let message = format!(
+        "task `{}`: the argument for `{name}` cannot be read",
+        task.function
+    );
+    let error = Error::build(ErrorKind::Invalid, message).because(error);
+    error.task(task.key).finish()
 }
 
 macro_rules! tuples {
@@ -380,11 +397,13 @@ macro_rules! tuples {
                 descriptors: Vec<ArgumentDescriptor>,
                 values: &dyn ValueSource,
                 access: &Self::Access,
+                task: &TaskInfo,
             ) -> Result<Self::Arguments> {
                 check_count(<[&str]>::len(&[$(stringify!($index)),*]), descriptors.len())?;
                 let mut descriptors = descriptors.into_iter();
                 Ok(($(
-                    decode_argument(descriptors.next().as_ref(), values, access.$index.value.codec())?,
+                    decode_argument(descriptors.next().as_ref(), values, access.$index.value.codec())
+                        .map_err(|error| unreadable(task, $index, error))?,
                 )*))
             }
         }

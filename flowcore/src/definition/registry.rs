@@ -41,6 +41,11 @@ impl TaskEntry {
         }
     }
 
+    /// What is known of the task.
+    pub(crate) fn info(&self) -> &'static TaskInfo {
+        (self.info)()
+    }
+
     /// A run to be executed in this process.
     pub(crate) fn execution(
         &self,

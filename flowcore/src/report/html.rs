@@ -21,14 +21,7 @@ pub(super) fn page(state: &State, flows: &[FlowRecord]) -> String {
     let name = first.and_then(|flow| flow.flow.as_deref());
     let title = name.unwrap_or("A task outside of flows");
     let run_name = first.map_or("", |flow| flow.run_name.as_str());
-    let _ = write!(
-        html,
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"><title>{} {}</title><style>{}{}</style></head><body><main>",
-        Escaped(title),
-        Escaped(run_name),
-        include_str!("page.css"),
-        svg::STYLE,
-    );
+    head(&mut html, &format!("{title} {run_name}"));
     let summary = Summary::of(flows);
     let span = Span::of(flows);
     header(&mut html, state, (title, run_name), flows, &summary, span);
@@ -37,7 +30,7 @@ pub(super) fn page(state: &State, flows: &[FlowRecord]) -> String {
     html.push_str("</section>");
     failures(&mut html, flows);
     html.push_str("<section><h2>Timeline</h2><div class=\"scroll\">");
-    axis(&mut html, span);
+    axis(&mut html, span.seconds());
     lanes(&mut html, flows, span);
     html.push_str("</div></section><section><h2>Graph</h2><div class=\"scroll\">");
     html.push_str(&svg::element(flows));
@@ -45,12 +38,35 @@ pub(super) fn page(state: &State, flows: &[FlowRecord]) -> String {
         "</div><p class=\"note\">Solid: a value. Dashed: order only. Dotted: a task called the \
          flow. Stacked: many runs.</p></section>",
     );
+    foot(&mut html);
+    html
+}
+
+/// The page up to its first part.
+pub(super) fn head(html: &mut String, title: &str) {
+    let _ = write!(
+        html,
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"><title>{}</title><style>{}{}</style></head><body><main>",
+        Escaped(title),
+        include_str!("page.css"),
+        svg::STYLE,
+    );
+}
+
+/// What comes after the last part.
+pub(super) fn foot(html: &mut String) {
     let _ = write!(
         html,
         "<footer>Made by flowcore {}.</footer></main></body></html>",
         env!("CARGO_PKG_VERSION")
     );
-    html
+}
+
+/// The figures of a header.
+pub(super) fn facts<const N: usize>(html: &mut String, facts: [(&str, String); N]) {
+    for (what, value) in facts {
+        let _ = write!(html, "<div><dt>{what}</dt><dd>{value}</dd></div>");
+    }
 }
 
 fn header(
@@ -87,9 +103,7 @@ fn header(
         ("Flow runs", grouped(flows.len() as u64)),
         ("Retries", grouped(retries)),
     ];
-    for (what, value) in facts {
-        let _ = write!(html, "<div><dt>{what}</dt><dd>{value}</dd></div>");
-    }
+    self::facts(html, facts);
     html.push_str("</dl>");
     if let Some(message) = state.message() {
         let _ = write!(html, "<p>{}</p>", Escaped(message));

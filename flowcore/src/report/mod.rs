@@ -4,6 +4,7 @@
 //! A report is made only for a call that asks for it, by an observer of its
 //! flow runs.
 
+mod cluster;
 mod dot;
 mod durations;
 mod graph;
@@ -29,6 +30,7 @@ use crate::error::{Error, Result};
 use crate::flow::{Ended, Observers};
 use crate::state::State;
 
+pub use cluster::{ClusterRecord, Execution, Step};
 use record::{FlowRecord, Kind};
 pub use record::{FlowRunRecord, RunRecord, StateChange};
 use recorder::Recorder;

@@ -46,6 +46,10 @@ impl Span {
         }
     }
 
+    pub(super) fn seconds(&self) -> f64 {
+        self.seconds
+    }
+
     pub(super) fn length(&self) -> std::time::Duration {
         std::time::Duration::from_secs_f64(self.seconds)
     }
@@ -238,7 +242,7 @@ fn many_lane(html: &mut String, nodes: &[&Node], depth: usize, span: Span) {
 }
 
 // Writing to a `String` cannot fail, here and below.
-fn begin(html: &mut String, depth: usize, kind: &str, name: &str, detail: &str) {
+pub(super) fn begin(html: &mut String, depth: usize, kind: &str, name: &str, detail: &str) {
     let _ = write!(
         html,
         "<li class=\"{kind}\"><span class=\"who\" style=\"padding-left:{}px\"><b>{}</b> <small>{}</small></span><span class=\"track\">",
@@ -303,8 +307,8 @@ fn band(html: &mut String, tally: &Tally, profile: Option<&Profile>, span: Span)
 }
 
 /// Where the axis has marks: at round times.
-pub(super) fn axis(html: &mut String, span: Span) {
-    let rough = span.seconds / 5.0;
+pub(super) fn axis(html: &mut String, seconds: f64) {
+    let rough = seconds / 5.0;
     let power = 10_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0]
         .into_iter()
@@ -313,12 +317,12 @@ pub(super) fn axis(html: &mut String, span: Span) {
         .unwrap_or(rough);
     html.push_str("<div class=\"axis\" aria-hidden=\"true\"><span class=\"who\"></span><span class=\"track\">");
     let mut mark = 0.0;
-    while mark <= span.seconds * 1.000_001 {
+    while mark <= seconds * 1.000_001 {
         let time = std::time::Duration::from_secs_f64(mark);
         let _ = write!(
             html,
             "<span style=\"left:{:.3}%\">{}</span>",
-            mark / span.seconds * 100.0,
+            mark / seconds * 100.0,
             short(time)
         );
         mark += step;

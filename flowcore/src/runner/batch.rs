@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::control::AttemptControl;
 use super::descriptor::{ArgumentDescriptor, RunReference, ValueSource, WorkDescriptor};
-use super::execution::{AttemptBody, Execution, MapExecution, MapJob, options_of};
+use super::execution::{AttemptBody, Execution, MapExecution, MapJob, encoded_output, options_of};
 use super::seam::RunnerFuture;
 use crate::definition::{OptionsSource, Parameters, TaskDefinition, TaskInfo};
 use crate::error::{Error, Result};
@@ -175,15 +175,8 @@ impl<D: TaskDefinition> Execution for BatchRow<'_, D> {
     }
 
     fn output(&self) -> Result<EncodedValue> {
-        let access = D::output_access();
-        let codec = access.codec().ok_or_else(|| {
-            Error::invalid(format!(
-                "the result of local task `{}` stays here",
-                D::info().key
-            ))
-        })?;
         let cell = self.batch.output.row(self.index);
         let cell = cell.ok_or_else(|| Error::invalid("the batch has no such row"))?;
-        Ok(cell.with(|value| codec.encode(value))??)
+        encoded_output::<D>(cell)
     }
 }

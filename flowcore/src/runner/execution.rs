@@ -22,7 +22,7 @@ use crate::definition::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::flow::Symbolic;
 use crate::handle::RowStore;
-use crate::value::{EncodedValue, ValueCell};
+use crate::value::{Codec, CodecError, CodecTag, EncodedValue, ValueCell, binary};
 
 /// One attempt whose value, if any, has gone where it belongs.
 pub(crate) enum AttemptBody<'a> {
@@ -120,14 +120,29 @@ impl<D: TaskDefinition> Execution for SingleExecution<D> {
     }
 
     fn output(&self) -> Result<EncodedValue> {
-        let access = D::output_access();
-        let codec = access.codec().ok_or_else(|| {
-            Error::invalid(format!(
-                "the result of local task `{}` stays here",
-                D::info().key
-            ))
-        })?;
-        Ok(self.output.with(|value| codec.encode(value))??)
+        encoded_output::<D>(&self.output)
+    }
+}
+
+/// A result as bytes.
+pub(super) fn encoded_output<D: TaskDefinition>(
+    output: &ValueCell<D::Output>,
+) -> Result<EncodedValue> {
+    let access = D::output_access();
+    let codec = access.codec().ok_or_else(|| {
+        Error::invalid(format!(
+            "the result of local task `{}` stays here",
+            D::info().key
+        ))
+    })?;
+    Ok(output.with(|value| encode_output(value, codec))??)
+}
+
+/// A result as bytes, in a form that other languages read as what it is.
+fn encode_output<T: 'static>(value: &T, codec: &Codec<T>) -> Result<EncodedValue, CodecError> {
+    match codec.tag() {
+        CodecTag::MessagePack => binary(value).map_or_else(|| codec.encode(value), Ok),
+        CodecTag::Bincode => codec.encode(value),
     }
 }
 
@@ -401,7 +416,7 @@ pub(crate) fn execution_of<D: TaskDefinition>(
 ) -> Result<Arc<dyn Execution>> {
     let options = options_of(D::info(), work)?;
     Ok(Arc::new(SingleExecution::<D> {
-        arguments: D::Parameters::decode(work.arguments.clone(), values, &D::access())?,
+        arguments: D::Parameters::decode(work.arguments.clone(), values, &D::access(), D::info())?,
         options: OptionsSource::Changed(Arc::new(options)),
         output: Arc::new(ValueCell::default()),
         is_direct,

@@ -3,6 +3,7 @@
 
 mod attempt;
 mod batch;
+mod called;
 mod channel;
 mod control;
 mod descriptor;
@@ -24,6 +25,7 @@ pub(crate) use attempt::{Ending, cancelled};
 pub(crate) use attempt::{Next, next};
 pub use batch::{BatchDescriptor, ColumnDescriptor};
 pub(crate) use batch::{BatchJob, batch_of};
+pub use called::{CalledArgument, called_work};
 pub use channel::{Answer, LogLevel, LogRecord, Request, RequestId, ToHome, ToWorker};
 pub(crate) use channel::{Line, Served, SlotsElsewhere, close_calls};
 pub(crate) use control::AttemptControl;

@@ -1,10 +1,12 @@
 //! Values: the cells they wait in, how they are copied and coded.
 
+mod binary;
 mod cell;
 mod codec;
 mod compact;
 mod stored;
 
+pub(crate) use binary::binary;
 pub(crate) use cell::ValueCell;
 pub use codec::{Access, Codec, CodecError, CodecTag, EncodedValue};
 pub use compact::CompactType;

@@ -40,6 +40,7 @@ mod message;
 mod scatter;
 mod state;
 mod submit;
+mod task_stream;
 mod topics;
 
 use std::fmt;
@@ -58,6 +59,7 @@ pub use future::{Changes, Future};
 pub use scatter::ScatterOptions;
 pub use state::{Cancelled, KeyState};
 pub use submit::SubmitOptions;
+pub use task_stream::{StartStop, TaskStreamRecord};
 pub use topics::{TopicEvent, TopicEvents};
 
 use crate::Release;

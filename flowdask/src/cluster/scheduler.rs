@@ -131,7 +131,7 @@ fn listening(file: &Path) -> Result<Option<Address>, SchedulerError> {
 
 /// Reads all, so that the scheduler never waits for a reader, and keeps the
 /// end.
-fn last_words(stderr: Option<ChildStderr>) -> String {
+pub(super) fn last_words(stderr: Option<ChildStderr>) -> String {
     let Some(mut stderr) = stderr else {
         return String::new();
     };

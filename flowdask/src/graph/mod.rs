@@ -7,11 +7,13 @@
 //! scheduler imports the callable and sees the dependencies, and a Python worker that runs it by
 //! mistake fails at once, for a method's name is no `bytes` (protocol, sections 6.4 and 12.1).
 
+mod call;
 mod exception;
 mod keys;
 mod run_spec;
 mod tasks;
 
+pub(crate) use call::{Call, CallArgument};
 pub(crate) use exception::exception;
 pub use exception::{KilledWorker, RemoteException};
 pub(crate) use run_spec::{RunSpec, read_run_spec};

@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 
+use super::call;
 use super::keys::read_key;
 use super::{CALLABLE, TASK_SPEC};
 use crate::wire::pickle::{self, Instance, Object, PickleError};
@@ -44,24 +45,45 @@ pub(crate) fn read_run_spec(spec: &Pickled, who_has: &[Key]) -> Result<RunSpec, 
 fn ours(spec: &Object, who_has: &[Key]) -> Option<RunSpec> {
     let call = call(spec)?;
     let callable = call.function.global()?;
+    if !callable.is(CALLABLE.0, CALLABLE.1) {
+        return None;
+    }
+    let (Object::Bytes(payload), arguments) = call.arguments.elements()?.split_first()? else {
+        return None;
+    };
+    let references = References { who_has };
+    if let Some((payload, dependencies)) =
+        call::read(payload, arguments, call.keywords, &references)
+    {
+        return Some(RunSpec::Ours {
+            payload,
+            dependencies,
+        });
+    }
     let no_keywords = match call.keywords {
         Some(Object::Dict(entries)) => entries.is_empty(),
         _ => true,
     };
-    if !callable.is(CALLABLE.0, CALLABLE.1) || !no_keywords {
-        return None;
-    }
-    let (Object::Bytes(payload), references) = call.arguments.elements()?.split_first()? else {
-        return None;
-    };
-    let dependency = |argument| {
-        // A bare key is a reference only if it is a dependency; else it is plain data.
-        reference(argument).or_else(|| read_key(argument).filter(|key| who_has.contains(key)))
-    };
-    Some(RunSpec::Ours {
+    let dependencies = arguments.iter().map(|argument| references.get(argument));
+    no_keywords.then_some(RunSpec::Ours {
         payload: payload.clone(),
-        dependencies: references.iter().map(dependency).collect::<Option<_>>()?,
+        dependencies: dependencies.collect::<Option<_>>()?,
     })
+}
+
+/// Which arguments stand for results.
+pub(super) struct References<'a> {
+    /// The task's dependencies, in any order.
+    who_has: &'a [Key],
+}
+
+impl References<'_> {
+    /// The key that an argument stands for. A bare key is a reference only if
+    /// it is a dependency; else it is plain data.
+    pub(super) fn get(&self, argument: &Object) -> Option<Key> {
+        let bare = || read_key(argument).filter(|key| self.who_has.contains(key));
+        reference(argument).or_else(bare)
+    }
 }
 
 /// What is called with what.
@@ -84,9 +106,9 @@ fn call(spec: &Object) -> Option<Call<'_>> {
     }
     let task = spec_object(spec, "Task")?;
     Some(Call {
-        function: slot(task, 6, "func")?,
-        arguments: slot(task, 5, "args")?,
-        keywords: slot(task, 8, "kwargs"),
+        function: state_member(task, 6, "func")?,
+        arguments: state_member(task, 5, "args")?,
+        keywords: state_member(task, 8, "kwargs"),
     })
 }
 
@@ -110,7 +132,7 @@ fn reference(argument: &Object) -> Option<Key> {
 }
 
 /// An instance of one of Dask's graph classes.
-fn spec_object<'a>(object: &'a Object, name: &str) -> Option<&'a Instance> {
+pub(super) fn spec_object<'a>(object: &'a Object, name: &str) -> Option<&'a Instance> {
     let instance = object.instance()?;
     instance
         .class
@@ -119,10 +141,11 @@ fn spec_object<'a>(object: &'a Object, name: &str) -> Option<&'a Instance> {
         .then_some(instance)
 }
 
-/// A member of a task's state: by its place among the sorted slots, or by its name.
-fn slot<'a>(task: &'a Instance, place: usize, name: &str) -> Option<&'a Object> {
+/// A member of a task's state: by its place among the sorted slots, after which
+/// containers have slots of their own, or by its name.
+pub(super) fn state_member<'a>(task: &'a Instance, place: usize, name: &str) -> Option<&'a Object> {
     match task.state.as_ref()?.elements()? {
-        slots if slots.len() == 9 => slots.get(place),
+        slots if slots.len() >= 9 => slots.get(place),
         _ => named_slot(task, name),
     }
 }

@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -11,18 +11,20 @@ use flowcore::Error;
 use flowcore::bridge::{EncodedValue, RunReference, ToHome, ToWorker, Worker, WorkerLink};
 use parking_lot::Mutex;
 
+use super::called::{self, NoFlow};
 use super::home::{self, HomeBody, HomeMessage, Order};
 use super::inputs::Inputs;
 use super::payload::{Job, Payload};
 use super::row_report::RowReport;
 use super::runs::Runs;
+use crate::graph::Call;
 use crate::values::{self, Outcomes, PythonType, ValueError};
 use crate::wire::Key;
 use crate::worker::{Assignment, Executor, Outcome, Slot, Stored, StreamHandle};
 
 /// Runs the tasks that are registered in this program.
 pub(crate) struct TaskExecutor {
-    runs: Worker,
+    runs: Arc<Worker>,
     shared: Arc<Shared>,
 }
 
@@ -31,6 +33,8 @@ struct Shared {
     /// Names the worker's numberings; no other process has the same.
     sources: AtomicU64,
     state: Mutex<State>,
+    /// Set when the executor is made.
+    runs: OnceLock<Weak<Worker>>,
 }
 
 #[derive(Default)]
@@ -59,15 +63,30 @@ thread_local! {
 }
 
 impl TaskExecutor {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new() -> Arc<Self> {
         let (sources, _) = uuid::Uuid::new_v4().as_u64_pair();
         let shared = Arc::new(Shared {
             sources: AtomicU64::new(sources),
             state: Mutex::default(),
+            runs: OnceLock::new(),
         });
-        Self {
-            runs: Worker::new(HomeLink(Arc::clone(&shared))),
-            shared,
+        let runs = Arc::new(Worker::new(HomeLink(Arc::clone(&shared))));
+        let _ = shared.runs.set(Arc::downgrade(&runs));
+        Arc::new(Self { runs, shared })
+    }
+
+    fn execute_call(&self, call: &Call, assignment: &Assignment, slot: &Slot) -> Outcome {
+        let work = match called::work(call, &assignment.inputs) {
+            Ok(work) => work,
+            Err(error) => return erred(&error),
+        };
+        let runs = (work.flow_run_id, Runs::Run(work.run));
+        let executing = Executing::begin(&self.shared, runs, &assignment.key);
+        let value = in_slot(slot, || self.runs.execute(&work, &NoFlow, drop));
+        drop(executing);
+        match value {
+            Ok(value) => Outcome::Finished(stored(value)),
+            Err(error) => erred(&error),
         }
     }
 
@@ -131,18 +150,22 @@ fn erred(error: &Error) -> Outcome {
 
 impl Executor for TaskExecutor {
     fn execute(&self, assignment: &Assignment, slot: &Slot) -> Outcome {
+        if let Some(call) = Call::from_payload(&assignment.payload) {
+            return match call {
+                Ok(call) => self.execute_call(&call, assignment, slot),
+                Err(error) => erred(&error.into()),
+            };
+        }
         let payload = match Payload::from_bytes(&assignment.payload) {
             Ok(payload) => payload,
-            Err(error) => {
-                return Outcome::Erred {
-                    text: error.to_string(),
-                };
-            }
+            Err(error) => return erred(&error.into()),
         };
-        let _executing = Executing::begin(&self.shared, &payload, &assignment.key, slot);
-        let before = SLOT.replace(Some(slot.clone()));
-        let outcome = self.execute_payload(assignment, &payload);
-        SLOT.set(before);
+        let flow = FlowExecuting::begin(&self.shared, &payload, slot);
+        let runs = (payload.job.work().flow_run_id, payload.job.runs());
+        let executing = Executing::begin(&self.shared, runs, &assignment.key);
+        let outcome = in_slot(slot, || self.execute_payload(assignment, &payload));
+        drop(executing);
+        drop(flow);
         outcome
     }
 
@@ -177,32 +200,28 @@ impl Executor for TaskExecutor {
     }
 }
 
-/// An execution is known here while this lives.
+/// What this thread executes may lend its slot.
+fn in_slot<T>(slot: &Slot, execute: impl FnOnce() -> T) -> T {
+    let before = SLOT.replace(Some(slot.clone()));
+    let value = execute();
+    SLOT.set(before);
+    value
+}
+
+/// An execution can be cancelled while this lives.
 struct Executing<'a> {
     shared: &'a Shared,
-    flow_run: u128,
-    runs: Runs,
+    runs: (u128, Runs),
     key: Key,
 }
 
 impl<'a> Executing<'a> {
-    fn begin(shared: &'a Shared, payload: &Payload, key: &Key, slot: &Slot) -> Self {
-        let flow_run = payload.job.work().flow_run_id;
-        let runs = payload.job.runs();
+    fn begin(shared: &'a Shared, runs: (u128, Runs), key: &Key) -> Self {
         let mut state = shared.state.lock();
-        let flow = state.flows.entry(flow_run).or_insert_with(|| FlowHome {
-            topic: payload.home.clone(),
-            stream: slot.stream().clone(),
-            source: shared.sources.fetch_add(1, Ordering::Relaxed),
-            next: 0,
-            executions: 0,
-        });
-        flow.executions += 1;
         let executing = state.executing.entry(key.clone()).or_default();
-        executing.push((flow_run, runs.clone()));
+        executing.push(runs.clone());
         Self {
             shared,
-            flow_run,
             runs,
             key: key.clone(),
         }
@@ -212,19 +231,47 @@ impl<'a> Executing<'a> {
 impl Drop for Executing<'_> {
     fn drop(&mut self) {
         let mut state = self.shared.state.lock();
-        let own = (self.flow_run, self.runs.clone());
         if let Some(runs) = state.executing.get_mut(&self.key) {
-            if let Some(place) = runs.iter().position(|run| *run == own) {
+            if let Some(place) = runs.iter().position(|run| *run == self.runs) {
                 runs.swap_remove(place);
             }
             if runs.is_empty() {
                 state.executing.remove(&self.key);
-                state.cancelled.remove(&own);
+                state.cancelled.remove(&self.runs);
+                let (flow_run, own) = &self.runs;
                 state
                     .cancelled_rows
-                    .retain(|(flow_run, run)| *flow_run != own.0 || own.1.index(*run).is_none());
+                    .retain(|(flow, run)| flow != flow_run || own.index(*run).is_none());
             }
         }
+    }
+}
+
+/// The way to a flow's process is known while executions of it live.
+struct FlowExecuting<'a> {
+    shared: &'a Shared,
+    flow_run: u128,
+}
+
+impl<'a> FlowExecuting<'a> {
+    fn begin(shared: &'a Shared, payload: &Payload, slot: &Slot) -> Self {
+        let flow_run = payload.job.work().flow_run_id;
+        let mut state = shared.state.lock();
+        let flow = state.flows.entry(flow_run).or_insert_with(|| FlowHome {
+            topic: payload.home.clone(),
+            stream: slot.stream().clone(),
+            source: shared.sources.fetch_add(1, Ordering::Relaxed),
+            next: 0,
+            executions: 0,
+        });
+        flow.executions += 1;
+        Self { shared, flow_run }
+    }
+}
+
+impl Drop for FlowExecuting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.shared.state.lock();
         if let Some(flow) = state.flows.get_mut(&self.flow_run) {
             flow.executions -= 1;
             if flow.executions == 0 {
@@ -287,6 +334,13 @@ struct HomeLink(Arc<Shared>);
 
 impl WorkerLink for HomeLink {
     fn send(&self, flow_run: u128, message: ToHome) {
+        let is_of_flow = self.0.state.lock().flows.contains_key(&flow_run);
+        if let (false, ToHome::Request(id, request)) = (is_of_flow, &message) {
+            if let Some(runs) = self.0.runs.get().and_then(Weak::upgrade) {
+                runs.receive(flow_run, ToWorker::Answer(*id, called::refusal(request)));
+            }
+            return;
+        }
         self.0.tell(flow_run, HomeBody::Control(message));
     }
 

@@ -2,12 +2,14 @@
 //! workers, and what happens to them comes home.
 
 mod batches;
+mod called;
 mod executor;
 mod fetched;
 mod home;
 mod inputs;
 mod ledger;
 mod payload;
+mod performance_report;
 mod placement;
 mod row_report;
 mod runs;
@@ -23,7 +25,8 @@ pub(crate) use executor::TaskExecutor;
 pub(crate) use home::{HomeMessage, Order, from_bytes};
 #[cfg(any(test, fuzzing))]
 pub(crate) use payload::Payload;
-pub(crate) use placement::own_resource;
+pub use performance_report::PerformanceReportError;
+pub(crate) use placement::own_resources;
 pub use task_runner::DaskTaskRunner;
 
 /// The threads that speak with Dask. Users' code never runs on them, so that

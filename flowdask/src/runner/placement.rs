@@ -12,6 +12,10 @@ use crate::client::{Client, WorkerInfo};
 /// What the resource's name begins with; the rest is the build.
 const PREFIX: &str = "FLOW-";
 
+/// What workers of every build offer: clients in other languages, which know
+/// no build, ask for it.
+const ANY_BUILD: &str = "FLOW";
+
 /// When it is told that no worker is there.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -35,8 +39,8 @@ fn resource() -> Result<String> {
 /// # Errors
 ///
 /// Two tasks with one key.
-pub(crate) fn own_resource() -> Result<(String, f64)> {
-    Ok((resource()?, OFFERED))
+pub(crate) fn own_resources() -> Result<[(String, f64); 2]> {
+    Ok([(resource()?, OFFERED), (ANY_BUILD.to_owned(), OFFERED)])
 }
 
 #[derive(Debug)]

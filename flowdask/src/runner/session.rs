@@ -24,8 +24,9 @@ use super::home::{self, Arrival, Gaps, HomeBody, Order};
 use super::io;
 use super::ledger::{Cancelling, Consequences, Ledger, Ready};
 use super::payload::Job;
+use super::performance_report::PerformanceReport;
 use super::placement::Placement;
-use super::task_runner::Cluster;
+use super::task_runner::{Cluster, Connected};
 use crate::client::{
     Cancelled, Changes, Client, Future, KeyState, SubmitOptions, TopicEvent, TopicEvents,
 };
@@ -55,6 +56,7 @@ struct Shared {
     home: Home,
     client: Client,
     placement: Placement,
+    report: Option<PerformanceReport>,
     state: Mutex<State>,
 }
 
@@ -75,15 +77,20 @@ type Cancellation = (String, RunReference);
 impl DaskSession {
     pub(super) fn start(
         home: Home,
-        client: Client,
-        events: TopicEvents,
-        placement: Placement,
+        connected: Connected,
         cluster: Cluster,
-        threads: usize,
+        report: Option<PerformanceReport>,
     ) -> Self {
+        let Connected {
+            client,
+            events,
+            placement,
+            threads,
+        } = connected;
         let shared = Arc::new(Shared {
             home,
             placement,
+            report,
             state: Mutex::new(State {
                 ledger: Ledger::new(client.id().to_owned()),
                 futures: HashMap::new(),
@@ -127,6 +134,9 @@ impl Shared {
             let _ = submissions.send(ready);
         }
         for event in consequences.events {
+            if let Some(report) = &self.report {
+                report.told(&event);
+            }
             self.home.report(event);
         }
     }
@@ -215,6 +225,9 @@ impl DaskSession {
     }
 
     fn take(&self, job: Job) {
+        if let Some(report) = &self.shared.report {
+            report.submitted(job.work());
+        }
         let ready = self.shared.state.lock().ledger.submit(job);
         if let Some(ready) = ready {
             // Without a receiver the session is closed.
@@ -291,11 +304,14 @@ impl RunnerSession for DaskSession {
     fn close(&self) -> RunnerFuture<()> {
         self.pump.abort();
         let futures = std::mem::take(&mut self.shared.state.lock().futures);
-        let client = self.shared.client.clone();
+        let shared = Arc::clone(&self.shared);
         let cluster = self.cluster.lock().take();
         let closed = io().spawn(async move {
+            if let Some(report) = &shared.report {
+                report.write(&shared.client).await;
+            }
             drop(futures);
-            client.close().await;
+            shared.client.clone().close().await;
             if let Some(cluster) = cluster {
                 cluster.stop().await;
             }

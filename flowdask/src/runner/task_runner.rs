@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use flowcore::bridge::{Home, RunnerFuture, RunnerSession, TaskRunner};
 use flowcore::{Error, Result};
+use serde_json::Value;
+use tokio::task::AbortHandle;
 
 use super::executor::TaskExecutor;
 use super::io;
-use super::placement::{Placement, own_resource};
+use super::performance_report::PerformanceReport;
+use super::placement::{Placement, own_resources};
 use super::session::DaskSession;
-use crate::client::Client;
-use crate::cluster::{LocalScheduler, WorkerProcess};
+use crate::client::{Client, TopicEvents};
+use crate::cluster::{ClusterClass, ClusterProcess, LocalScheduler, Shipping, WorkerProcess};
 use crate::wire::{Address, Security};
 use crate::worker::Worker;
 
@@ -48,6 +51,7 @@ pub struct DaskTaskRunner {
     resources: Vec<(String, f64)>,
     security: Security,
     worker_timeout: Duration,
+    performance_report: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
@@ -55,6 +59,7 @@ enum Place {
     Local,
     Address(String),
     SchedulerFile(PathBuf),
+    Cluster(ClusterClass),
 }
 
 impl DaskTaskRunner {
@@ -79,6 +84,58 @@ impl DaskTaskRunner {
         Self::at(Place::SchedulerFile(path.into()))
     }
 
+    /// A cluster that a class of Dask's starts for each flow run, as
+    /// prefect-dask's `cluster_class` and `cluster_kwargs`: its dotted name, and
+    /// what it is called with. The class must be installed where `dask` is. It
+    /// lives in a Python process that ends with this one and closes the
+    /// cluster.
+    ///
+    /// The workers of such a cluster are stock ones: each starts one of this
+    /// program's beside itself, whose executable is copied there. So the
+    /// machines must be of this one's kind, and the program must begin with
+    /// `#[flowcore::main]` or `flowcore::init()`. Clusters with TLS are not
+    /// supported yet.
+    ///
+    /// ```no_run
+    /// use flowdask::DaskTaskRunner;
+    /// use serde_json::json;
+    ///
+    /// let local = DaskTaskRunner::cluster("distributed.LocalCluster", [("n_workers", 2)]);
+    /// let cloud = DaskTaskRunner::cluster(
+    ///     "coiled.Cluster",
+    ///     [("n_workers", json!(10)), ("region", json!("eu-central-1"))],
+    /// )
+    /// .adapt(1, 20);
+    /// ```
+    #[must_use]
+    pub fn cluster<N: Into<String>, V: Into<Value>>(
+        class: impl Into<String>,
+        options: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        let mut class = ClusterClass::new(class.into());
+        for (name, value) in options {
+            class.option(name.into(), value.into());
+        }
+        Self::at(Place::Cluster(class))
+    }
+
+    /// Lets a [`cluster`](Self::cluster) grow and shrink with the work, between
+    /// so many of its workers, as its method `adapt` does. At least one is
+    /// needed to start this program's.
+    ///
+    /// # Panics
+    ///
+    /// On a runner for another kind of cluster, which cannot.
+    #[must_use]
+    pub fn adapt(mut self, minimum: usize, maximum: usize) -> Self {
+        let Place::Cluster(class) = &mut self.place else {
+            panic!("`adapt` is for runners made by `DaskTaskRunner::cluster(..)`");
+        };
+        class.adapt("minimum", minimum.max(1).into());
+        class.adapt("maximum", maximum.max(1).into());
+        self
+    }
+
     fn at(place: Place) -> Self {
         Self {
             place,
@@ -89,6 +146,7 @@ impl DaskTaskRunner {
             resources: Vec::new(),
             security: Security::default(),
             worker_timeout: WORKER_TIMEOUT,
+            performance_report: None,
         }
     }
 
@@ -155,30 +213,78 @@ impl DaskTaskRunner {
         self
     }
 
+    /// Writes a page of what ran when and where on the cluster, when the flow
+    /// run has ended, however it ended: timelines of the workers, the tasks
+    /// with their states, transfers. It is one HTML file that needs no network.
+    /// A flow that runs again, also as a subflow, writes it again.
+    ///
+    /// ```
+    /// use flowdask::DaskTaskRunner;
+    ///
+    /// let runner = DaskTaskRunner::local().performance_report("nightly.html");
+    /// ```
+    #[must_use]
+    pub fn performance_report(mut self, path: impl Into<PathBuf>) -> Self {
+        self.performance_report = Some(path.into());
+        self
+    }
+
     async fn open(self, home: Home) -> Result<DaskSession> {
+        let report = self
+            .performance_report
+            .clone()
+            .map(PerformanceReport::create);
+        let report = report.transpose()?;
         let mut cluster = Cluster::default();
+        match self.connect(&mut cluster, report.is_some()).await {
+            Ok(connected) => Ok(DaskSession::start(home, connected, cluster, report)),
+            Err(error) => {
+                cluster.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn connect(&self, cluster: &mut Cluster, reports: bool) -> Result<Connected> {
         let builder = Client::builder().security(self.security.clone());
         let builder = match &self.place {
             Place::Local => {
                 let scheduler = LocalScheduler::start().await?;
                 let address = scheduler.address().clone();
                 cluster.scheduler = Some(scheduler);
-                self.start_workers(&address, &mut cluster).await?;
+                self.start_workers(&address, cluster).await?;
                 builder.address(address.to_string())
             }
             Place::Address(address) => builder.address(address.clone()),
             Place::SchedulerFile(path) => builder.scheduler_file(path.clone()),
+            Place::Cluster(class) => {
+                let process = ClusterProcess::start(class).await?;
+                let address = process.address().to_string();
+                cluster.class = Some(process);
+                builder.address(address)
+            }
         };
         let client = builder.connect().await?;
+        if let Place::Cluster(_) = &self.place {
+            let mut shipping = Shipping::new(client.clone()).await?;
+            shipping.begin(self.worker_timeout).await?;
+            cluster.shipping = Some(io().spawn(shipping.go_on()).abort_handle());
+        }
+        if reports {
+            client.start_task_stream().await?;
+        }
         let events = client.subscribe_topic(client.id())?;
         let placement = Placement::new(self.worker_timeout)?;
         let threads = match &self.place {
             Place::Local => self.workers() * self.threads(),
             _ => placement.threads(&client).await,
         };
-        Ok(DaskSession::start(
-            home, client, events, placement, cluster, threads,
-        ))
+        Ok(Connected {
+            client,
+            events,
+            placement,
+            threads,
+        })
     }
 
     fn workers(&self) -> usize {
@@ -201,12 +307,11 @@ impl DaskTaskRunner {
             }
             return Ok(());
         }
-        let (resource, offered) = own_resource()?;
+        let own = own_resources()?;
         for _ in 0..workers {
-            let mut builder = Worker::builder(scheduler.to_string(), Arc::new(TaskExecutor::new()))
-                .nthreads(threads)
-                .resource(&resource, offered);
-            for (name, amount) in &self.resources {
+            let mut builder =
+                Worker::builder(scheduler.to_string(), TaskExecutor::new()).nthreads(threads);
+            for (name, amount) in own.iter().chain(&self.resources) {
                 builder = builder.resource(name, *amount);
             }
             if let Some(limit) = self.memory_limit {
@@ -250,6 +355,15 @@ pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// What a session works with.
+pub(super) struct Connected {
+    pub(super) client: Client,
+    pub(super) events: TopicEvents,
+    pub(super) placement: Placement,
+    /// How many tasks the cluster executes at once.
+    pub(super) threads: usize,
+}
+
 /// What belongs to a session and ends with it.
 #[derive(Debug, Default)]
 pub(super) struct Cluster {
@@ -257,10 +371,18 @@ pub(super) struct Cluster {
     workers: Vec<Worker>,
     processes: Vec<WorkerProcess>,
     scheduler: Option<LocalScheduler>,
+    class: Option<ClusterProcess>,
+    shipping: Option<AbortHandle>,
 }
 
 impl Cluster {
     pub(super) async fn stop(self) {
+        if let Some(shipping) = self.shipping {
+            shipping.abort();
+        }
+        if let Some(class) = self.class {
+            class.stop().await;
+        }
         for worker in self.workers {
             if let Err(error) = worker.close().await {
                 tracing::warn!(%error, "a worker did not leave in order");

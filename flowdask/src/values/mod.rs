@@ -22,6 +22,7 @@ mod tests;
 pub use arrow::ArrowStream;
 pub use error::ValueError;
 pub use kind::PythonType;
+pub(crate) use read::from_object;
 pub use read::from_wire;
 pub(crate) use rows::{Outcomes, Rows, rows_to_wire};
 pub(crate) use write::bytes;

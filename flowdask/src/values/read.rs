@@ -6,7 +6,7 @@ use flowcore::bridge::{CodecTag, EncodedValue};
 use super::error::ValueError;
 use super::message_pack::MessagePack;
 use super::write::{CODEC, UNPACK};
-use crate::wire::pickle;
+use crate::wire::pickle::{self, Object};
 use crate::wire::{Fields, Serialized, SerializedError, Value};
 
 /// A value from its header and frames, whether Rust or Python made them.
@@ -24,6 +24,20 @@ pub fn from_wire(value: &Serialized) -> Result<EncodedValue, ValueError> {
     }
     let mut out = MessagePack::default();
     read(header, &frames, &mut out)?;
+    Ok(EncodedValue {
+        codec: CodecTag::MessagePack,
+        bytes: out.bytes,
+    })
+}
+
+/// A value from what a pickle said.
+///
+/// # Errors
+///
+/// A value that only Python has.
+pub(crate) fn from_object(object: &Object) -> Result<EncodedValue, ValueError> {
+    let mut out = MessagePack::default();
+    out.object(object)?;
     Ok(EncodedValue {
         codec: CodecTag::MessagePack,
         bytes: out.bytes,

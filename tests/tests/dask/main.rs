@@ -2,11 +2,14 @@
 //! stock clients of the pinned release.
 
 mod client;
+mod clusters;
 mod dashboard;
 mod flow_faults;
 mod flows;
+mod languages;
 mod link;
 mod namespaces;
+mod performance_report;
 mod processes;
 mod releases;
 mod soak;

@@ -1,0 +1,193 @@
+//! A cluster of any class of Dask's, driven by a Python process that ends with
+//! this one.
+
+use std::fmt;
+use std::io::{self, BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tokio::sync::oneshot;
+
+use super::child::OwnedChild;
+use super::python::{self, PythonError};
+use super::scheduler::last_words;
+use crate::wire::{Address, AddressError};
+
+/// How long a cluster may take to start: those of clouds take minutes.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// How long it may take to close.
+const FAREWELL: Duration = Duration::from_secs(25);
+
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The program that the interpreter runs.
+const PROGRAM: &str = include_str!("cluster_class.py");
+
+/// Which cluster: the dotted name of a class and what it is called with.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ClusterClass {
+    class: String,
+    options: Map<String, Value>,
+    adapt: Map<String, Value>,
+}
+
+impl ClusterClass {
+    pub(crate) fn new(class: String) -> Self {
+        Self {
+            class,
+            options: Map::new(),
+            adapt: Map::new(),
+        }
+    }
+
+    pub(crate) fn option(&mut self, name: String, value: Value) {
+        self.options.insert(name, value);
+    }
+
+    pub(crate) fn adapt(&mut self, name: &str, value: Value) {
+        self.adapt.insert(name.to_owned(), value);
+    }
+}
+
+/// A cluster of a class of Dask's did not come up.
+#[derive(Debug, thiserror::Error)]
+#[error("the Dask cluster `{class}` did not start")]
+#[non_exhaustive]
+pub struct ClusterError {
+    /// The class.
+    pub class: String,
+    /// Why.
+    #[source]
+    pub reason: ClusterErrorReason,
+}
+
+/// Why a cluster did not come up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClusterErrorReason {
+    /// There is no Dask.
+    #[error(transparent)]
+    Python(#[from] PythonError),
+    /// The interpreter cannot be started.
+    #[error("cannot start Python")]
+    Start(#[from] io::Error),
+    /// The class's module cannot be imported.
+    #[error("its module cannot be imported: install it where Dask is, or correct the name ({0})")]
+    Module(String),
+    /// The module has no such class.
+    #[error("there is no such class: name it with its module, as `distributed.LocalCluster` ({0})")]
+    Class(String),
+    /// The class refuses an option.
+    #[error("it refuses its options ({0})")]
+    Options(String),
+    /// The class raised something else.
+    #[error("it cannot be started ({0})")]
+    Cluster(String),
+    /// The Python process is gone.
+    #[error("its process ended before the scheduler was there:\n{0}")]
+    Ended(String),
+    /// It takes too long.
+    #[error("its scheduler is not there after {PATIENCE:?}")]
+    TimedOut,
+    /// It listens somewhere strange.
+    #[error("its scheduler's address cannot be read")]
+    Address(#[from] AddressError),
+}
+
+/// What the program answers.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Answer {
+    Started { address: String },
+    Failed { error: String, text: String },
+}
+
+/// A running cluster; it is closed with the value, or with this process.
+pub(crate) struct ClusterProcess {
+    child: OwnedChild,
+    address: Address,
+}
+
+impl fmt::Debug for ClusterProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClusterProcess({})", self.address)
+    }
+}
+
+impl ClusterProcess {
+    /// Starts one and waits until its scheduler is there.
+    pub(crate) async fn start(class: &ClusterClass) -> Result<Self, ClusterError> {
+        start(class).await.map_err(|reason| ClusterError {
+            class: class.class.clone(),
+            reason,
+        })
+    }
+
+    /// Where its scheduler listens.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Lets it close, and kills its process if it does not.
+    pub(crate) async fn stop(mut self) {
+        // The program waits for the end of its standard input.
+        drop(self.child.stdin.take());
+        let deadline = Instant::now() + FAREWELL;
+        while Instant::now() < deadline {
+            match self.child.try_wait() {
+                Ok(None) => tokio::time::sleep(PAUSE).await,
+                // Ended, or not ours to wait for.
+                Ok(Some(_)) | Err(_) => return,
+            }
+        }
+        tracing::warn!("a Dask cluster did not close, and its process is killed");
+    }
+}
+
+async fn start(class: &ClusterClass) -> Result<ClusterProcess, ClusterErrorReason> {
+    let wanted = serde_json::to_string(class).map_err(io::Error::from)?;
+    let mut child = OwnedChild::start(
+        Command::new(python::find()?)
+            .args(["-c", PROGRAM, &wanted])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    )?;
+    let stderr = child.stderr.take();
+    let words = std::thread::Builder::new()
+        .name("flow-dask-log".to_owned())
+        .spawn(move || last_words(stderr))?;
+    let stdout = child.stdout.take();
+    let (sender, line) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("flow-dask-cluster".to_owned())
+        .spawn(move || {
+            let mut line = String::new();
+            if let Some(stdout) = stdout {
+                // Without a line the process is gone, which is told below.
+                let _ = BufReader::new(stdout).read_line(&mut line);
+            }
+            let _ = sender.send(line);
+        })?;
+    let line = tokio::time::timeout(PATIENCE, line).await;
+    let line = line.map_err(|_| ClusterErrorReason::TimedOut)?;
+    match serde_json::from_str(&line.unwrap_or_default()) {
+        Ok(Answer::Started { address }) => Ok(ClusterProcess {
+            child,
+            address: address.parse()?,
+        }),
+        Ok(Answer::Failed { error, text }) => Err(match error.as_str() {
+            "module" => ClusterErrorReason::Module(text),
+            "class" => ClusterErrorReason::Class(text),
+            "options" => ClusterErrorReason::Options(text),
+            _ => ClusterErrorReason::Cluster(text),
+        }),
+        Err(_) => {
+            drop(child);
+            Err(ClusterErrorReason::Ended(words.join().unwrap_or_default()))
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Clusters that classes of Python start.
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use flow_tests::python::Environment;
+
+use super::support::PATIENCE;
+
+/// A flow's process; dropping it kills it.
+struct Flow(Child);
+
+impl Flow {
+    /// All that the flow starts has `directory` for its temporary files.
+    fn start(directory: &Path, class: &str, options: &str) -> Self {
+        let environment = Environment::dask().expect("an environment with Dask");
+        let child = Command::new(env!("CARGO_BIN_EXE_dask_bridge"))
+            .args(["class", class, options])
+            .arg(directory.join("report.html"))
+            .env("FLOWDASK_DASK", environment.command("dask"))
+            .env("TMPDIR", directory)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        Self(child.expect("the flow's program"))
+    }
+
+    fn output(mut self) -> (String, String) {
+        use std::io::Read as _;
+        let mut errors = self.0.stderr.take().expect("a pipe");
+        let errors = std::thread::spawn(move || {
+            let mut text = String::new();
+            errors.read_to_string(&mut text).map(|_| text)
+        });
+        let mut output = String::new();
+        let mut pipe = self.0.stdout.take().expect("a pipe");
+        pipe.read_to_string(&mut output).expect("text");
+        (output, errors.join().expect("no panic").expect("text"))
+    }
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// How many processes live that have this directory for their temporary files.
+fn processes(directory: &Path) -> usize {
+    let variable = [b"TMPDIR=", directory.as_os_str().as_bytes()].concat();
+    let all = std::fs::read_dir("/proc").expect("a list of processes");
+    let environments = all
+        .flatten()
+        .filter_map(|process| std::fs::read(process.path().join("environ")).ok());
+    environments
+        .filter(|environment| {
+            environment
+                .split(|byte| *byte == 0)
+                .any(|entry| entry == variable)
+        })
+        .count()
+}
+
+fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < end, "never: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+const LOCAL: &str = "distributed.LocalCluster";
+const OPTIONS: &str = r#"{"n_workers": 2, "threads_per_worker": 1, "dashboard_address": null}"#;
+
+#[test]
+fn stock_workers_of_a_class_start_ours_and_all_end() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let flow = Flow::start(directory.path(), LOCAL, OPTIONS);
+    let (output, errors) = flow.output();
+    assert_eq!(output.trim(), "190", "{errors}");
+    assert!(errors.contains("is odd"), "{errors}");
+    let page = std::fs::read_to_string(directory.path().join("report.html")).expect("a report");
+    assert!(page.contains("20 Completed"), "{page}");
+    eventually("the cluster has ended", || processes(directory.path()) == 0);
+}
+
+#[test]
+fn a_cluster_ends_with_a_flow_that_is_killed() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut flow = Flow::start(directory.path(), LOCAL, OPTIONS);
+    // The flow, Python, and a worker of it.
+    eventually("the cluster starts", || processes(directory.path()) >= 3);
+    flow.0.kill().expect("a process");
+    flow.0.wait().expect("a process");
+    eventually("the cluster has ended", || processes(directory.path()) == 0);
+}
+
+#[test]
+fn what_is_wrong_with_a_class_is_told() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let cases = [
+        ("nowhere.Cluster", "{}", "its module cannot be imported"),
+        ("distributed.NoCluster", "{}", "there is no such class"),
+        ("LocalCluster", "{}", "there is no such class"),
+        (
+            LOCAL,
+            r#"{"scheduler_file": 3, "n_workers": "two"}"#,
+            "`distributed.LocalCluster` did not start",
+        ),
+        (
+            "distributed.Semaphore",
+            r#"{"nothing": 1}"#,
+            "it refuses its options",
+        ),
+        ("os._exit", r#"{"status": 3}"#, "its process ended"),
+    ];
+    let flows = cases.map(|(class, options, _)| Flow::start(directory.path(), class, options));
+    for (flow, (class, _, wanted)) in flows.into_iter().zip(cases) {
+        let (_, errors) = flow.output();
+        assert!(errors.contains(wanted), "{class}: {errors}");
+    }
+    eventually("nothing stays", || processes(directory.path()) == 0);
+}
