@@ -324,6 +324,7 @@ async fn run(flow: &str, runner: DaskTaskRunner) -> Result<Value> {
         "cancelled" => json!(cancelled.with_options(|o| o.task_runner(runner))().await?),
         "batched" => batched.with_options(|o| o.task_runner(runner))(500).await?,
         "cancelled_rows" => cancelled_rows.with_options(|o| o.task_runner(runner))().await?,
+        "million" => json!(mapped.with_options(|o| o.task_runner(runner))(1_000_000).await?),
         "many" => json!(slow.with_options(|o| o.task_runner(runner))(200).await?),
         "slow" => json!(slow.with_options(|o| o.task_runner(runner))(40).await?),
         "killer" => json!(killer.with_options(|o| o.task_runner(runner))().await?),

@@ -207,6 +207,16 @@ fn a_worker_that_is_killed_in_a_batch_costs_no_row() {
 }
 
 #[test]
+#[ignore = "slow lane: three million runs"]
+fn a_million_rows_are_mapped() {
+    let cluster = Cluster::start(2);
+    assert_eq!(
+        cluster.flow("million").result(),
+        json!(1_499_999_500_000_i64)
+    );
+}
+
+#[test]
 fn a_run_that_kills_its_worker_runs_on_the_next() {
     let cluster = Cluster::start(2);
     assert_eq!(cluster.flow("killer").result(), json!("alive"));
