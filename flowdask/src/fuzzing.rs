@@ -6,8 +6,9 @@
 
 use bytes::Bytes;
 
+use crate::coded;
 use crate::graph;
-use crate::runner::{self, HomeMessage, Order, Payload};
+use crate::runner::{HomeMessage, Order, Payload};
 use crate::values;
 use crate::wire::pickle;
 use crate::wire::{Fields, FrameError, Key, Pickled, Serialized, Value, decoding};
@@ -88,8 +89,8 @@ pub fn run_spec(bytes: &[u8]) {
 /// What flows and their workers send each other.
 pub fn runs(bytes: &[u8]) {
     let _ = Payload::from_bytes(bytes);
-    let _ = runner::from_bytes::<HomeMessage>(bytes);
-    let _ = runner::from_bytes::<Order>(bytes);
+    let _ = coded::from_bytes::<HomeMessage>(bytes);
+    let _ = coded::from_bytes::<Order>(bytes);
 }
 
 fn message_in(frames: &[Bytes]) {

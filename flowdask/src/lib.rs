@@ -6,6 +6,7 @@
 
 pub mod client;
 mod cluster;
+mod coded;
 // `cargo fuzz` sets `fuzzing`.
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

@@ -44,27 +44,16 @@ impl TaskInfo {
     #[doc(hidden)]
     #[must_use]
     pub const fn new(function: TaskFunction, attributes: TaskAttributes) -> Self {
-        let TaskFunction {
-            key,
-            function,
-            module,
-            file,
-            line,
-            parameters,
-            fingerprint,
-            is_async,
-            is_local,
-        } = function;
         Self {
-            key,
-            function,
-            module,
-            file,
-            line,
-            parameters,
-            fingerprint,
-            is_async,
-            is_local,
+            key: function.key,
+            function: function.function,
+            module: function.module,
+            file: function.file,
+            line: function.line,
+            parameters: function.parameters,
+            fingerprint: function.fingerprint,
+            is_async: function.is_async,
+            is_local: function.is_local,
             options: TaskOptions::from_attributes(attributes),
         }
     }

@@ -3,7 +3,7 @@
 
 use uuid::Uuid;
 
-use super::descriptor::{ArgumentDescriptor, RunReference, WorkDescriptor};
+use super::descriptor::{ArgumentDescriptor, WorkDescriptor};
 use crate::definition::{ParameterSignature, find_task, tasks};
 use crate::error::{Error, ErrorKind, Result};
 use crate::value::{CodecTag, EncodedValue};
@@ -51,29 +51,15 @@ pub fn called_work(task: &str, arguments: Vec<CalledArgument>) -> Result<WorkDes
             .finish()
     })?;
     let info = find_task(task.key())?.info();
-    let options = &info.options;
-    let name = options.labels.name.clone().into_owned();
+    let work = WorkDescriptor::of_task(info, &info.options, arguments);
     Ok(WorkDescriptor {
         flow_run_id: Uuid::new_v4().as_u128(),
-        flow_run_name: String::new(),
-        run: RunReference::Run(0),
-        task_key: info.key.to_owned(),
-        fingerprint: info.fingerprint,
-        version: options.version_in_force().map(str::to_owned),
-        run_name: name.clone(),
-        name,
-        run_name_template: options.task_run_name.clone().map(Into::into),
+        run_name: work.name.clone(),
+        // It has been placed where it is.
         priority: 0,
         batch: None,
         resources: Vec::new(),
-        tags: options.all_tags().map(str::to_owned).collect(),
-        retries: options.retries_in_force(),
-        retry_delay: options.retry_delay_in_force().clone(),
-        retry_jitter: options.retry_jitter,
-        timeout: options.timeout,
-        results: None,
-        attempt: 1,
-        arguments,
+        ..work
     })
 }
 

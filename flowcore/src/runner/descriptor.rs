@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::batch::ColumnDescriptor;
 use crate::arguments::{Argument, Column};
-use crate::definition::RetryDelay;
+use crate::definition::{RetryDelay, TaskInfo, TaskOptions};
 use crate::engine::{MapId, RunId};
 use crate::error::{Error, Result};
 use crate::records::ResultDescriptor;
@@ -172,6 +172,42 @@ pub struct WorkDescriptor {
 }
 
 impl WorkDescriptor {
+    /// A run of a task with these options, of no flow run yet: whoever makes
+    /// it adds which run it is, its name, and how its result is kept.
+    pub(super) fn of_task(
+        info: &TaskInfo,
+        options: &TaskOptions,
+        arguments: Vec<ArgumentDescriptor>,
+    ) -> Self {
+        let name = options.labels.name.clone().into_owned();
+        Self {
+            flow_run_id: 0,
+            flow_run_name: String::new(),
+            run: RunReference::Run(0),
+            task_key: info.key.to_owned(),
+            fingerprint: info.fingerprint,
+            version: options.version_in_force().map(str::to_owned),
+            run_name: String::new(),
+            name,
+            run_name_template: options.task_run_name.clone().map(Into::into),
+            priority: options.priority,
+            batch: options.batch,
+            resources: options
+                .resources
+                .iter()
+                .map(|(name, amount)| (name.to_owned(), amount))
+                .collect(),
+            tags: options.all_tags().map(str::to_owned).collect(),
+            retries: options.retries_in_force(),
+            retry_delay: options.retry_delay_in_force().clone(),
+            retry_jitter: options.retry_jitter,
+            timeout: options.timeout,
+            results: None,
+            attempt: 1,
+            arguments,
+        }
+    }
+
     /// The descriptor as bytes.
     ///
     /// # Errors
@@ -214,8 +250,9 @@ pub trait ValueSource {
     fn outcome(&self, run: RunReference) -> Result<Result<EncodedValue, Error>>;
 }
 
-/// Where nothing is: descriptors whose arguments are all values.
-pub(crate) struct NoValues;
+/// Where nothing is: for descriptors whose arguments are all values.
+#[derive(Clone, Copy, Debug)]
+pub struct NoValues;
 
 impl ValueSource for NoValues {
     fn outcome(&self, run: RunReference) -> Result<Result<EncodedValue, Error>> {

@@ -29,8 +29,10 @@ pub use called::{CalledArgument, called_work};
 pub use channel::{Answer, LogLevel, LogRecord, Request, RequestId, ToHome, ToWorker};
 pub(crate) use channel::{Line, Served, SlotsElsewhere, close_calls};
 pub(crate) use control::AttemptControl;
-pub use descriptor::{ArgumentDescriptor, RunReference, ValueSource, WorkDescriptor, list_length};
-pub(crate) use descriptor::{NoValues, decode_argument, decode_column, outcome};
+pub use descriptor::{
+    ArgumentDescriptor, NoValues, RunReference, ValueSource, WorkDescriptor, list_length,
+};
+pub(crate) use descriptor::{decode_argument, decode_column, outcome};
 pub(crate) use drive::{InPlace, drive_in_place};
 pub(crate) use embedded::EmbeddedSession;
 pub(crate) use embedded::lend_while;

@@ -236,27 +236,9 @@ impl Work {
             flow_run_id: self.flow.id().as_u128(),
             flow_run_name: self.flow.name().to_owned(),
             run,
-            task_key: info.key.to_owned(),
-            fingerprint: info.fingerprint,
-            version: options.version_in_force().map(str::to_owned),
-            name: options.labels.name.clone().into_owned(),
             run_name: self.flow.task_run_name(&options.labels.name, run),
-            run_name_template: options.task_run_name.clone().map(Into::into),
-            priority: options.priority,
-            batch: options.batch,
-            resources: options
-                .resources
-                .iter()
-                .map(|(name, amount)| (name.to_owned(), amount))
-                .collect(),
-            tags: options.all_tags().map(str::to_owned).collect(),
-            retries: options.retries_in_force(),
-            retry_delay: options.retry_delay_in_force().clone(),
-            retry_jitter: options.retry_jitter,
-            timeout: options.timeout,
             results: ResultDescriptor::of(options, &self.flow, run),
-            attempt: 1,
-            arguments,
+            ..WorkDescriptor::of_task(info, options, arguments)
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io::{self, BufRead, BufReader};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -12,7 +12,6 @@ use tokio::sync::oneshot;
 
 use super::child::OwnedChild;
 use super::python::{self, PythonError};
-use super::scheduler::last_words;
 use crate::wire::{Address, AddressError};
 
 /// How long a cluster may take to start: those of clouds take minutes.
@@ -20,8 +19,6 @@ const PATIENCE: Duration = Duration::from_mins(10);
 
 /// How long it may take to close.
 const FAREWELL: Duration = Duration::from_secs(25);
-
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// The program that the interpreter runs.
 const PROGRAM: &str = include_str!("cluster_class.py");
@@ -132,18 +129,11 @@ impl ClusterProcess {
     }
 
     /// Lets it close, and kills its process if it does not.
-    pub(crate) async fn stop(mut self) {
+    pub(crate) async fn stop(self) {
         // The program waits for the end of its standard input.
-        drop(self.child.stdin.take());
-        let deadline = Instant::now() + FAREWELL;
-        while Instant::now() < deadline {
-            match self.child.try_wait() {
-                Ok(None) => tokio::time::sleep(PAUSE).await,
-                // Ended, or not ours to wait for.
-                Ok(Some(_)) | Err(_) => return,
-            }
+        if !self.child.leave(FAREWELL).await {
+            tracing::warn!("a Dask cluster did not close, and its process is killed");
         }
-        tracing::warn!("a Dask cluster did not close, and its process is killed");
     }
 }
 
@@ -156,10 +146,7 @@ async fn start(class: &ClusterClass) -> Result<ClusterProcess, ClusterErrorReaso
             .stdout(Stdio::piped())
             .stderr(Stdio::piped()),
     )?;
-    let stderr = child.stderr.take();
-    let words = std::thread::Builder::new()
-        .name("flow-dask-log".to_owned())
-        .spawn(move || last_words(stderr))?;
+    let words = child.last_words()?;
     let stdout = child.stdout.take();
     let (sender, line) = oneshot::channel();
     std::thread::Builder::new()

@@ -1,9 +1,9 @@
 //! A stock `dask scheduler` as a child process that dies with this one.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
-use std::process::{ChildStderr, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::child::OwnedChild;
@@ -15,9 +15,6 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How often it is looked whether it listens.
 const PAUSE: Duration = Duration::from_millis(20);
-
-/// How much of what a scheduler says at its end is kept for the error.
-const LAST_WORDS: usize = 4000;
 
 /// The program that the interpreter runs.
 const PROGRAM: &str = include_str!("scheduler.py");
@@ -82,10 +79,7 @@ impl LocalScheduler {
                 .stdout(Stdio::null())
                 .stderr(Stdio::piped()),
         )?;
-        let stderr = child.stderr.take();
-        let words = std::thread::Builder::new()
-            .name("flow-dask-log".to_owned())
-            .spawn(move || last_words(stderr))?;
+        let words = child.last_words()?;
         let deadline = Instant::now() + PATIENCE;
         let address = loop {
             if let Some(address) = listening(&file)? {
@@ -127,20 +121,4 @@ fn listening(file: &Path) -> Result<Option<Address>, SchedulerError> {
         return Ok(None);
     };
     Ok(Some(identity.address.parse()?))
-}
-
-/// Reads all, so that the scheduler never waits for a reader, and keeps the
-/// end.
-pub(super) fn last_words(stderr: Option<ChildStderr>) -> String {
-    let Some(mut stderr) = stderr else {
-        return String::new();
-    };
-    let mut kept = Vec::new();
-    let mut chunk = [0; 4096];
-    while let Ok(count @ 1..) = stderr.read(&mut chunk) {
-        kept.extend_from_slice(&chunk[..count]);
-        let surplus = kept.len().saturating_sub(LAST_WORDS);
-        kept.drain(..surplus);
-    }
-    String::from_utf8_lossy(&kept).into_owned()
 }

@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use crate::client::{Client, ClientError, WorkerInfo};
 use crate::graph::RemoteException;
+use crate::runner::ANY_BUILD;
 use crate::values::{self, ValueError};
 use crate::wire::pickle::Writer;
 use crate::wire::{Address, AddressError};
@@ -25,9 +26,6 @@ const PIECE: usize = 8 << 20;
 
 /// How often it is looked whether stock workers have joined.
 const PAUSE: Duration = Duration::from_millis(500);
-
-/// What the resources of our own workers begin with.
-const OWN: &str = "FLOW";
 
 /// Our workers cannot be started on a cluster.
 #[derive(Debug, thiserror::Error)]
@@ -146,7 +144,12 @@ impl Shipping {
     async fn serve(&mut self) -> Result<bool, ShippingError> {
         let info = self.client.scheduler_info().await?;
         let mut new: BTreeMap<String, WorkerInfo> = info.workers;
-        new.retain(|_, worker| !worker.resources.keys().any(|name| name.starts_with(OWN)));
+        new.retain(|_, worker| {
+            !worker
+                .resources
+                .keys()
+                .any(|name| name.starts_with(ANY_BUILD))
+        });
         let is_any = !new.is_empty();
         new.retain(|address, _| !self.served.contains(address));
         for (address, worker) in new {

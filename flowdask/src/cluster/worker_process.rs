@@ -2,7 +2,7 @@
 
 use std::io;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::child::OwnedChild;
 use crate::mode;
@@ -10,8 +10,6 @@ use crate::wire::Address;
 
 /// How long a worker may take to leave before it is killed.
 const FAREWELL: Duration = Duration::from_secs(10);
-
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// As Dask's nannies set it: memory that a worker freed goes back to the
 /// system, so that it is not counted against its limit any more.
@@ -63,17 +61,10 @@ impl WorkerProcess {
     }
 
     /// Lets it leave, and kills it if it does not.
-    pub(crate) async fn stop(mut self) {
+    pub(crate) async fn stop(self) {
         // The leash: the worker's standard input ends.
-        drop(self.child.stdin.take());
-        let deadline = Instant::now() + FAREWELL;
-        while Instant::now() < deadline {
-            match self.child.try_wait() {
-                Ok(None) => tokio::time::sleep(PAUSE).await,
-                // Ended, or not ours to wait for.
-                Ok(Some(_)) | Err(_) => return,
-            }
+        if !self.child.leave(FAREWELL).await {
+            tracing::warn!("a worker process did not leave, and is killed");
         }
-        tracing::warn!("a worker process did not leave, and is killed");
     }
 }

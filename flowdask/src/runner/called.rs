@@ -2,8 +2,7 @@
 //! arguments of Python. No flow's process is behind them.
 
 use flowcore::bridge::{
-    Answer, ArgumentDescriptor, CalledArgument, EncodedValue, Request, RunReference, ValueSource,
-    WorkDescriptor, called_work,
+    Answer, ArgumentDescriptor, CalledArgument, Request, WorkDescriptor, called_work,
 };
 use flowcore::{Error, Result, StateName};
 
@@ -58,15 +57,6 @@ fn argument_of<'a>(
         ),
         CallArgument::Unreadable(why) => return Err(why.clone()),
     })
-}
-
-/// All arguments of a call are values.
-pub(super) struct NoFlow;
-
-impl ValueSource for NoFlow {
-    fn outcome(&self, run: RunReference) -> Result<Result<EncodedValue, Error>> {
-        Err(Error::msg(format!("{run:?} belongs to no flow")))
-    }
 }
 
 /// The answer to what only a flow's process could give.

@@ -8,15 +8,18 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use flowcore::Error;
-use flowcore::bridge::{EncodedValue, RunReference, ToHome, ToWorker, Worker, WorkerLink};
+use flowcore::bridge::{
+    EncodedValue, NoValues, RunReference, ToHome, ToWorker, Worker, WorkerLink,
+};
 use parking_lot::Mutex;
 
-use super::called::{self, NoFlow};
+use super::called;
 use super::home::{self, HomeBody, HomeMessage, Order};
 use super::inputs::Inputs;
 use super::payload::{Job, Payload};
 use super::row_report::RowReport;
 use super::runs::Runs;
+use crate::coded;
 use crate::graph::Call;
 use crate::values::{self, Outcomes, PythonType, ValueError};
 use crate::wire::Key;
@@ -82,7 +85,7 @@ impl TaskExecutor {
         };
         let runs = (work.flow_run_id, Runs::Run(work.run));
         let executing = Executing::begin(&self.shared, runs, &assignment.key);
-        let value = in_slot(slot, || self.runs.execute(&work, &NoFlow, drop));
+        let value = in_slot(slot, || self.runs.execute(&work, &NoValues, drop));
         drop(executing);
         match value {
             Ok(value) => Outcome::Finished(stored(value)),
@@ -185,7 +188,7 @@ impl Executor for TaskExecutor {
     }
 
     fn order(&self, body: Bytes) -> Bytes {
-        match home::from_bytes::<Order>(&body) {
+        match coded::from_bytes::<Order>(&body) {
             Ok(order) => {
                 for message in order.messages {
                     if let ToWorker::Cancel(run) = message {

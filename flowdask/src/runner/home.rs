@@ -7,10 +7,10 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
 use flowcore::bridge::{RunEvent, ToHome, ToWorker};
 use serde::{Deserialize, Serialize};
 
+use crate::coded;
 use crate::wire::{Fields, Value};
 
 /// From a worker to a flow's process.
@@ -41,7 +41,7 @@ pub(crate) struct Order {
 /// The event that carries a message. A map, because the scheduler adds the
 /// worker's address to maps.
 pub(crate) fn encode(message: &HomeMessage) -> Result<Value, bincode::error::EncodeError> {
-    Ok(Value::map([(BODY, to_bytes(message)?.into())]))
+    Ok(Value::map([(BODY, coded::to_bytes(message)?.into())]))
 }
 
 /// The message of an event, and the worker that sent it. Nothing if the event
@@ -50,23 +50,10 @@ pub(crate) fn decode(event: Value) -> Option<(String, HomeMessage)> {
     let mut event = Fields::unnamed("event", event).ok()?;
     let body = event.bytes(BODY).ok()?;
     let worker = event.string("worker").ok()?;
-    Some((worker, from_bytes(&body).ok()?))
+    Some((worker, coded::from_bytes(&body).ok()?))
 }
 
 const BODY: &str = "flow";
-
-/// A message of our own, for a process of the same build.
-pub(crate) fn to_bytes<M: Serialize>(message: &M) -> Result<Bytes, bincode::error::EncodeError> {
-    bincode::serde::encode_to_vec(message, bincode::config::standard()).map(Bytes::from)
-}
-
-pub(crate) fn from_bytes<M: for<'a> Deserialize<'a>>(
-    bytes: &[u8],
-) -> Result<M, bincode::error::DecodeError> {
-    // A length in damaged bytes is believed up to 4 GiB, which no message exceeds.
-    let configuration = bincode::config::standard().with_limit::<{ u32::MAX as usize }>();
-    bincode::serde::decode_from_slice(bytes, configuration).map(|(message, _)| message)
-}
 
 /// Whether messages of a worker are missing.
 #[derive(Debug, Default)]

@@ -22,11 +22,11 @@ use tokio::runtime::{Builder, Runtime};
 
 pub(crate) use executor::TaskExecutor;
 #[cfg(any(test, fuzzing))]
-pub(crate) use home::{HomeMessage, Order, from_bytes};
+pub(crate) use home::{HomeMessage, Order};
 #[cfg(any(test, fuzzing))]
 pub(crate) use payload::Payload;
 pub use performance_report::PerformanceReportError;
-pub(crate) use placement::own_resources;
+pub(crate) use placement::{ANY_BUILD, own_resources};
 pub use task_runner::DaskTaskRunner;
 
 /// The threads that speak with Dask. Users' code never runs on them, so that

@@ -5,8 +5,8 @@ use flowcore::Error;
 use flowcore::bridge::{BatchDescriptor, WorkDescriptor};
 use serde::{Deserialize, Serialize};
 
-use super::home;
 use super::runs::Runs;
+use crate::coded;
 
 /// The first byte of a payload: another number is another build's form.
 const FORM: u8 = 2;
@@ -77,7 +77,7 @@ impl Payload {
         if form != FORM {
             return Err(PayloadError::Form);
         }
-        home::from_bytes(body).map_err(|error| PayloadError::Damaged(Box::new(error)))
+        coded::from_bytes(body).map_err(|error| PayloadError::Damaged(Box::new(error)))
     }
 }
 

@@ -13,8 +13,8 @@ use crate::client::{Client, WorkerInfo};
 const PREFIX: &str = "FLOW-";
 
 /// What workers of every build offer: clients in other languages, which know
-/// no build, ask for it.
-const ANY_BUILD: &str = "FLOW";
+/// no build, ask for it. The names of all that our workers offer begin so.
+pub(crate) const ANY_BUILD: &str = "FLOW";
 
 /// When it is told that no worker is there.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -30,6 +30,7 @@ use super::task_runner::{Cluster, Connected};
 use crate::client::{
     Cancelled, Changes, Client, Future, KeyState, SubmitOptions, TopicEvent, TopicEvents,
 };
+use crate::coded;
 use crate::graph::TaskNode;
 use crate::values;
 use crate::wire::{self, Key};
@@ -602,7 +603,7 @@ impl Annotations {
 /// An answer to a worker's request; whoever does not get it asks again or is
 /// gone.
 async fn send_order(client: Client, worker: String, order: Order) {
-    let body = match home::to_bytes(&order) {
+    let body = match coded::to_bytes(&order) {
         Ok(body) => body,
         Err(error) => {
             tracing::error!(%error, "an answer to a worker cannot be encoded");

@@ -14,6 +14,7 @@ use super::error::ValueError;
 use super::message_pack::MessagePack;
 use super::read::from_wire;
 use super::write::unpacked_list;
+use crate::coded;
 use crate::wire::pickle::Writer;
 use crate::wire::{Serialized, Value};
 
@@ -57,18 +58,17 @@ pub(crate) fn rows_to_wire(outcomes: Outcomes) -> Result<Serialized, ValueError>
             }
             Err(failure) => {
                 index.failures.push((row, failure));
-                list.extend(&[Bytes::from_static(&[NIL])]);
+                list.bytes.push(NIL);
             }
         }
         let length = list.bytes.len() - before;
         let length = u32::try_from(length).map_err(|_| ValueError::TooLarge { length })?;
         index.lengths.push(length);
     }
-    let header = bincode::serde::encode_to_vec(&index, bincode::config::standard());
-    let header = header.map_err(|error| ValueError::NotSerialized {
+    let header = coded::to_bytes(&index).map_err(|error| ValueError::NotSerialized {
         text: error.to_string(),
     })?;
-    let member = (INDEX.into(), Value::from(Bytes::from(header)));
+    let member = (INDEX.into(), Value::from(header));
     Ok(unpacked_list(list.bytes.into(), member, |writer| {
         for (row, failure) in &index.failures {
             put_exception(writer, *row, failure);
@@ -108,11 +108,9 @@ impl Rows {
         let Some(Value::Bytes(index)) = header.optional(INDEX) else {
             return Err(no_batch(value));
         };
-        let decoded = bincode::serde::decode_from_slice(&index, bincode::config::standard());
-        let Ok((index, _)) = decoded else {
+        let Ok(index) = coded::from_bytes::<Index>(&index) else {
             return Err(no_batch(value));
         };
-        let index: Index = index;
         let [_, list] = &value.payloads()?[..] else {
             return Err(no_batch(value));
         };

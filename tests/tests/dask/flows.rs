@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use flow_tests::dask::{RustWorker, Scheduler, Script};
+use flow_tests::dask::{RustWorker, Scheduler};
 use flow_tests::python::Environment;
 use serde_json::{Value, json};
+
+use crate::support::call;
 
 fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_dask_flow"))
@@ -38,6 +40,11 @@ impl Cluster {
         let name = format!("rust-{}", self.workers.len());
         let worker = RustWorker::start(program(), self.scheduler.address(), &name);
         self.workers.push(worker.expect("a worker"));
+    }
+
+    /// What the scheduler keeps.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        call(&self.scheduler, "client.py", "keys", &[])
     }
 
     pub(crate) fn flow(&self, name: &str) -> Flow {
@@ -125,10 +132,7 @@ fn flows_give_the_same_as_in_one_process() {
     assert_eq!(cluster.flow("kinds").result(), json!([3, [0, 255], true]));
     assert_eq!(cluster.flow("nested").result(), json!([10, 20, 30, 40]));
     // Flows that have ended leave nothing behind.
-    let keys: Vec<String> = Script::new(&cluster.scheduler, "keys")
-        .run()
-        .unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(keys, Vec::<String>::new());
+    assert_eq!(cluster.keys(), Vec::<String>::new());
 }
 
 #[test]
@@ -181,10 +185,7 @@ fn rows_in_batches_do_what_they_do_in_one_process() {
     assert_eq!(embedded["some"]["Failed"], 166);
     assert_eq!(embedded["dependents"]["NotReady"], 166);
     assert_eq!(cluster.flow("batched").result(), embedded);
-    let keys: Vec<String> = Script::new(&cluster.scheduler, "keys")
-        .run()
-        .unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(keys, Vec::<String>::new());
+    assert_eq!(cluster.keys(), Vec::<String>::new());
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use flow_tests::dask::{Calculator, Scheduler};
 use flow_tests::python::{Environment, Requirements};
-use flowdask::worker::Worker;
 use serde_json::json;
 
 use crate::flows::Cluster;
 use crate::support::call;
+use crate::worker::worker;
 
 #[tokio::test]
 #[ignore = "slow lane: four more Python environments"]
@@ -32,20 +32,12 @@ async fn on(requirements: &Requirements) {
     assert_eq!(cluster.flow("cancelled").result(), json!("Cancelled"));
     let failures = cluster.flow("failures").result();
     assert_eq!(failures["dependent"], "NotReady", "{name}");
-    let keys: Vec<String> = call(&cluster.scheduler, "client.py", "keys", &[]);
-    assert_eq!(keys, Vec::<String>::new(), "{name}");
+    assert_eq!(cluster.keys(), Vec::<String>::new(), "{name}");
 
     // Single tasks of a stock client, which gathers their results.
     let scheduler = scheduler();
-    let start = |name: &str| {
-        Worker::builder(scheduler.address(), Calculator::new())
-            .name(name)
-            .nthreads(1)
-            .resource("RUST", 100.0)
-            .start()
-    };
-    let _alice = start("alice").await.expect("a worker");
-    let _bob = start("bob").await.expect("a worker");
+    let _alice = worker(&scheduler, Calculator::new(), "alice").await;
+    let _bob = worker(&scheduler, Calculator::new(), "bob").await;
     let chain: Vec<i64> = call(&scheduler, "worker.py", "chain", &[]);
     assert_eq!(chain, [1, 3, 6], "{name}");
     let between: Vec<i64> = call(&scheduler, "worker.py", "between", &["alice", "bob"]);

@@ -65,11 +65,19 @@ struct Item {
     runs: Runs,
     stage: Stage,
     /// What must complete before it.
-    inputs: Vec<Key>,
+    inputs: Inputs,
     /// What is held until this one's outcome is known.
     readers: Vec<Key>,
     /// Of a batch whose value is not in memory.
     rows: Option<Box<BatchRows>>,
+}
+
+/// What a job reads, each once.
+#[derive(Debug, Default)]
+struct Inputs {
+    keys: Vec<Key>,
+    /// Runs that were never submitted.
+    unknown: Vec<RunReference>,
 }
 
 #[derive(Debug)]
@@ -130,7 +138,7 @@ impl Ledger {
             }
         };
         let (stage, ready) = if outcomes.is_empty() {
-            let ready = self.ready(key.clone(), job);
+            let ready = self.ready(key.clone(), job, &inputs);
             (Stage::Submitted(None), Some(ready))
         } else {
             (Stage::Held(Box::new(job), outcomes.len()), None)
@@ -146,20 +154,20 @@ impl Ledger {
         ready
     }
 
-    /// The keys that a job reads, each once, and those of them whose outcomes
-    /// must be known first: single runs that may fail. What became of a row
-    /// of a batch is in the batch's value.
-    fn inputs(&self, job: &Job) -> (Vec<Key>, HashSet<Key>) {
-        let mut inputs = Vec::new();
+    /// What a job reads, and which of it must have a known outcome first:
+    /// single runs that may fail. What became of a row of a batch is in the
+    /// batch's value.
+    fn inputs(&self, job: &Job) -> (Inputs, HashSet<Key>) {
+        let mut inputs = Inputs::default();
         let mut seen = HashSet::new();
         let mut outcomes = HashSet::new();
         inputs::visit(job, &mut |runs, allows_failure| {
-            self.visit_keys(&runs, &mut |_, key| {
+            self.visit_keys(&runs, &mut |run, key| {
                 let Some(key) = key else {
-                    return;
+                    return inputs.unknown.push(run);
                 };
                 if seen.insert(key.clone()) {
-                    inputs.push(key.clone());
+                    inputs.keys.push(key.clone());
                 }
                 let item = &self.items[key];
                 if allows_failure && item.stage.is_open() && matches!(item.runs, Runs::Run(_)) {
@@ -189,29 +197,24 @@ impl Ledger {
         }
     }
 
-    fn ready(&self, key: Key, job: Job) -> Ready {
+    fn ready(&self, key: Key, job: Job, reads: &Inputs) -> Ready {
         let mut dependencies = Vec::new();
-        let mut inputs = Vec::new();
-        let mut seen = HashSet::new();
-        inputs::visit(&job, &mut |runs, _| {
-            self.visit_keys(&runs, &mut |run, key| {
-                let Some((key, item)) = key.map(|key| (key, &self.items[key])) else {
-                    let error = Error::msg(format!("{run:?} was never submitted"));
-                    return inputs.push((Runs::Run(run), Input::Failed(error)));
-                };
-                if !seen.insert(key.clone()) {
-                    return;
+        let known = reads.keys.iter().map(|key| {
+            let item = &self.items[key];
+            let input = match &item.stage {
+                Stage::Ended(error) => Input::Failed(error.clone()),
+                _ => {
+                    dependencies.push(key.clone());
+                    Input::Dependency
                 }
-                let input = match &item.stage {
-                    Stage::Ended(error) => Input::Failed(error.clone()),
-                    _ => {
-                        dependencies.push(key.clone());
-                        Input::Dependency
-                    }
-                };
-                inputs.push((item.runs.clone(), input));
-            });
+            };
+            (item.runs.clone(), input)
         });
+        let mut inputs: Vec<_> = known.collect();
+        inputs.extend(reads.unknown.iter().map(|run| {
+            let error = Error::msg(format!("{run:?} was never submitted"));
+            (Runs::Run(*run), Input::Failed(error))
+        }));
         let home = self.home.clone();
         Ready {
             key,
@@ -418,7 +421,7 @@ impl Ledger {
             let input = self.items.get(input);
             input.is_some_and(|input| matches!(input.stage, Stage::Submitted(_) | Stage::Cancelled))
         };
-        if item.inputs.iter().any(is_missing) {
+        if item.inputs.keys.iter().any(is_missing) {
             return consequences;
         }
         let error = Error::msg(reason);
@@ -511,7 +514,8 @@ impl Ledger {
         let Stage::Held(job, _) = std::mem::replace(&mut item.stage, Stage::Submitted(None)) else {
             return None;
         };
-        Some(self.ready(reader.clone(), *job))
+        let item = self.items.get(reader)?;
+        Some(self.ready(reader.clone(), *job, &item.inputs))
     }
 
     /// The key of a run whose value may be with Dask.

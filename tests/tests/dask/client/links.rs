@@ -4,11 +4,19 @@ use std::time::Duration;
 
 use flow_tests::dask::Tls;
 use flowdask::Client;
-use flowdask::client::{Cancelled, ClientError, KeyState, ScatterOptions};
+use flowdask::client::{Cancelled, ClientBuilder, ClientError, KeyState, ScatterOptions};
 use flowdask::wire::{Key, Security};
 
 use crate::link::{Damage, Link};
 use crate::support::{PATIENCE, connect, eventually, hear, integer, python, scheduler, worker};
+
+/// A client, once it knows of a worker.
+async fn with_a_worker(builder: ClientBuilder) -> Client {
+    let client = builder.connect().await.expect("a client");
+    let worker = client.wait_for_workers(1, PATIENCE).await;
+    worker.expect("a worker");
+    client
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scheduler_file_names_the_scheduler() {
@@ -39,14 +47,8 @@ async fn tls_works_from_files_and_from_memory() {
         let client = Client::builder()
             .address(scheduler.address())
             .security(security.expect("certificates"))
-            .direct_to_workers(index == 1)
-            .connect()
-            .await
-            .expect("a client");
-        client
-            .wait_for_workers(1, PATIENCE)
-            .await
-            .expect("a worker");
+            .direct_to_workers(index == 1);
+        let client = with_a_worker(client).await;
         let key = Key::from(format!("secret-{index}"));
         let futures = client
             .scatter(vec![(key.clone(), integer(6))], &ScatterOptions::default())
@@ -150,16 +152,8 @@ async fn a_link_that_breaks_in_the_middle_of_a_message_ends_what_is_waited_for()
     let _worker = worker(&scheduler, "alice");
     for damage in [Damage::Cut, Damage::Garbage] {
         let link = Link::to(scheduler.address());
-        let client = Client::builder()
-            .address(link.address())
-            .timeout(PATIENCE)
-            .connect()
-            .await
-            .expect("a client");
-        client
-            .wait_for_workers(1, PATIENCE)
-            .await
-            .expect("a worker");
+        let client = Client::builder().address(link.address()).timeout(PATIENCE);
+        let client = with_a_worker(client).await;
         let future = client.future("never-heard-of").expect("an open client");
         let mut events = client.subscribe_topic("news").expect("an open client");
         hear(&client, &mut events, "we are here".into()).await;

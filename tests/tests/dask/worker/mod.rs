@@ -24,7 +24,11 @@ fn builder(address: &str, executor: Arc<dyn Executor>, name: &str) -> WorkerBuil
 }
 
 /// As [`builder`], and started.
-async fn worker(scheduler: &Scheduler, executor: Arc<dyn Executor>, name: &str) -> Worker {
+pub(crate) async fn worker(
+    scheduler: &Scheduler,
+    executor: Arc<dyn Executor>,
+    name: &str,
+) -> Worker {
     builder(scheduler.address(), executor, name)
         .start()
         .await
