@@ -1,0 +1,11 @@
+//! Stock Prefect servers, as processes of the test, and what they know.
+//!
+//! A server has a folder, a database and a port of its own, and ends with the
+//! value that stands for it; the [shared](Server::shared) one ends with the
+//! test program, however that ends.
+
+mod request;
+mod server;
+
+pub use request::{Answer, request};
+pub use server::Server;

@@ -1,0 +1,5 @@
+//! Flows that report to a stock Prefect server, and what the server then knows.
+//!
+//! All tests share one server, unless they do harm to it.
+
+mod server;
