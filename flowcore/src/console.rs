@@ -19,6 +19,7 @@ use tracing_subscriber::{Layer, Registry};
 
 use crate::context::RunContext;
 use crate::runner::LogRecord;
+use crate::settings;
 
 /// Starts printing, unless the program has a subscriber of its own.
 pub(crate) fn install() {
@@ -52,7 +53,7 @@ where
 {
     Console.with_filter(filter(
         std::env::var("RUST_LOG").ok().as_deref(),
-        std::env::var("PREFECT_LOGGING_LEVEL").ok().as_deref(),
+        settings::text("PREFECT_LOGGING_LEVEL").as_deref(),
     ))
 }
 

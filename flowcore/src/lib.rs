@@ -52,6 +52,8 @@ mod mode;
 mod notified;
 #[cfg(feature = "otel")]
 mod otel;
+#[cfg(feature = "prefect")]
+mod prefect;
 mod progress;
 mod records;
 mod report;
@@ -59,6 +61,7 @@ mod resource;
 mod runner;
 mod runtime;
 mod scope;
+mod settings;
 mod signals;
 mod spawn;
 mod state;

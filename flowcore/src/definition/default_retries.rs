@@ -1,14 +1,15 @@
-//! Retries of tasks and flows that say none: Prefect's settings, from the
-//! environment.
+//! Retries of tasks and flows that say none: Prefect's settings.
 //!
 //! Read once: what a process does shall not change under its runs.
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use crate::settings;
+
 use super::retry::{LONGEST_LIST, RetryDelay};
 
-/// What the environment says for tasks, or for flows.
+/// What the settings say for tasks, or for flows.
 #[derive(Debug)]
 pub(crate) struct DefaultRetries {
     pub(crate) retries: u32,
@@ -20,14 +21,14 @@ impl DefaultRetries {
     /// `PREFECT_TASKS_DEFAULT_RETRY_DELAY_SECONDS`.
     pub(crate) fn of_tasks() -> &'static Self {
         static TASKS: OnceLock<DefaultRetries> = OnceLock::new();
-        TASKS.get_or_init(|| Self::read("TASK", |name| std::env::var(name).ok()))
+        TASKS.get_or_init(|| Self::read("TASK", settings::text))
     }
 
     /// `PREFECT_FLOWS_DEFAULT_RETRIES`,
     /// `PREFECT_FLOWS_DEFAULT_RETRY_DELAY_SECONDS`.
     pub(crate) fn of_flows() -> &'static Self {
         static FLOWS: OnceLock<DefaultRetries> = OnceLock::new();
-        FLOWS.get_or_init(|| Self::read("FLOW", |name| std::env::var(name).ok()))
+        FLOWS.get_or_init(|| Self::read("FLOW", settings::text))
     }
 
     fn read(of: &str, variable: impl Fn(&str) -> Option<String>) -> Self {

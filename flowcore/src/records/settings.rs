@@ -1,11 +1,13 @@
-//! Prefect's settings for results and caching, from the environment.
+//! Prefect's settings for results and caching.
 //!
 //! Read once: what a process does shall not change under its runs.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-/// What the environment says.
+use crate::settings::{self, Chain, Setting, expanded};
+
+/// What the settings say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Settings {
     /// `PREFECT_RESULTS_PERSIST_BY_DEFAULT`
@@ -26,19 +28,19 @@ impl Settings {
     /// The settings of this process.
     pub(crate) fn of_process() -> &'static Self {
         static SETTINGS: OnceLock<Settings> = OnceLock::new();
-        SETTINGS.get_or_init(|| Self::read(|name| std::env::var(name).ok()))
+        SETTINGS.get_or_init(|| Self::read(settings::of_process()))
     }
 
-    fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
-        let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
-        let flag = |name: &str| set(name).and_then(|value| is_yes(name, &value));
-        let storage = set("PREFECT_RESULTS_LOCAL_STORAGE_PATH")
-            .or_else(|| set("PREFECT_LOCAL_STORAGE_PATH"))
-            .map(PathBuf::from)
-            .unwrap_or_else(|| {
-                let home = set("PREFECT_HOME").map_or_else(|| "~/.prefect".into(), PathBuf::from);
-                home.join("storage")
-            });
+    fn read(chain: &Chain) -> Self {
+        let flag = |name: &str| chain.get(name).as_ref().and_then(truth);
+        let storage = [
+            "PREFECT_RESULTS_LOCAL_STORAGE_PATH",
+            "PREFECT_LOCAL_STORAGE_PATH",
+        ];
+        let storage = chain.first_of(&storage).map_or_else(
+            || chain.home().join("storage"),
+            |setting| PathBuf::from(setting.text),
+        );
         Self {
             persist_by_default: flag("PREFECT_RESULTS_PERSIST_BY_DEFAULT").unwrap_or(false),
             tasks_persist: flag("PREFECT_TASKS_DEFAULT_PERSIST_RESULT"),
@@ -50,24 +52,11 @@ impl Settings {
     }
 }
 
-/// Truth as pydantic reads it.
-fn is_yes(name: &str, value: &str) -> Option<bool> {
-    match value.trim().to_ascii_lowercase().as_str() {
-        "1" | "true" | "t" | "yes" | "y" | "on" => Some(true),
-        "0" | "false" | "f" | "no" | "n" | "off" => Some(false),
-        _ => {
-            tracing::warn!("{name} is neither true nor false: it does not count");
-            None
-        }
-    }
-}
-
-/// `~` is the user's directory.
-pub(crate) fn expanded(path: PathBuf) -> PathBuf {
-    match (path.strip_prefix("~"), std::env::home_dir()) {
-        (Ok(rest), Some(home)) => home.join(rest),
-        _ => path,
-    }
+/// A value that is neither true nor false does not count, with a warning.
+fn truth(setting: &Setting) -> Option<bool> {
+    let flag = setting.flag();
+    flag.inspect_err(|error| tracing::warn!("{error}: it does not count"))
+        .ok()
 }
 
 #[cfg(test)]
@@ -75,10 +64,10 @@ mod tests {
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> Settings {
-        Settings::read(|name| {
-            let found = variables.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| (*value).to_owned())
-        })
+        let variables = variables.iter();
+        let variables = variables.map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        let user = std::env::home_dir();
+        Settings::read(&Chain::read(variables, None, user.as_deref()))
     }
 
     #[test]

@@ -23,9 +23,10 @@ use url::Url;
 
 use super::lock::{LOCKS, MemoryLocks};
 use super::record::{Label, Record};
-use super::settings::{Settings, expanded};
+use super::settings::Settings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::flow::FlowRun;
+use crate::settings::expanded;
 use crate::transacting::StagedRecord;
 use crate::value::{Codec, EncodedValue};
 use crate::world::World;

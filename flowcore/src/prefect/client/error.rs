@@ -1,0 +1,218 @@
+//! Why a request got no answer, or one that says no.
+
+use std::error::Error as StdError;
+
+/// What went wrong between us and the server.
+///
+/// Texts name the request and the cure; none holds a secret.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum ApiError {
+    #[error("{0}")]
+    Setting(#[from] crate::settings::SettingError),
+    #[error("{what}: {cause}; see PREFECT_API_SSL_CERT_FILE")]
+    Tls { what: &'static str, cause: String },
+    #[error(
+        "the Prefect server at {url} cannot be reached: {cause}; is it running, and does PREFECT_API_URL name it?"
+    )]
+    Unreachable { url: String, cause: String },
+    /// The request may have been handled: no answer came back.
+    #[error("{request}: no answer from the Prefect server at {url}: {cause}")]
+    NoAnswer {
+        request: String,
+        url: String,
+        cause: String,
+    },
+    #[error("{request}: the Prefect server answers {status} ({detail}); {cure}")]
+    Refused {
+        request: String,
+        status: u16,
+        detail: String,
+        cure: &'static str,
+    },
+    #[error("{request}: there is no such thing on the Prefect server ({detail})")]
+    NotFound { request: String, detail: String },
+    #[error("{request}: the Prefect server does not take it ({status}: {detail})")]
+    Invalid {
+        request: String,
+        status: u16,
+        detail: String,
+    },
+    /// No slot of a limit is free; the time after which to ask again.
+    #[error("{request}: no slot is free")]
+    Locked {
+        request: String,
+        retry_after: Option<std::time::Duration>,
+    },
+    #[error("{request}: the Prefect server fails with {status} ({detail})")]
+    Failing {
+        request: String,
+        status: u16,
+        detail: String,
+    },
+    #[error("{request}: the answer of the Prefect server is not understood: {cause}")]
+    NotUnderstood { request: String, cause: String },
+}
+
+impl ApiError {
+    /// What an answer's status says.
+    pub(super) fn of_status(
+        request: String,
+        status: u16,
+        body: &str,
+        retry_after: Option<std::time::Duration>,
+    ) -> Self {
+        let detail = detail(body);
+        match status {
+            401 => Self::Refused {
+                request,
+                status,
+                detail,
+                cure: "set PREFECT_API_KEY (Prefect Cloud) or PREFECT_API_AUTH_STRING (a server of one's own)",
+            },
+            403 => Self::Refused {
+                request,
+                status,
+                detail,
+                cure: "what PREFECT_API_KEY or PREFECT_API_AUTH_STRING names may not do this",
+            },
+            404 => Self::NotFound { request, detail },
+            423 => Self::Locked {
+                request,
+                retry_after,
+            },
+            400..500 => Self::Invalid {
+                request,
+                status,
+                detail,
+            },
+            _ => Self::Failing {
+                request,
+                status,
+                detail,
+            },
+        }
+    }
+
+    /// Whether the same request may succeed later, because it was the server
+    /// or the way there that failed.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::NoAnswer { .. } | Self::Failing { .. } => true,
+            Self::Invalid { status, .. } => matches!(status, 408 | 429),
+            _ => false,
+        }
+    }
+
+    /// Whether the server may have done what was asked although it said
+    /// nothing.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        matches!(self, Self::NoAnswer { .. })
+    }
+
+    /// The status of the answer, if there was one that said no.
+    pub(crate) fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused { status, .. }
+            | Self::Invalid { status, .. }
+            | Self::Failing { status, .. } => Some(*status),
+            Self::NotFound { .. } => Some(404),
+            Self::Locked { .. } => Some(423),
+            _ => None,
+        }
+    }
+}
+
+/// What the server says of an error, in one of its forms, and not too much of
+/// it.
+fn detail(body: &str) -> String {
+    const LONGEST: usize = 400;
+    let json: Option<serde_json::Value> = serde_json::from_str(body).ok();
+    let said = json.as_ref().and_then(|json| {
+        ["detail", "exception_message"]
+            .iter()
+            .find_map(|name| json.get(name))
+    });
+    let text = match said {
+        Some(serde_json::Value::String(text)) => text.clone(),
+        Some(serde_json::Value::Array(all)) if !all.is_empty() => {
+            let each: Vec<_> = all.iter().map(of_field).collect();
+            each.join("; ")
+        }
+        Some(other) => other.to_string(),
+        None => body.trim().to_owned(),
+    };
+    let mut cut: String = text.chars().take(LONGEST).collect();
+    if cut.len() < text.len() {
+        cut.push('…');
+    }
+    if cut.is_empty() {
+        cut.push_str("without a reason");
+    }
+    cut
+}
+
+/// FastAPI says of each field where it is and what is wrong. The input, which
+/// it also repeats, may be a secret.
+fn of_field(error: &serde_json::Value) -> String {
+    let place = error.get("loc").and_then(|place| place.as_array());
+    let place = place.into_iter().flatten().map(|part| match part {
+        serde_json::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    });
+    let place: Vec<_> = place.collect();
+    let message = error.get("msg").and_then(|message| message.as_str());
+    format!("{}: {}", place.join("."), message.unwrap_or("not valid"))
+}
+
+/// An error and its causes, without addresses: they may hold passwords.
+pub(super) fn chain(error: reqwest::Error) -> String {
+    chain_of(&error.without_url())
+}
+
+pub(super) fn chain_of(error: &(dyn StdError + 'static)) -> String {
+    let mut texts = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !texts.iter().any(|known| known.contains(&text)) {
+            texts.push(text);
+        }
+        cause = error.source();
+    }
+    texts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_become_errors_that_say_the_cure() {
+        let error = |status, body: &str| {
+            ApiError::of_status("POST /flows/".into(), status, body, None).to_string()
+        };
+        let unauthorized = error(401, "{\"exception_message\":\"Unauthorized\"}");
+        assert!(
+            unauthorized.contains("set PREFECT_API_KEY"),
+            "{unauthorized}"
+        );
+        assert!(unauthorized.contains("Unauthorized"), "{unauthorized}");
+        let field = r#"{"detail":[{"type":"extra_forbidden","loc":["body","labels"],"msg":"Extra inputs are not permitted","input":"secret"}]}"#;
+        assert_eq!(
+            error(422, field),
+            "POST /flows/: the Prefect server does not take it (422: body.labels: Extra inputs are not permitted)"
+        );
+        assert!(error(404, "").contains("without a reason"));
+        assert!(error(500, &"x".repeat(9000)).len() < 1000);
+    }
+
+    #[test]
+    fn what_may_pass_is_told_from_what_will_not() {
+        let of = |status| ApiError::of_status(String::new(), status, "", None);
+        let passing = [408, 429, 500, 502, 503].map(|status| of(status).may_pass());
+        assert_eq!(passing, [true; 5]);
+        let lasting = [400, 401, 403, 404, 409, 422, 423].map(|status| of(status).may_pass());
+        assert_eq!(lasting, [false; 7]);
+    }
+}

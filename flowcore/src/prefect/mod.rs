@@ -1,0 +1,17 @@
+//! What speaks with a Prefect server.
+//!
+//! Nothing here is needed to run flows: without `PREFECT_API_URL` nothing is
+//! sent, and no flow waits for, or fails because of, what a server does,
+//! unless it says so.
+//!
+//! Source of all facts about the server: `api.md`, checked on Prefect 3.8.8,
+//! 3.0.0 and 2.20.25.
+
+#[allow(dead_code, reason = "what reports and controls is being built on it")]
+mod client;
+
+#[expect(
+    unused_imports,
+    reason = "what reports and controls is being built on them"
+)]
+pub(crate) use client::{ApiClient, ApiError, ApiSettings, EventSocket, Secret, ServerVersion};
