@@ -68,14 +68,9 @@ fn case<Case: DeserializeOwned>() -> Result<Option<Case>, Error> {
 ///
 /// If the child fails.
 pub fn measure<Case: Serialize, Answer: DeserializeOwned>(case: &Case) -> Result<Answer, Error> {
-    let text = to_text(case)?;
-    let child = env::current_exe()
-        .and_then(|program| {
-            Command::new(program)
-                .env(VARIABLE, text)
-                .stdin(Stdio::null())
-                .output()
-        })
+    let child = command(case)?
+        .stdin(Stdio::null())
+        .output()
         .map_err(Error::Start)?;
     if !child.status.success() {
         return Err(Error::Failed {
@@ -85,6 +80,18 @@ pub fn measure<Case: Serialize, Answer: DeserializeOwned>(case: &Case) -> Result
     }
     let stdout = String::from_utf8_lossy(&child.stdout);
     parse(stdout.lines().last().unwrap_or_default())
+}
+
+/// The command of a child that finds this case, for those that run beside the
+/// parent.
+///
+/// # Errors
+///
+/// If the case has no form in JSON, or this program cannot be found.
+pub fn command<Case: Serialize>(case: &Case) -> Result<Command, Error> {
+    let mut command = Command::new(env::current_exe().map_err(Error::Start)?);
+    command.env(VARIABLE, to_text(case)?);
+    Ok(command)
 }
 
 /// What a child prints as its last line.

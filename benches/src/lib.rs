@@ -6,6 +6,7 @@
 //! tells whether a change made something slower.
 
 pub mod child;
+pub mod dask;
 pub mod memory;
 pub mod prefect;
 pub mod processor;

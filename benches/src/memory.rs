@@ -1,4 +1,4 @@
-//! The memory of this process, as the operating system counts it.
+//! The memory of processes, as the operating system counts it.
 //!
 //! Only Linux tells the peak and lets it be reset without foreign code, so the
 //! figures are missing elsewhere.
@@ -18,7 +18,7 @@ impl Peak {
         // "5" sets the peak back to what is resident now.
         let reset = fs::write("/proc/self/clear_refs", "5");
         Self {
-            before: reset.ok().and_then(|()| status("VmRSS:")),
+            before: reset.ok().and_then(|()| own("VmRSS:")),
         }
     }
 
@@ -26,19 +26,29 @@ impl Peak {
     /// then.
     #[must_use]
     pub fn bytes_above_start(&self) -> Option<u64> {
-        Some(status("VmHWM:")?.saturating_sub(self.before?))
+        Some(own("VmHWM:")?.saturating_sub(self.before?))
     }
 }
 
 /// The most bytes that were ever resident.
 #[must_use]
 pub fn peak_bytes() -> Option<u64> {
-    status("VmHWM:")
+    own("VmHWM:")
 }
 
-/// A line of the process's status, in bytes.
-fn status(key: &str) -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
+/// The bytes that are resident now, of the process with this id.
+#[must_use]
+pub fn resident_bytes(process: u32) -> Option<u64> {
+    status(&process.to_string(), "VmRSS:")
+}
+
+fn own(key: &str) -> Option<u64> {
+    status("self", key)
+}
+
+/// A line of a process's status, in bytes.
+fn status(process: &str, key: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(key))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)

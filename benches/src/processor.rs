@@ -1,4 +1,4 @@
-//! How long the processors have worked for this process.
+//! How long the processors have worked for processes.
 //!
 //! Where something else runs beside a benchmark, this moves less than the time on
 //! the clock. Only Linux tells it without foreign code.
@@ -13,6 +13,15 @@ const TICKS: f64 = 100.0;
 #[must_use]
 pub fn seconds() -> Option<f64> {
     parse(&fs::read_to_string("/proc/self/stat").ok()?, OWN)
+}
+
+/// The same of the process with this id.
+#[must_use]
+pub fn seconds_of(process: u32) -> Option<f64> {
+    parse(
+        &fs::read_to_string(format!("/proc/{process}/stat")).ok()?,
+        OWN,
+    )
 }
 
 /// The same of all child processes that this one has waited for, and theirs.

@@ -6,6 +6,7 @@
 
 pub mod mapped_flow;
 pub mod task_graphs;
+pub mod tcp_copy;
 
 use tokio::runtime::{Builder, Runtime};
 
