@@ -93,15 +93,23 @@ const ABORTS: &str = "this program is built with `panic = \"abort\"`, so a panic
 /// What `#[flowcore::main]` calls.
 #[doc(hidden)]
 pub fn run_main<F: Future>(aborts: bool, signals: bool, main: F) -> F::Output {
-    let prepared = match aborts {
-        true => Err(Error::invalid(ABORTS)),
-        false => {
-            crate::definition::check_flows().and_then(|()| Setup::new().signals(signals).prepare())
-        }
-    };
-    if let Err(error) = prepared {
+    if let Err(error) = prepare(aborts, signals) {
         eprintln!("error: {error}");
         std::process::exit(2);
     }
+    block_on_main(main)
+}
+
+/// Makes the process ready; `aborts`: its panics abort it.
+pub(crate) fn prepare(aborts: bool, signals: bool) -> Result<()> {
+    if aborts {
+        return Err(Error::invalid(ABORTS));
+    }
+    crate::definition::check_flows()?;
+    Setup::new().signals(signals).prepare()
+}
+
+/// Runs what the program is for, until a signal ends it.
+pub(crate) fn block_on_main<F: Future>(main: F) -> F::Output {
     crate::runtime::process_user().block_on(crate::signals::main_until_ended(main))
 }

@@ -34,6 +34,8 @@ extern crate self as flowcore;
 mod arguments;
 mod cancel_on_drop;
 mod cancellation;
+#[cfg(feature = "cli")]
+mod cli;
 mod clock;
 mod console;
 mod context;
@@ -79,6 +81,8 @@ pub use arguments::{
 };
 pub use cancel_on_drop::CancelOnDrop;
 pub use cancellation::{Cancellation, cancellation};
+#[cfg(feature = "cli")]
+pub use cli::cli;
 pub use console::layer;
 pub use context::{RunInfo, in_current_run, run_info};
 pub use definition::{
@@ -133,7 +137,7 @@ pub mod bridge {
     pub use crate::__submit_process_mode as submit_process_mode;
     pub use crate::definition::build;
     pub use crate::limits::OfferedResources;
-    pub use crate::mode::{ProcessMode, is_initialized};
+    pub use crate::mode::{ModeCommand, ProcessMode, is_initialized};
     pub use crate::records::ResultDescriptor;
     pub use crate::report::{ClusterRecord, Execution, Step};
     pub use crate::runner::{
@@ -160,6 +164,8 @@ pub mod __private {
     pub use uuid::Uuid;
 
     pub use crate::arguments::{Argument, Column, IntoArgument, IntoColumn, IntoDependencies};
+    #[cfg(feature = "cli")]
+    pub use crate::cli::run_main_or_command;
     pub use crate::definition::{
         AnswersRetry, BodyFuture, CacheKey, Defined, Definition, Flow, FlowArgument, FlowAttempt,
         FlowAttributes, FlowBody, FlowCode, FlowConfiguration, FlowDefinition, FlowEntry, FlowInfo,

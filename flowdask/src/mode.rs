@@ -1,4 +1,5 @@
-//! `FLOW_WORKER=tcp://…`: the same executable as a worker.
+//! `FLOW_WORKER=tcp://…`, or `worker tcp://…` on the command line: the same
+//! executable as a worker.
 //!
 //! The variables are those that DESIGN and the guide list: `FLOW_WORKER` names
 //! the scheduler, `FLOW_WORKER_NTHREADS`, `_MEMORY_LIMIT`, `_NAME`, `_HOST`,
@@ -8,14 +9,45 @@
 use std::env;
 use std::path::PathBuf;
 
-use flowcore::bridge::ProcessMode;
+use flowcore::bridge::{ModeCommand, ProcessMode};
 use flowcore::{Error, Result};
 
 use crate::runner::{TaskExecutor, io, own_resources};
 use crate::wire::Security;
 use crate::worker::{Worker, WorkerBuilder};
 
-flowcore::bridge::submit_process_mode!(ProcessMode::new(VARIABLE, run));
+flowcore::bridge::submit_process_mode!(ProcessMode::new(VARIABLE, run).command(COMMAND));
+
+/// `worker tcp://…` on the command line.
+const COMMAND: ModeCommand = ModeCommand {
+    name: "worker",
+    about: "Works for a Dask scheduler until that, or a signal, ends it",
+    argument: "SCHEDULER",
+    options: &[
+        (
+            "nthreads",
+            "How many tasks run at once (default: a thread per core)",
+        ),
+        (
+            "memory-limit",
+            "Where results go to disk and work pauses, such as `4GiB`",
+        ),
+        ("name", "The worker's name in the cluster"),
+        ("host", "The address to listen at"),
+        ("contact-address", "The address that others are told"),
+        (
+            "local-directory",
+            "Where results go that do not fit in memory",
+        ),
+        ("resources", "What it offers, such as `GPU=2 DISK=1.5`"),
+        (
+            "tls-ca-file",
+            "The authority's certificate, for `tls://` schedulers",
+        ),
+        ("tls-cert", "The worker's certificate"),
+        ("tls-key", "The worker's key"),
+    ],
+};
 
 pub(crate) const VARIABLE: &str = "FLOW_WORKER";
 

@@ -31,6 +31,11 @@ impl Written {
         parser.parse2(item.clone())
     }
 
+    /// Whether it does nothing by itself.
+    fn is_empty(&self) -> bool {
+        matches!(&self.body, TokenTree::Group(body) if body.stream().is_empty())
+    }
+
     /// Its code as a future. A block that is typed as the function is gets the
     /// compiler's messages about a wrong value at the value, and `?` knows its
     /// error type.
@@ -59,7 +64,11 @@ impl Written {
 /// Expands `#[flowcore::main(arguments)] item`.
 pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let mut problems = Problems::default();
-    let attribute::EntryPoint { krate, signals } = attribute::entry_point(arguments, &mut problems);
+    let attribute::EntryPoint {
+        krate,
+        signals,
+        cli,
+    } = attribute::entry_point(arguments, &mut problems);
     let main = match Written::parse(item) {
         Ok(main) => main,
         Err(_) => {
@@ -74,6 +83,7 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
     check(&main.signature, &mut problems);
 
     let future = main.future();
+    let is_empty = main.is_empty();
     let Written {
         attributes,
         visibility,
@@ -83,10 +93,15 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
     let (name, output) = (&signature.ident, &signature.output);
     let private = krate.full(proc_macro2::Span::call_site());
     let problems = problems.into_tokens();
+    let aborts = quote!(::core::cfg!(panic = "abort"));
+    let run = match cli {
+        false => quote!(#private::run_main(#aborts, #signals, #future)),
+        true => quote!(#private::run_main_or_command(#aborts, #signals, #is_empty, #future)),
+    };
     quote! {
         #(#attributes)*
         #visibility fn #name() #output {
-            #private::run_main(::core::cfg!(panic = "abort"), #signals, #future)
+            #run
         }
         #problems
     }
@@ -174,6 +189,32 @@ mod tests {
         ));
         assert!(tokens.contains("run_main"), "{tokens}");
         assert!(!tokens.contains("compile_error"), "{tokens}");
+    }
+
+    #[test]
+    fn a_command_line_is_asked_for_by_a_word() {
+        for (item, is_empty) in [
+            (
+                quote!(
+                    fn main() {}
+                ),
+                "true",
+            ),
+            (
+                quote!(
+                    async fn main() {
+                        work().await
+                    }
+                ),
+                "false",
+            ),
+        ] {
+            let tokens = expand(quote!(cli), &item).to_string();
+            let call = format!(
+                "run_main_or_command (:: core :: cfg ! (panic = \"abort\") , true , {is_empty}"
+            );
+            assert!(tokens.contains(&call), "{tokens}");
+        }
     }
 
     #[test]

@@ -128,6 +128,17 @@ pub trait Definition: fmt::Debug + Send + Sync + 'static {
             .map_err(|problems| defined.facts().refused(problems))?;
         Ok(defined.call_with(values))
     }
+
+    /// Whether the parameter's type takes this value; nobody knows of a
+    /// parameter that is not there.
+    #[doc(hidden)]
+    fn takes(&self, parameter: &str, value: &Value) -> bool {
+        let signature = self.defined().signature();
+        let mut parameters = signature.parameters.iter();
+        let parameter = parameters.find(|it| it.name == parameter);
+        let read = parameter.and_then(|parameter| parameter.read);
+        read.is_some_and(|read| read(Some(value.clone())).is_ok())
+    }
 }
 
 /// What a [`Definition`] answers from.

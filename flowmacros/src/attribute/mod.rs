@@ -170,6 +170,9 @@ fn elsewhere(name: &str, word: &str) -> Option<&'static str> {
             "it belongs to a task; a flow says `persist_result` for all its tasks"
         }
         ("fn", _) => "the plain function is `func`",
+        ("clap" | "args" | "command" | "commands", "flowcore::main") => {
+            "write `cli`: the program's arguments are commands then, such as `run` and `flows`"
+        }
         _ => return None,
     })
 }
@@ -185,20 +188,28 @@ pub(crate) struct EntryPoint {
     pub(crate) krate: CratePath,
     /// Whether Ctrl-C and SIGTERM are ours.
     pub(crate) signals: bool,
+    /// Whether arguments of the program are commands.
+    pub(crate) cli: bool,
 }
 
 /// Reads only the options that `#[main]` has.
 pub(crate) fn entry_point(arguments: TokenStream, problems: &mut Problems) -> EntryPoint {
-    let given = options(arguments, "flowcore::main", &["signals", "crate"], problems);
+    const KNOWN: [&str; 3] = ["cli", "signals", "crate"];
+    let given = options(arguments, "flowcore::main", &KNOWN, problems);
     let mut read = EntryPoint {
         krate: CratePath::default(),
         signals: true,
+        cli: false,
     };
     for option in &given {
-        if option.name() == "signals" {
-            read.signals = value::switch(option, problems).unwrap_or(true);
-        } else if let Some(path) = value::crate_path(option, problems) {
-            read.krate = path;
+        match option.name().as_str() {
+            "cli" => read.cli = value::flag(option, problems),
+            "signals" => read.signals = value::switch(option, problems).unwrap_or(true),
+            _ => {
+                if let Some(path) = value::crate_path(option, problems) {
+                    read.krate = path;
+                }
+            }
         }
     }
     read
