@@ -2,6 +2,7 @@
 //! models.
 
 mod circle;
+mod maker;
 
 use std::fmt;
 use std::future::Future;
@@ -9,6 +10,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use self::maker::Maker;
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 
@@ -61,6 +63,8 @@ pub struct Resource<T> {
     value: OnceCell<T>,
     make: Make<T>,
     made_at: &'static Location<'static>,
+    /// Where the code that makes it waits.
+    maker: Maker,
 }
 
 enum Make<T> {
@@ -88,6 +92,7 @@ impl<T: Send + Sync + 'static> Resource<T> {
             value: OnceCell::const_new(),
             make: Make::Now(make),
             made_at: Location::caller(),
+            maker: Maker::nobody(),
         }
     }
 
@@ -109,6 +114,7 @@ impl<T: Send + Sync + 'static> Resource<T> {
             value: OnceCell::const_new(),
             make: Make::Later(make),
             made_at: Location::caller(),
+            maker: Maker::nobody(),
         }
     }
 
@@ -140,10 +146,15 @@ impl<T: Send + Sync + 'static> Resource<T> {
             }
         });
         let mut made = std::pin::pin!(made);
+        let mut here = None;
         let made = std::future::poll_fn(|context| {
             let made = made.as_mut().poll(context);
-            if made.is_pending() && !makes.load(Ordering::Relaxed) {
-                note_waiting();
+            if made.is_pending() {
+                if makes.load(Ordering::Relaxed) {
+                    here.get_or_insert_with(|| self.maker.waits()).note();
+                } else {
+                    note_waiting();
+                }
             }
             made
         });
@@ -171,12 +182,21 @@ impl<T: Send + Sync + 'static> Resource<T> {
     ///
     /// # Errors
     ///
-    /// Those of [`Resource::get`], and of kind [`ErrorKind::Cancelled`] if the
-    /// run is cancelled meanwhile.
+    /// Those of [`Resource::get`]; of kind [`ErrorKind::Cancelled`] if the
+    /// run is cancelled meanwhile; of kind [`ErrorKind::Invalid`] if the code
+    /// that makes it already could not go on, because this thread or this
+    /// tokio task is the one that has to poll it.
     pub fn block(&self) -> Result<&T> {
         match self.value.get() {
             Some(value) => Ok(value),
             None => {
+                if self.maker.would_be_stopped() {
+                    return Err(Error::invalid(format!(
+                        "the resource `{}` is being made by async code that this thread runs, and \
+                         `block()` would stop it for ever: write `.get().await` here",
+                        self.name().type_name
+                    )));
+                }
                 // Pools of async libraries want to see a runtime.
                 let _runtime = Handle::try_current()
                     .is_err()

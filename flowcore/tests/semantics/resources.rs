@@ -243,3 +243,47 @@ fn what_is_made_outlives_the_runtime_of_its_first_user() {
     run(ticks());
     run(ticks());
 }
+
+static SLOWLY: [Resource<u8>; 3] = [
+    Resource::new_async(|| Box::pin(slowly())),
+    Resource::new_async(|| Box::pin(slowly())),
+    Resource::new_async(|| Box::pin(slowly())),
+];
+
+async fn slowly() -> Result<u8> {
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    Ok(7)
+}
+
+/// Blocks on a resource that the code beside it has begun to make.
+async fn blocks_beside_the_maker(resource: &'static Resource<u8>) -> String {
+    let (made, blocked) = tokio::join!(resource.get(), async { resource.block() });
+    assert_eq!(*made.unwrap(), 7);
+    assert_eq!(*resource.block().unwrap(), 7, "it is made now");
+    let error = blocked.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    error.to_string()
+}
+
+#[test]
+fn whoever_would_stop_the_maker_by_blocking_is_told() {
+    let cure = "write `.get().await` here";
+    let alone = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let text = in_time(move || alone().block_on(blocks_beside_the_maker(&SLOWLY[0])));
+    assert!(text.contains(cure), "{text}");
+    // One task of many threads cannot do both either.
+    let text = in_time(|| {
+        let many = tokio::runtime::Runtime::new().unwrap();
+        let task = many.spawn(blocks_beside_the_maker(&SLOWLY[1]));
+        many.block_on(task).unwrap()
+    });
+    assert!(text.contains(cure), "{text}");
+    // Nobody makes it: a runtime with one thread may block.
+    let made = in_time(move || alone().block_on(async { SLOWLY[2].block().copied() }));
+    assert_eq!(made.unwrap(), 7);
+}
