@@ -9,6 +9,8 @@
 
 #[allow(dead_code, reason = "what reports and controls is being built on it")]
 mod client;
+#[allow(dead_code, reason = "what reports is being built on it")]
+mod message;
 
 #[expect(
     unused_imports,
