@@ -102,6 +102,10 @@ pub use limits::{
     ConcurrencySlots, LimitNames, Limits, SlotRequest, concurrency, limits, rate_limit,
 };
 pub use mapped::{Completions, Mapped};
+#[cfg(feature = "prefect")]
+pub use prefect::{
+    Deploy, Deploying, Deployment, DeploymentError, FlowDeployment, Schedule, Serve, serve,
+};
 pub use progress::Progress;
 pub use report::{
     FlowRunRecord, ReportCall, RunRecord, RunReport, StateChange, Summary, TaskSummary,
@@ -151,6 +155,8 @@ pub mod bridge {
 
 /// Everything for writing flows: `use flowcore::prelude::*;`.
 pub mod prelude {
+    #[cfg(feature = "prefect")]
+    pub use crate::Deploy;
     pub use crate::{
         Definition, Error, Mapped, Result, SequentialTaskRunner, State, TaskFuture,
         ThreadPoolTaskRunner, allow_failure, flow, task, unmapped,

@@ -79,6 +79,16 @@ pub struct ModeCommand {
 /// Names the process that has a mode: its id, the mode's variable, its value.
 const MARK: &str = "FLOW_MODE_PROCESS";
 
+/// The modes of this program. Ours is named: what nothing names is left out of
+/// a program.
+fn modes() -> impl Iterator<Item = &'static ProcessMode> {
+    #[cfg(feature = "prefect")]
+    let own = [&crate::prefect::SCHEDULED_RUN];
+    #[cfg(not(feature = "prefect"))]
+    let own: [&ProcessMode; 0] = [];
+    inventory::iter::<ProcessMode>.into_iter().chain(own)
+}
+
 static IS_INITIALIZED: AtomicBool = AtomicBool::new(false);
 
 /// Whether this program enters modes when it begins, so that starting its
@@ -116,8 +126,7 @@ type Entered = (&'static ProcessMode, String);
 fn marked() -> Option<Entered> {
     let mark = std::env::var(MARK).ok()?;
     let (variable, value) = read_mark(&mark, std::process::id())?;
-    let mut modes = inventory::iter::<ProcessMode>.into_iter();
-    let mode = modes.find(|mode| mode.variable == variable)?;
+    let mode = modes().find(|mode| mode.variable == variable)?;
     Some((mode, value.to_owned()))
 }
 
@@ -129,7 +138,7 @@ fn read_mark(mark: &str, process: u32) -> Option<(&str, &str)> {
 }
 
 fn asked_for() -> Result<Option<Entered>> {
-    for mode in inventory::iter::<ProcessMode> {
+    for mode in modes() {
         match std::env::var(mode.variable) {
             Ok(value) if value.is_empty() => {}
             Ok(value) => return Ok(Some((mode, value))),
@@ -148,7 +157,7 @@ fn asked_for() -> Result<Option<Entered>> {
 fn become_it((mode, value): Entered) -> Result<Entered> {
     use std::os::unix::process::CommandExt;
     let mut command = again()?;
-    for mode in inventory::iter::<ProcessMode> {
+    for mode in modes() {
         command.env_remove(mode.variable);
     }
     let mark = format!("{} {} {value}", std::process::id(), mode.variable);
@@ -171,13 +180,14 @@ fn again() -> Result<std::process::Command> {
 /// What modes add to the command line.
 #[cfg(feature = "cli")]
 pub(crate) mod commands {
-    use super::{ModeCommand, ProcessMode};
+    use super::ModeCommand;
+    #[cfg(unix)]
+    use super::ProcessMode;
     use crate::error::Result;
 
     /// The words that enter modes.
     pub(crate) fn all() -> impl Iterator<Item = &'static ModeCommand> {
-        let modes = inventory::iter::<ProcessMode>.into_iter();
-        modes.filter_map(|mode| mode.command.as_ref())
+        super::modes().filter_map(|mode| mode.command.as_ref())
     }
 
     /// Becomes a process in the mode of this word. Returns only with an error.
@@ -188,13 +198,12 @@ pub(crate) mod commands {
         options: &[(&str, String)],
     ) -> Result<()> {
         use std::os::unix::process::CommandExt;
-        let mut modes = inventory::iter::<ProcessMode>.into_iter();
         let is_it = |mode: &&ProcessMode| {
             mode.command
                 .as_ref()
                 .is_some_and(|it| it.name == command.name)
         };
-        let Some(mode) = modes.find(is_it) else {
+        let Some(mode) = super::modes().find(is_it) else {
             return Ok(());
         };
         let mut again = super::again()?;

@@ -78,6 +78,8 @@ pub(crate) fn install() {
 async fn watch(mut signals: Signals) {
     let signal = signals.next().await;
     let _ = ENDED_BY.set(signal);
+    #[cfg(feature = "prefect")]
+    drain::all(signal, &mut signals).await;
     let ended = std::pin::pin!(crate::flow::end_all(signal));
     match select(ended, std::pin::pin!(signals.next())).await {
         Either::Left(((), _)) => {}
@@ -138,6 +140,11 @@ pub(crate) async fn ended_by_signal() {
     std::future::pending::<()>().await;
 }
 
+#[cfg(feature = "prefect")]
+mod drain;
+#[cfg(feature = "prefect")]
+pub(crate) use drain::{Drain, raise};
+
 #[cfg(unix)]
 struct Signals {
     interrupt: tokio::signal::unix::Signal,
@@ -154,7 +161,20 @@ impl Signals {
         })
     }
 
+    #[cfg(feature = "prefect")]
     async fn next(&mut self) -> Signal {
+        let received = std::pin::pin!(self.received());
+        match select(received, std::pin::pin!(drain::raised())).await {
+            Either::Left((signal, _)) | Either::Right((signal, _)) => signal,
+        }
+    }
+
+    #[cfg(not(feature = "prefect"))]
+    async fn next(&mut self) -> Signal {
+        self.received().await
+    }
+
+    async fn received(&mut self) -> Signal {
         let interrupt = std::pin::pin!(self.interrupt.recv());
         let terminate = std::pin::pin!(self.terminate.recv());
         match select(interrupt, terminate).await {
@@ -174,7 +194,20 @@ impl Signals {
         Ok(Self)
     }
 
+    #[cfg(feature = "prefect")]
     async fn next(&mut self) -> Signal {
+        let received = std::pin::pin!(self.received());
+        match select(received, std::pin::pin!(drain::raised())).await {
+            Either::Left((signal, _)) | Either::Right((signal, _)) => signal,
+        }
+    }
+
+    #[cfg(not(feature = "prefect"))]
+    async fn next(&mut self) -> Signal {
+        self.received().await
+    }
+
+    async fn received(&mut self) -> Signal {
         match tokio::signal::ctrl_c().await {
             Ok(()) => Signal::Interrupt,
             Err(_) => std::future::pending().await,

@@ -85,6 +85,7 @@ pub struct FlowOptions {
     persist_result: Option<bool>,
     result_store: Option<Cow<'static, str>>,
     resumed: Option<Uuid>,
+    is_changed: bool,
     pub(crate) hooks: Hooks<FlowInfo>,
 }
 
@@ -196,6 +197,7 @@ impl FlowOptions {
                 None => None,
             },
             resumed: None,
+            is_changed: false,
             hooks: Hooks::new(attributes.hooks),
         }
     }
@@ -263,6 +265,12 @@ impl FlowOptions {
     pub fn result_store(mut self, url: impl Into<String>) -> Self {
         self.result_store = Some(Cow::Owned(url.into()));
         self
+    }
+
+    /// Whether they are another's than `#[flow(..)]`'s.
+    #[cfg(feature = "prefect")]
+    pub(crate) fn is_changed(&self) -> bool {
+        self.is_changed
     }
 
     /// The run that goes on, if it is not a new one.
@@ -341,6 +349,8 @@ impl FlowConfiguration {
     /// A copy with other options.
     #[must_use]
     pub fn with_options(&self, change: impl FnOnce(FlowOptions) -> FlowOptions) -> Self {
-        Self(Source::Changed(Arc::new(change(self.options().clone()))))
+        let mut options = change(self.options().clone());
+        options.is_changed = true;
+        Self(Source::Changed(Arc::new(options)))
     }
 }

@@ -20,6 +20,8 @@ mod statics;
 mod task;
 mod validation;
 
+#[cfg(feature = "prefect")]
+pub(crate) use callable::Facts;
 pub use callable::{
     Defined, Definition, DefinitionKind, JsonCall, ParameterDefault, ParameterSignature, Signature,
     WriteJson, call_for_json, call_for_json_with_loans, default_as_json,

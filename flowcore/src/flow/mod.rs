@@ -29,6 +29,8 @@ pub(crate) use names::task_run_name;
 pub(crate) use observer::{
     Began, Changes, Input, InputSource, Observer, Observers, Submission, Submitted,
 };
+#[cfg(feature = "prefect")]
+pub(crate) use running::cancel_all;
 pub(crate) use running::end_all;
 pub(crate) use shell::{FlowRun, Held, in_hook, in_hook_thread, state_of};
 pub use submit::{map, submit};

@@ -108,6 +108,19 @@ pub(super) fn family(flow: &Arc<FlowRun>) -> Vec<Arc<FlowRun>> {
     family
 }
 
+/// Cancels all flow runs of the process.
+#[cfg(feature = "prefect")]
+pub(crate) fn cancel_all() {
+    let flows: Vec<_> = {
+        let running = RUNNING.lock();
+        let flows = running.flows.values();
+        flows.map(|entry| Arc::clone(&entry.flow)).collect()
+    };
+    for flow in flows {
+        flow.interrupt(Interrupt::Cancelled);
+    }
+}
+
 /// How often code that was asked to stop is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Code that has not stopped after this time keeps its thread, and the flow

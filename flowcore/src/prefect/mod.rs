@@ -9,8 +9,14 @@
 
 #[allow(dead_code, reason = "what reports and controls is being built on it")]
 mod client;
+mod deployment;
 #[allow(dead_code, reason = "what reports is being built on it")]
 mod message;
+
+pub(crate) use deployment::SCHEDULED_RUN;
+pub use deployment::{
+    Deploy, Deploying, Deployment, DeploymentError, FlowDeployment, Schedule, Serve, serve,
+};
 
 #[expect(
     unused_imports,

@@ -219,6 +219,15 @@ impl Server {
         self.insisting("POST", path, Some(body))
     }
 
+    /// Changes what is at a path.
+    ///
+    /// # Panics
+    ///
+    /// The answer is an error.
+    pub fn patch(&self, path: &str, body: &Value) {
+        self.insisting("PATCH", path, Some(body));
+    }
+
     /// "Database is locked" is an ordinary answer of a server with SQLite.
     fn insisting(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
         let start = Instant::now();

@@ -2,4 +2,5 @@
 //!
 //! All tests share one server, unless they do harm to it.
 
+mod deployments;
 mod server;

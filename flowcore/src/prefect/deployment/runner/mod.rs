@@ -1,0 +1,396 @@
+//! What executes the runs of served deployments: the thin shell around
+//! [`machine`].
+//!
+//! All of it runs on the service runtime and ends with the future of
+//! [`Runner::run`]: runs whose processes are dropped end with their leash.
+
+mod child;
+mod exit;
+mod machine;
+mod output;
+mod watch;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use self::child::{Assignment, RunProcess};
+use self::machine::{Command, Conclusion, Event, Machine, Order, Rules};
+use self::output::{ERROR, Output};
+use super::server::{Proposal, Server, ServerRun, Verdict};
+use crate::prefect::ApiError;
+use crate::runtime;
+use crate::signals::Drain;
+
+/// One deployment that is served.
+#[derive(Clone, Debug)]
+pub(super) struct Served {
+    pub(super) id: Uuid,
+    pub(super) flow_id: Uuid,
+    pub(super) flow_name: String,
+    pub(super) flow_key: &'static str,
+    pub(super) name: String,
+}
+
+/// How runs are executed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub(super) limit: usize,
+    pub(super) grace: Duration,
+    pub(super) patience: Duration,
+    pub(super) pauses: bool,
+    /// How often the server is asked.
+    pub(super) every: Duration,
+}
+
+/// What one runner has in common.
+struct Shared {
+    server: Server,
+    served: Vec<Served>,
+    settings: Settings,
+    events: UnboundedSender<Event>,
+    /// What the server said of runs that may become ours.
+    known: Mutex<HashMap<Uuid, ServerRun>>,
+}
+
+/// Executes runs until it is asked to leave.
+pub(super) struct Runner {
+    shared: Arc<Shared>,
+    received: UnboundedReceiver<Event>,
+    /// Ends with the runner.
+    tasks: JoinSet<()>,
+    /// Where orders for processes go.
+    orders: HashMap<Uuid, UnboundedSender<Order>>,
+}
+
+impl Runner {
+    pub(super) fn new(server: Server, served: Vec<Served>, settings: Settings) -> Self {
+        let (events, received) = mpsc::unbounded_channel();
+        Self {
+            shared: Arc::new(Shared {
+                server,
+                served,
+                settings,
+                events,
+                known: Mutex::default(),
+            }),
+            received,
+            tasks: JoinSet::new(),
+            orders: HashMap::new(),
+        }
+    }
+
+    /// Ends when the process shall end and the last run has.
+    pub(super) async fn run(mut self, drain: Arc<Drain>) {
+        let settings = self.shared.settings;
+        let mut machine = Machine::new(Rules {
+            limit: settings.limit,
+            grace: settings.grace,
+            patience: settings.patience,
+            pauses: settings.pauses,
+        });
+        let shared = Arc::clone(&self.shared);
+        self.tasks
+            .spawn(async move { shared.poll_for_ever().await });
+        let shared = Arc::clone(&self.shared);
+        self.tasks
+            .spawn(async move { watch::events(&shared).await });
+        let shared = Arc::clone(&self.shared);
+        self.tasks.spawn(async move {
+            drain.asked().await;
+            shared.tell(Event::Leave);
+            drain.insisted().await;
+            shared.tell(Event::Insist);
+        });
+        loop {
+            let event = self.next_event(&machine).await;
+            if let Event::Concluded(run) = &event {
+                self.orders.remove(run);
+                self.shared.known.lock().remove(run);
+            }
+            for command in machine.handle(Timestamp::now(), event) {
+                if command == Command::Done {
+                    return;
+                }
+                self.perform(command);
+            }
+        }
+    }
+
+    async fn next_event(&mut self, machine: &Machine) -> Event {
+        let Some(time) = machine.wake_at() else {
+            return self.received.recv().await.unwrap_or(Event::Woken);
+        };
+        let wait = Duration::try_from(Timestamp::now().duration_until(time));
+        // The time may have come already.
+        let wait = wait.unwrap_or_default();
+        match tokio::time::timeout(wait, self.received.recv()).await {
+            Ok(Some(event)) => event,
+            Ok(None) | Err(_) => Event::Woken,
+        }
+    }
+
+    fn perform(&mut self, command: Command) {
+        let shared = Arc::clone(&self.shared);
+        match command {
+            Command::Claim(run) => {
+                self.tasks.spawn(async move { shared.claim(run).await });
+            }
+            Command::Start(run) => {
+                let (sender, orders) = mpsc::unbounded_channel();
+                self.orders.insert(run, sender);
+                self.tasks
+                    .spawn(async move { shared.execute(run, orders).await });
+            }
+            Command::Order(run, order) => {
+                if let Some(orders) = self.orders.get(&run) {
+                    // Its process may have ended just now.
+                    let _ = orders.send(order);
+                }
+            }
+            Command::Conclude(run, conclusion) => {
+                self.tasks.spawn(async move {
+                    shared.conclude(run, conclusion).await;
+                    shared.tell(Event::Concluded(run));
+                });
+            }
+            Command::Pause => {
+                self.tasks.spawn(async move { shared.pause().await });
+            }
+            Command::Done => {}
+        }
+    }
+}
+
+impl Shared {
+    fn tell(&self, event: Event) {
+        // The runner may have ended.
+        let _ = self.events.send(event);
+    }
+
+    /// Asks the server what is scheduled, again and again.
+    async fn poll_for_ever(&self) {
+        let deployments: Vec<_> = self.served.iter().map(|served| served.id).collect();
+        loop {
+            let every = self.settings.every;
+            // Runs until the next time but one are known before they are due.
+            let before = Timestamp::now() + every.max(Duration::from_secs(10));
+            match self.server.scheduled(&deployments, before).await {
+                Ok(runs) => self.learn(runs),
+                Err(error) => tracing::warn!(
+                    target: "flowcore::prefect",
+                    "scheduled runs are not known: {error}; asks again in {every:?}"
+                ),
+            }
+            watch::poll(self).await;
+            runtime::sleep(spread(every)).await;
+        }
+    }
+
+    fn learn(&self, runs: Vec<ServerRun>) {
+        let now = Timestamp::now();
+        let mut due = Vec::with_capacity(runs.len());
+        let mut known = self.known.lock();
+        for run in runs {
+            due.push((run.next_scheduled_start_time.unwrap_or(now), run.id));
+            known.insert(run.id, run);
+        }
+        drop(known);
+        self.tell(Event::Scheduled(due));
+    }
+
+    fn name_of(&self, run: Uuid) -> String {
+        let known = self.known.lock();
+        known
+            .get(&run)
+            .map_or_else(|| run.to_string(), |run| run.name.clone())
+    }
+
+    /// Makes the run ours, unless another runner was quicker.
+    async fn claim(&self, run: Uuid) {
+        let pending = Proposal {
+            kind: "PENDING",
+            name: "Pending",
+            message: None,
+            force: false,
+        };
+        let verdict = self.server.propose(run, pending).await;
+        let name = self.name_of(run);
+        let is_ours = match verdict {
+            Ok(Verdict::Accepted) => true,
+            Ok(Verdict::Refused { reason, .. }) => {
+                tracing::info!(
+                    target: "flowcore::prefect",
+                    "flow run '{name}' is not started here: {reason}"
+                );
+                false
+            }
+            Ok(Verdict::Wait(_)) => false,
+            Err(error) => {
+                tracing::warn!(
+                    target: "flowcore::prefect",
+                    "flow run '{name}' cannot be claimed: {error}"
+                );
+                // An answer may have been lost, and then the run would be
+                // nobody's.
+                error.is_doubtful() && self.is_pending(run).await
+            }
+        };
+        self.tell(Event::Claimed(run, is_ours));
+    }
+
+    async fn is_pending(&self, run: Uuid) -> bool {
+        matches!(self.server.run(run).await, Ok(run) if run.kind() == "PENDING")
+    }
+
+    /// The run's process from beginning to end.
+    async fn execute(&self, run: Uuid, orders: UnboundedReceiver<Order>) {
+        let output = Output::new(run);
+        let Some(assignment) = self.assignment(run) else {
+            let reason = "its deployment is not served here".to_owned();
+            return self.tell(Event::NotStarted(run, reason));
+        };
+        let process = match RunProcess::start(&assignment, &output) {
+            Ok(process) => process,
+            Err(error) => {
+                let program = std::env::current_exe().unwrap_or_default();
+                let reason = format!("{} cannot be started: {error}", program.display());
+                return self.tell(Event::NotStarted(run, reason));
+            }
+        };
+        let id = process.id();
+        tracing::info!(
+            target: "flowcore::prefect",
+            "flow run '{}' is executed by process {id}", self.name_of(run)
+        );
+        self.tell(Event::Started(run));
+        let noted = async {
+            if let Err(error) = self.server.note_process(run, id).await {
+                tracing::debug!(target: "flowcore::prefect", "{error}");
+            }
+            output.send_for_ever(&self.server).await;
+        };
+        let exit = tokio::select! {
+            exit = process.run(orders, &output) => exit,
+            () = noted => return,
+        };
+        output.send(&self.server).await;
+        self.tell(Event::Ended(run, exit));
+    }
+
+    fn assignment(&self, run: Uuid) -> Option<Assignment> {
+        let known = self.known.lock();
+        let known = known.get(&run)?;
+        let mut served = self.served.iter();
+        let served = served.find(|served| Some(served.id) == known.deployment_id)?;
+        Some(Assignment {
+            run,
+            flow_key: served.flow_key,
+            variables: vec![
+                ("PREFECT__FLOW_ID", served.flow_id.to_string()),
+                ("PREFECT__FLOW_NAME", served.flow_name.clone()),
+                ("PREFECT__DEPLOYMENT_ID", served.id.to_string()),
+                ("PREFECT__DEPLOYMENT_NAME", served.name.clone()),
+                // Who serves tells what the process cannot.
+                (
+                    "PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS",
+                    "false".to_owned(),
+                ),
+            ],
+        })
+    }
+
+    /// Tells the server how a run ended, as long as it does not know.
+    async fn conclude(&self, run: Uuid, conclusion: Conclusion) {
+        let name = self.name_of(run);
+        let told = match &conclusion {
+            Conclusion::GivenBack => self.force(run, "SCHEDULED", "Scheduled", None).await,
+            Conclusion::NotStarted(reason) => {
+                let message = format!("Flow run could not start: {reason}");
+                tracing::error!(target: "flowcore::prefect", "flow run '{name}': {message}");
+                self.force(run, "CRASHED", "Crashed", Some(&message)).await
+            }
+            Conclusion::Cancelled => self.end(run, None).await,
+            Conclusion::Ended(exit) => self.end(run, Some(exit.message())).await,
+        };
+        if let Err(error) = told {
+            tracing::error!(
+                target: "flowcore::prefect",
+                "the server does not know how flow run '{name}' ended: {error}"
+            );
+        }
+    }
+
+    /// A final state, if the run has left none. `crash`: what to say of it,
+    /// unless it was cancelled.
+    async fn end(&self, run: Uuid, crash: Option<String>) -> Result<(), ApiError> {
+        let seen = self.server.run(run).await?;
+        let waits = matches!(seen.kind(), "SCHEDULED" | "PAUSED");
+        if seen.kind() == "CANCELLED" || (crash.is_some() && (seen.is_final() || waits)) {
+            return Ok(());
+        }
+        let name = &seen.name;
+        if crash.is_none() || seen.kind() == "CANCELLING" {
+            tracing::info!(target: "flowcore::prefect", "flow run '{name}' was cancelled");
+            let message = "Flow run was cancelled successfully.";
+            return self
+                .force(run, "CANCELLED", "Cancelled", Some(message))
+                .await;
+        }
+        let message = crash.unwrap_or_default();
+        tracing::error!(target: "flowcore::prefect", "flow run '{name}' crashed: {message}");
+        let output = Output::new(run);
+        output.say(ERROR, &message);
+        output.send(&self.server).await;
+        self.force(run, "CRASHED", "Crashed", Some(&message)).await
+    }
+
+    async fn force(
+        &self,
+        run: Uuid,
+        kind: &str,
+        name: &str,
+        message: Option<&str>,
+    ) -> Result<(), ApiError> {
+        let proposal = Proposal {
+            kind,
+            name,
+            message,
+            force: true,
+        };
+        self.server.propose(run, proposal).await.map(drop)
+    }
+
+    async fn pause(&self) {
+        for served in &self.served {
+            match self.server.pause(served.id).await {
+                Ok(()) => tracing::info!(
+                    target: "flowcore::prefect",
+                    "deployment '{}/{}' is paused: its schedules rest until it is served again",
+                    served.flow_name, served.name
+                ),
+                Err(error) => tracing::warn!(
+                    target: "flowcore::prefect",
+                    "deployment '{}/{}' is not paused: {error}", served.flow_name, served.name
+                ),
+            }
+        }
+    }
+
+    /// The runs that may have a process here.
+    fn runs(&self) -> Vec<Uuid> {
+        self.known.lock().keys().copied().collect()
+    }
+}
+
+/// Up to a fifth less, so that runners do not ask all at once.
+fn spread(every: Duration) -> Duration {
+    let share = f64::from(Uuid::new_v4().as_bytes()[0]) / 255.0;
+    every.mul_f64(1.0 - 0.2 * share)
+}

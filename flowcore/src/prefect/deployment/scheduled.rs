@@ -1,0 +1,249 @@
+//! A process that is one scheduled run: what `serve` and the workers of a
+//! server start.
+//!
+//! Invariant: it takes a run only if it was told so by us, with a mark that
+//! names a flow of this executable, and if the server's flow is that one. A
+//! program that somebody's Python flow starts finds the run's id in its
+//! environment, and leaves the run alone.
+
+use std::io::BufRead as _;
+use std::time::Duration;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::server::{Proposal, Server, ServerRun, Verdict};
+use crate::definition::{Definition, flows};
+use crate::error::{Error, Result};
+use crate::mode::ProcessMode;
+use crate::signals::{self, Signal};
+use crate::state::State;
+
+/// Our mark: who started the process, and the flow's key.
+pub(crate) const VARIABLE: &str = "FLOW_SCHEDULED_RUN";
+
+/// Where Prefect's workers, and we, say which run it is.
+pub(crate) const FLOW_RUN: &str = "PREFECT__FLOW_RUN_ID";
+
+pub(crate) static MODE: ProcessMode = ProcessMode::new(VARIABLE, execute);
+
+/// Who started the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeper {
+    /// A runner of ours: standard input is the leash.
+    Runner,
+    /// A worker of Prefect's.
+    Worker,
+}
+
+impl Keeper {
+    /// The mark of a process that it starts.
+    pub(crate) fn mark(self, flow_key: &str) -> String {
+        match self {
+            Self::Runner => format!("serve {flow_key}"),
+            Self::Worker => format!("deploy {flow_key}"),
+        }
+    }
+
+    fn of(mark: &str) -> Option<(Self, &str)> {
+        match mark.split_once(' ')? {
+            ("serve", key) => Some((Self::Runner, key)),
+            ("deploy", key) => Some((Self::Worker, key)),
+            _ => None,
+        }
+    }
+}
+
+fn execute(mark: &str) -> Result<()> {
+    signals::install();
+    let (keeper, key) = Keeper::of(mark)
+        .ok_or_else(|| Error::invalid(format!("{VARIABLE} is `{mark}`, which nobody sets")))?;
+    if keeper == Keeper::Runner {
+        follow_orders()?;
+    }
+    let run = match std::env::var(FLOW_RUN) {
+        Ok(text) => text.parse::<Uuid>().map_err(|_| {
+            Error::invalid(format!(
+                "{FLOW_RUN} is `{text}`, which is no id of a flow run"
+            ))
+        })?,
+        Err(_) => {
+            return Err(Error::invalid(format!(
+                "{VARIABLE} is set, but {FLOW_RUN} is not: a worker of a work pool, or `serve`, \
+                 sets both"
+            )));
+        }
+    };
+    let code = crate::entry::block_on_main(adopt(run, key))?;
+    std::process::exit(code)
+}
+
+/// Orders of the runner, and its end.
+fn follow_orders() -> Result<()> {
+    std::thread::Builder::new()
+        .name("flow-orders".to_owned())
+        .spawn(|| {
+            let mut orders = std::io::stdin().lock();
+            let mut order = String::new();
+            loop {
+                order.clear();
+                match orders.read_line(&mut order) {
+                    Ok(1..) if order.trim() == "cancel" => crate::flow::cancel_all(),
+                    _ => return signals::raise(Signal::Terminate),
+                }
+            }
+        })?;
+    Ok(())
+}
+
+/// Runs the run, and gives the process's exit code.
+async fn adopt(id: Uuid, key: &str) -> Result<i32> {
+    let server = Server::of_process()?;
+    let run = server.run(id).await.map_err(|error| {
+        Error::msg(format!("flow run {id} is not known to the server: {error}"))
+    })?;
+    if run.is_final() || run.kind() == "CANCELLING" {
+        tracing::info!(
+            target: "flowcore::prefect",
+            "flow run '{}' is {} already, and is not started", run.name, run.kind()
+        );
+        return Ok(0);
+    }
+    let flow = match flow_of(&server, &run, key).await {
+        Ok(flow) => flow,
+        Err(error) => return refuse(&server, &run, "CRASHED", &error.to_string()).await,
+    };
+    let parameters = Value::Object(run.parameters.clone());
+    let call = match flow.call_json(parameters) {
+        Ok(call) => call,
+        Err(error) => {
+            let message = format!("Validation of flow parameters failed with error: {error}");
+            return refuse(&server, &run, "FAILED", &message).await;
+        }
+    };
+    let _lease = run.lease().map(|lease| Lease::keep(&server, lease));
+    if !begin(&server, &run).await? {
+        return Ok(0);
+    }
+    let state = call.state().await;
+    tell(&server, &run, &state).await?;
+    Ok(i32::from(!state.is_completed()))
+}
+
+/// The flow of the mark, if the server means the same.
+async fn flow_of(server: &Server, run: &ServerRun, key: &str) -> Result<&'static dyn Definition> {
+    let name = server.flow_name(run.flow_id).await;
+    let name = name.map_err(|error| Error::msg(error.to_string()))?;
+    let flow = flows()?.get(key)?;
+    if flow.name() == name {
+        return Ok(flow);
+    }
+    Err(Error::invalid(format!(
+        "flow run '{}' is of flow `{name}`, but the deployment's mark names `{}` of this program",
+        run.name,
+        flow.name()
+    )))
+}
+
+/// The run ends before it has begun.
+async fn refuse(server: &Server, run: &ServerRun, kind: &str, message: &str) -> Result<i32> {
+    tracing::error!(target: "flowcore::prefect", "flow run '{}': {message}", run.name);
+    let proposal = Proposal {
+        kind,
+        name: if kind == "FAILED" {
+            "Failed"
+        } else {
+            "Crashed"
+        },
+        message: Some(message),
+        force: true,
+    };
+    let told = server.propose(run.id, proposal).await;
+    told.map_err(|error| Error::msg(error.to_string()))?;
+    Ok(1)
+}
+
+/// Whether the server lets it begin.
+async fn begin(server: &Server, run: &ServerRun) -> Result<bool> {
+    let running = Proposal {
+        kind: "RUNNING",
+        name: "Running",
+        message: None,
+        force: false,
+    };
+    loop {
+        let verdict = server.propose(run.id, running).await;
+        match verdict.map_err(|error| Error::msg(error.to_string()))? {
+            Verdict::Accepted => return Ok(true),
+            Verdict::Wait(time) => crate::runtime::sleep(time).await,
+            Verdict::Refused { kind, reason } => {
+                tracing::warn!(
+                    target: "flowcore::prefect",
+                    "flow run '{}' may not run, and is {kind}: {reason}", run.name
+                );
+                return Ok(false);
+            }
+        }
+    }
+}
+
+async fn tell<T: Send + Sync + 'static>(
+    server: &Server,
+    run: &ServerRun,
+    state: &State<T>,
+) -> Result<()> {
+    let proposal = Proposal {
+        kind: state.state_type().as_str(),
+        name: state.name().as_str(),
+        message: state.message(),
+        force: false,
+    };
+    let told = server.propose(run.id, proposal).await;
+    told.map(drop)
+        .map_err(|error| Error::msg(error.to_string()))
+}
+
+/// A slot of the deployment's limit, kept as long as this lives. When it ends,
+/// the server frees the slot with the run's final state.
+struct Lease(tokio::task::JoinHandle<()>);
+
+impl Lease {
+    /// How long a slot stays ours without a word.
+    const DURATION: Duration = Duration::from_secs(300);
+
+    fn keep(server: &Server, lease: &str) -> Self {
+        let (server, lease) = (server.clone(), lease.to_owned());
+        Self(crate::runtime::process_service().spawn(async move {
+            loop {
+                if let Err(error) = server.renew(&lease, Self::DURATION).await {
+                    tracing::warn!(
+                        target: "flowcore::prefect",
+                        "the slot of the deployment's concurrency limit may be lost: {error}"
+                    );
+                }
+                tokio::time::sleep(Self::DURATION.mul_f64(0.75)).await;
+            }
+        }))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_name_who_starts_and_what() {
+        for keeper in [Keeper::Runner, Keeper::Worker] {
+            let mark = keeper.mark("crate::etl");
+            assert_eq!(Keeper::of(&mark), Some((keeper, "crate::etl")));
+        }
+        assert_eq!(Keeper::of("crate::etl"), None);
+        assert_eq!(Keeper::of("other crate::etl"), None);
+    }
+}

@@ -1,0 +1,380 @@
+//! What deployments and their runs ask a Prefect server. Source: `api.md` 3,
+//! 4, 13, 15.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::error::DeploymentError;
+use super::plan::Checked;
+use crate::prefect::{ApiClient, ApiError};
+
+/// A run as the server has it; fields that nobody asks for are left out.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct ServerRun {
+    pub(crate) id: Uuid,
+    pub(crate) name: String,
+    pub(crate) flow_id: Uuid,
+    pub(crate) deployment_id: Option<Uuid>,
+    #[serde(default)]
+    pub(crate) parameters: Map<String, Value>,
+    pub(crate) state: Option<ServerState>,
+    pub(crate) next_scheduled_start_time: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct ServerState {
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    #[serde(default)]
+    pub(crate) state_details: Map<String, Value>,
+}
+
+impl ServerRun {
+    pub(crate) fn kind(&self) -> &str {
+        self.state.as_ref().map_or("PENDING", |state| &state.kind)
+    }
+
+    /// Whether nothing is left to be told of it.
+    pub(crate) fn is_final(&self) -> bool {
+        is_final(self.kind())
+    }
+
+    /// The slot of the deployment's limit that it holds.
+    pub(crate) fn lease(&self) -> Option<&str> {
+        let details = &self.state.as_ref()?.state_details;
+        details.get("deployment_concurrency_lease_id")?.as_str()
+    }
+}
+
+fn is_final(kind: &str) -> bool {
+    matches!(kind, "COMPLETED" | "FAILED" | "CANCELLED" | "CRASHED")
+}
+
+/// A state that is proposed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Proposal<'a> {
+    pub(crate) kind: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) message: Option<&'a str>,
+    /// Whether rules count.
+    pub(crate) force: bool,
+}
+
+/// What the server makes of a proposal.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Verdict {
+    Accepted,
+    /// The run is in another state, and why.
+    Refused {
+        kind: String,
+        reason: String,
+    },
+    /// Not yet.
+    Wait(Duration),
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    status: String,
+    state: Option<ServerState>,
+    #[serde(default)]
+    details: Details,
+}
+
+#[derive(Default, Deserialize)]
+struct Details {
+    reason: Option<String>,
+    delay_seconds: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Identified {
+    id: Uuid,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
+/// A deployment that the server knows.
+#[derive(Clone, Debug)]
+pub(super) struct Registered {
+    pub(super) id: Uuid,
+    pub(super) flow_id: Uuid,
+}
+
+/// The server, as deployments and their runs see it.
+#[derive(Clone, Debug)]
+pub(crate) struct Server(ApiClient);
+
+impl Server {
+    pub(crate) fn of_process() -> Result<Self, DeploymentError> {
+        match ApiClient::of_process()? {
+            Some(client) => Ok(Self(client)),
+            None => Err(DeploymentError::NoServer),
+        }
+    }
+
+    pub(super) fn client(&self) -> &ApiClient {
+        &self.0
+    }
+
+    /// Makes the deployment, or changes it into this.
+    pub(super) async fn register(&self, checked: &Checked) -> Result<Registered, DeploymentError> {
+        let (flow, name) = (checked.flow.name(), &checked.plan.name);
+        let made: Identified = self.0.post("/flows/", &json!({"name": flow})).await?;
+        let flow_id = made.id;
+        let mut body = checked.to_json();
+        if let Some(old) = self.deployment(flow, name).await? {
+            let id = old.id;
+            // Schedules that are sent are new ones, with new runs.
+            if old.has_schedules(&body) {
+                body.remove("schedules");
+            }
+            self.sent(checked, self.0.patch(&format!("/deployments/{id}"), &body))
+                .await?;
+            return Ok(Registered { id, flow_id });
+        }
+        body.insert("name".to_owned(), name.as_str().into());
+        body.insert("flow_id".to_owned(), flow_id.to_string().into());
+        body.insert("entrypoint".to_owned(), entrypoint(checked).into());
+        let made: Identified = self
+            .sent(checked, self.0.post("/deployments/", &body))
+            .await?;
+        Ok(Registered {
+            id: made.id,
+            flow_id,
+        })
+    }
+
+    async fn sent<T>(
+        &self,
+        checked: &Checked,
+        request: impl Future<Output = Result<T, ApiError>>,
+    ) -> Result<T, DeploymentError> {
+        match (request.await, &checked.plan.pool) {
+            (Ok(done), _) => Ok(done),
+            (Err(ApiError::NotFound { .. }), Some(pool)) => {
+                let pool = pool.clone();
+                Err(DeploymentError::UnknownPool { pool })
+            }
+            (Err(error), _) => Err(error.into()),
+        }
+    }
+
+    async fn deployment(&self, flow: &str, name: &str) -> Result<Option<Existing>, ApiError> {
+        // A filter: names may hold what a path cannot.
+        let filter = json!({
+            "flows": {"name": {"any_": [flow]}},
+            "deployments": {"name": {"any_": [name]}},
+        });
+        let found: Vec<Existing> = self.0.ask("/deployments/filter", &filter).await?;
+        Ok(found.into_iter().next())
+    }
+
+    pub(super) async fn pause(&self, deployment: Uuid) -> Result<(), ApiError> {
+        let path = format!("/deployments/{deployment}");
+        self.0.patch(&path, &json!({"paused": true})).await
+    }
+
+    /// Runs of these deployments whose time comes before this, the earliest
+    /// first.
+    pub(super) async fn scheduled(
+        &self,
+        deployments: &[Uuid],
+        before: Timestamp,
+    ) -> Result<Vec<ServerRun>, ApiError> {
+        let body = json!({"deployment_ids": deployments, "scheduled_before": before});
+        self.0
+            .ask("/deployments/get_scheduled_flow_runs", &body)
+            .await
+    }
+
+    pub(crate) async fn run(&self, run: Uuid) -> Result<ServerRun, ApiError> {
+        self.0.get(&format!("/flow_runs/{run}")).await
+    }
+
+    pub(crate) async fn flow_name(&self, flow: Uuid) -> Result<String, ApiError> {
+        let flow: Named = self.0.get(&format!("/flows/{flow}")).await?;
+        Ok(flow.name)
+    }
+
+    /// Which of these runs shall be cancelled.
+    pub(super) async fn cancelling(&self, runs: &[Uuid]) -> Result<Vec<Uuid>, ApiError> {
+        let filter = json!({
+            "flow_runs": {
+                "id": {"any_": runs},
+                "state": {"type": {"any_": ["CANCELLING", "CANCELLED"]}},
+            },
+        });
+        let found: Vec<Identified> = self.0.ask("/flow_runs/filter", &filter).await?;
+        Ok(found.into_iter().map(|run| run.id).collect())
+    }
+
+    /// Proposes a state. Said twice, it counts once.
+    pub(crate) async fn propose(
+        &self,
+        run: Uuid,
+        proposal: Proposal<'_>,
+    ) -> Result<Verdict, ApiError> {
+        let transition = Uuid::new_v4().to_string();
+        let body = json!({
+            "state": {
+                "type": proposal.kind,
+                "name": proposal.name,
+                "message": proposal.message,
+                "state_details": {"flow_run_id": run, "transition_id": transition},
+            },
+            "force": proposal.force,
+        });
+        let path = format!("/flow_runs/{run}/set_state");
+        let answer: Answer = self.0.post(&path, &body).await?;
+        Ok(answer.verdict(&transition))
+    }
+
+    pub(super) async fn note_process(&self, run: Uuid, process: u32) -> Result<(), ApiError> {
+        let body = json!({"infrastructure_pid": process.to_string()});
+        self.0.patch(&format!("/flow_runs/{run}"), &body).await
+    }
+
+    pub(super) async fn log(&self, lines: &[Value]) -> Result<(), ApiError> {
+        let made: Value = self.0.post_once("/logs/", &lines).await?;
+        drop(made);
+        Ok(())
+    }
+
+    /// Keeps the slot of a limit for so long.
+    pub(crate) async fn renew(&self, lease: &str, duration: Duration) -> Result<(), ApiError> {
+        let path = format!("/v2/concurrency_limits/leases/{lease}/renew");
+        let body = json!({"lease_duration": duration.as_secs_f64()});
+        let made: Value = self.0.post(&path, &body).await?;
+        drop(made);
+        Ok(())
+    }
+}
+
+impl Answer {
+    fn verdict(self, transition: &str) -> Verdict {
+        let is_ours = |state: &ServerState| {
+            let known = state.state_details.get("transition_id");
+            known.and_then(Value::as_str) == Some(transition)
+        };
+        match self.status.as_str() {
+            "ACCEPT" => Verdict::Accepted,
+            "WAIT" => {
+                let seconds = self.details.delay_seconds.unwrap_or(1.0);
+                Verdict::Wait(
+                    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(1)),
+                )
+            }
+            // The answer to the same proposal was lost.
+            "REJECT" if self.state.as_ref().is_some_and(is_ours) => Verdict::Accepted,
+            status => Verdict::Refused {
+                kind: self.state.map(|state| state.kind).unwrap_or_default(),
+                reason: self.details.reason.unwrap_or_else(|| status.to_owned()),
+            },
+        }
+    }
+}
+
+/// A deployment that is there already.
+#[derive(Deserialize)]
+struct Existing {
+    id: Uuid,
+    #[serde(default)]
+    schedules: Vec<Map<String, Value>>,
+}
+
+impl Existing {
+    /// Whether its schedules are those of the body.
+    fn has_schedules(&self, body: &Map<String, Value>) -> bool {
+        let Some(wanted) = body.get("schedules").and_then(Value::as_array) else {
+            return true;
+        };
+        let mut left: Vec<_> = self.schedules.iter().collect();
+        let all_are_there = wanted.iter().all(|wanted| {
+            let at = left.iter().position(|there| is_schedule(wanted, there));
+            at.map(|at| left.swap_remove(at)).is_some()
+        });
+        all_are_there && left.is_empty()
+    }
+}
+
+/// Whether a schedule that is there is as wanted.
+fn is_schedule(wanted: &Value, there: &Map<String, Value>) -> bool {
+    let nothing = Value::Object(Map::new());
+    let same = |name: &str, default: &Value| {
+        let wanted = wanted.get(name).unwrap_or(default);
+        let there = there.get(name).filter(|value| !value.is_null());
+        there.unwrap_or(default) == wanted
+    };
+    same("schedule", &Value::Null)
+        && same("active", &Value::Bool(true))
+        && same("parameters", &nothing)
+        && same("slug", &Value::Null)
+}
+
+/// Where the flow stands, for people.
+fn entrypoint(checked: &Checked) -> String {
+    let description = &checked.description;
+    let function = description.key.rsplit("::").next();
+    format!("{}:{}", description.file, function.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proposal_whose_answer_was_lost_is_accepted() {
+        let answer = |transition: &str| -> Answer {
+            serde_json::from_value(json!({
+                "status": "REJECT",
+                "details": {"type": "reject_details", "reason": "This run has already made this state transition."},
+                "state": {"type": "PENDING", "name": "Pending", "message": null,
+                          "state_details": {"transition_id": transition}},
+            }))
+            .unwrap()
+        };
+        assert_eq!(answer("a").verdict("a"), Verdict::Accepted);
+        let refused = answer("b").verdict("a");
+        assert!(matches!(refused, Verdict::Refused { kind, .. } if kind == "PENDING"));
+    }
+
+    #[test]
+    fn a_run_that_is_early_waits() {
+        let answer: Answer = serde_json::from_value(json!({
+            "status": "WAIT", "state": null,
+            "details": {"type": "wait_details", "delay_seconds": 2, "reason": "early"},
+        }))
+        .unwrap();
+        assert_eq!(answer.verdict("a"), Verdict::Wait(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn schedules_that_are_there_are_not_made_again() {
+        let there = json!({
+            "id": Uuid::nil(),
+            "schedules": [
+                {"id": 1, "schedule": {"interval": 5.0, "timezone": "UTC"}, "active": true,
+                 "parameters": {}, "slug": null},
+                {"id": 2, "schedule": {"cron": "0 6 * * *"}, "active": false,
+                 "parameters": {"n": 1}, "slug": "a"},
+            ],
+        });
+        let there: Existing = serde_json::from_value(there).unwrap();
+        let body = |schedules: Value| json!({"schedules": schedules}).as_object().unwrap().clone();
+        let cron = json!({"schedule": {"cron": "0 6 * * *"}, "active": false,
+                          "parameters": {"n": 1}, "slug": "a"});
+        let interval = json!({"schedule": {"interval": 5.0, "timezone": "UTC"}, "active": true});
+        assert!(there.has_schedules(&body(json!([cron, interval]))));
+        assert!(!there.has_schedules(&body(json!([cron]))));
+        assert!(!there.has_schedules(&body(json!([cron, cron]))));
+        assert!(!there.has_schedules(&body(json!([]))));
+    }
+}

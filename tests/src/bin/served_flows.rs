@@ -1,0 +1,150 @@
+//! Flows that are served and deployed by tests.
+//!
+//! `serve NAME FLOW [SECONDS]` serves a flow, `deploy NAME FLOW POOL` leaves
+//! it to a work pool; without arguments a flow runs here and now.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use flowcore::prelude::*;
+use flowcore::{Deployment, FlowDeployment};
+
+#[task]
+fn length(text: String) -> usize {
+    text.chars().count()
+}
+
+/// Greets somebody.
+#[flow(version = "2")]
+async fn served_greeting(
+    name: String,
+    #[default(1)] times: u32,
+    file: Option<String>,
+) -> Result<usize> {
+    println!("written by hand: {name}");
+    let greeting = format!("Hello, {name}! ").repeat(times as usize);
+    let counted = length.submit(&greeting).await?;
+    note(file.as_deref(), &format!("{name} {counted}"));
+    Ok(counted)
+}
+
+/// Writes a line for each of its runs.
+#[flow]
+async fn served_once(file: String) {
+    let run = std::env::var("PREFECT__FLOW_RUN_ID").unwrap_or_default();
+    note(Some(&file), &run);
+}
+
+fn note(file: Option<&str>, line: &str) {
+    let Some(file) = file else { return };
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options
+        .create(true)
+        .append(true)
+        .open(file)
+        .expect("the file can be written");
+    // At once, so that lines of several processes do not mix.
+    let line = format!("{line}\n");
+    file.write_all(line.as_bytes()).expect("there is space");
+}
+
+#[task]
+async fn forever(file: String) {
+    note(Some(&file), "begun");
+    std::future::pending::<()>().await;
+}
+
+/// Waits until somebody ends it.
+#[flow]
+async fn served_waiting(file: String) -> Result<()> {
+    forever.submit(file).await
+}
+
+/// Takes some time.
+#[flow]
+async fn served_slow(file: String, seconds: u64) {
+    note(Some(&file), "begun");
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+/// Does not listen to anybody.
+#[flow]
+fn served_deaf(file: String) {
+    note(Some(&file), "begun");
+    loop {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// Ends its process.
+#[flow]
+async fn served_death(how: String) {
+    match how.as_str() {
+        "killed" => {
+            let kill = format!("kill -9 {}", std::process::id());
+            let _ = std::process::Command::new("sh")
+                .args(["-c", &kill])
+                .status();
+        }
+        code => std::process::exit(code.parse().expect("an exit code")),
+    }
+}
+
+#[flow]
+async fn served_failure() -> Result<()> {
+    Err(Error::msg("the disk is full"))
+}
+
+fn deployment(flow: &str, plan: Deployment) -> FlowDeployment {
+    match flow {
+        "served_greeting" => served_greeting.to_deployment(plan),
+        "served_once" => served_once.to_deployment(plan),
+        "served_waiting" => served_waiting.to_deployment(plan),
+        "served_slow" => served_slow.to_deployment(plan),
+        "served_deaf" => served_deaf.to_deployment(plan),
+        "served_death" => served_death.to_deployment(plan),
+        "served_failure" => served_failure.to_deployment(plan),
+        other => panic!("there is no flow `{other}`"),
+    }
+}
+
+#[flowcore::main]
+async fn main() -> Result<()> {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["serve", name, ref flows @ ..] => {
+            let served = flows
+                .iter()
+                .map(|flow| deployment(flow, Deployment::new(name)));
+            flowcore::serve(served)
+                .poll_every(Duration::from_secs(1))
+                .grace(Duration::from_secs(6))
+                .patience(Duration::from_secs(20))
+                .await
+        }
+        ["every", seconds, name, file] => {
+            let seconds = Duration::from_secs(seconds.parse()?);
+            let plan = Deployment::new(name)
+                .interval(seconds)
+                .parameter("file", file);
+            served_once
+                .serve(plan)
+                .poll_every(Duration::from_secs(2))
+                .pause_on_shutdown(false)
+                .await
+        }
+        ["deploy", name, "served_greeting", pool] => {
+            let plan = Deployment::new(name)
+                .work_pool(pool)
+                .parameter("name", "Ada");
+            println!("{}", served_greeting.deploy(plan).await?);
+            Ok(())
+        }
+        _ => {
+            let greeted = served_greeting("nobody".to_owned(), 1, None).await?;
+            println!("counted {greeted}");
+            Ok(())
+        }
+    }
+}

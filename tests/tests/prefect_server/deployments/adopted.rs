@@ -1,0 +1,84 @@
+//! Which runs a process takes for its own.
+
+use flow_tests::prefect::Server;
+use serde_json::json;
+
+use super::*;
+
+/// A run that nobody has started, of a deployment that nobody serves.
+fn orphan(server: &Server, flow: &str) -> String {
+    let flow = server.post("/flows/", &json!({"name": flow}));
+    let made = server.post(
+        "/deployments/",
+        &json!({"name": "orphaned", "flow_id": flow["id"]}),
+    );
+    start_run(server, text(&made["id"]), &json!({"name": "Ada"}))
+}
+
+/// The program as a worker of Prefect's would start it.
+fn started(server: &Server, mark: Option<&str>, run: &str) -> (Option<i32>, String) {
+    let home = tempfile::tempdir().expect("a directory");
+    let mut command = program(server, &home);
+    command.env("PREFECT__FLOW_RUN_ID", run);
+    if let Some(mark) = mark {
+        command.env("FLOW_SCHEDULED_RUN", mark);
+    }
+    let output = command.output().expect("the program starts");
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    (output.status.code(), text.into_owned())
+}
+
+#[test]
+fn a_marked_process_runs_the_run() {
+    let server = Server::shared();
+    let run = orphan(server, "served-greeting");
+    let mark = "deploy served_flows::served_greeting";
+    let (code, lines) = started(server, Some(mark), &run);
+    assert_eq!(code, Some(0), "{lines}");
+    assert_eq!(run_of(server, &run)["state_type"], "COMPLETED");
+    // It has ended: nobody runs it again.
+    let (code, lines) = started(server, Some(mark), &run);
+    assert_eq!(code, Some(0), "{lines}");
+    assert!(lines.contains("is COMPLETED already"), "{lines}");
+}
+
+#[test]
+fn a_flow_that_is_not_in_the_program_crashes_the_run() {
+    let server = Server::shared();
+    let run = orphan(server, "served-greeting");
+    let (code, lines) = started(server, Some("deploy served_flows::serve_greeting"), &run);
+    assert_eq!(code, Some(1), "{lines}");
+    let ended = run_of(server, &run);
+    assert_eq!(ended["state_type"], "CRASHED");
+    assert!(message(&ended).contains("did you mean"), "{ended}");
+
+    let run = orphan(server, "another-flow");
+    let (code, lines) = started(server, Some("deploy served_flows::served_greeting"), &run);
+    assert_eq!(code, Some(1), "{lines}");
+    assert!(
+        message(&run_of(server, &run)).contains("is of flow `another-flow`"),
+        "{lines}"
+    );
+}
+
+#[test]
+fn a_run_that_is_not_there_is_told() {
+    let server = Server::shared();
+    let mark = Some("deploy served_flows::served_greeting");
+    let (code, lines) = started(server, mark, "01a208da-5a0f-7492-8000-000000000000");
+    assert_eq!(code, Some(1), "{lines}");
+    assert!(lines.contains("is not known to the server"), "{lines}");
+    let (code, lines) = started(server, mark, "the-run");
+    assert_eq!(code, Some(1), "{lines}");
+    assert!(lines.contains("is `the-run`, which is no id"), "{lines}");
+}
+
+#[test]
+fn a_program_without_the_mark_leaves_the_run_alone() {
+    let server = Server::shared();
+    let run = orphan(server, "served-greeting");
+    let (code, lines) = started(server, None, &run);
+    assert_eq!(code, Some(0), "{lines}");
+    assert!(lines.contains("counted 15"), "{lines}");
+    assert_eq!(run_of(server, &run)["state_type"], "SCHEDULED");
+}

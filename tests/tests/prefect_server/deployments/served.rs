@@ -1,0 +1,236 @@
+//! `serve`: runs as processes of the same executable.
+
+use flow_tests::prefect::Server;
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn a_served_run_completes_with_changed_parameters() {
+    let server = Server::shared();
+    let serving = Serving::start(server, &["serve", "by-hand", "served_greeting"]);
+    let deployment = deployment(server, "served-greeting", "by-hand");
+    let known = server.get(&format!("/deployments/{deployment}"));
+    assert_eq!(known["version"], "2");
+    assert_eq!(known["description"], "Greets somebody.");
+    let schema = &known["parameter_openapi_schema"];
+    assert_eq!(schema["properties"]["times"]["default"], 1);
+    assert_eq!(schema["properties"]["times"]["position"], 1);
+    assert_eq!(schema["required"], json!(["name"]));
+
+    let file = serving.file("greeted");
+    let parameters = json!({"name": "Ada", "times": 2, "file": file});
+    let run = start_run(server, &deployment, &parameters);
+    let ended = wait_for_end(server, &run);
+    assert_eq!(ended["state_type"], "COMPLETED", "{ended}");
+    assert_eq!(ended["run_count"], 1);
+    assert!(ended["infrastructure_pid"].is_string());
+    let greeted = std::fs::read_to_string(file).expect("it was written");
+    assert_eq!(greeted, "Ada 24\n");
+    server.wait_for("what the run printed", |server| {
+        let lines = logs(server, &run);
+        lines
+            .iter()
+            .any(|line| line == "written by hand: Ada")
+            .then_some(())
+    });
+}
+
+#[test]
+fn parameters_that_do_not_fit_are_refused_by_the_server_and_by_us() {
+    let server = Server::shared();
+    let _serving = Serving::start(server, &["serve", "strict", "served_greeting"]);
+    let deployment = deployment(server, "served-greeting", "strict");
+    let wrong = json!({"name": "Ada", "times": "many"});
+    let path = format!("/deployments/{deployment}/create_flow_run");
+    let body = json!({"parameters": wrong, "state": {"type": "SCHEDULED"}});
+    assert_eq!(server.request("POST", &path, Some(&body)).status, 409);
+
+    let lax = json!({"enforce_parameter_schema": false});
+    server.patch(&format!("/deployments/{deployment}"), &lax);
+    let run = start_run(server, &deployment, &wrong);
+    let ended = wait_for_end(server, &run);
+    assert_eq!(ended["state_type"], "FAILED", "{ended}");
+    let message = message(&ended);
+    assert!(
+        message.starts_with("Validation of flow parameters failed with error: "),
+        "{message}"
+    );
+    assert!(message.contains("`times` is no `u32`"), "{message}");
+}
+
+#[test]
+fn a_failed_flow_is_a_failed_run() {
+    let server = Server::shared();
+    let _serving = Serving::start(server, &["serve", "failing", "served_failure"]);
+    let deployment = deployment(server, "served-failure", "failing");
+    let run = start_run(server, &deployment, &json!({}));
+    let ended = wait_for_end(server, &run);
+    assert_eq!(ended["state_type"], "FAILED", "{ended}");
+    assert!(message(&ended).contains("the disk is full"), "{ended}");
+}
+
+#[test]
+fn a_cancelled_run_is_cancelled_whether_it_listens_or_not() {
+    let server = Server::shared();
+    let serving = Serving::start(
+        server,
+        &["serve", "cancelled", "served_waiting", "served_deaf"],
+    );
+    for flow in ["served-waiting", "served-deaf"] {
+        let deployment = deployment(server, flow, "cancelled");
+        let file = serving.file(flow);
+        let run = start_run(server, &deployment, &json!({"file": file}));
+        server.wait_for("a run that has begun", |_| std::fs::read(&file).ok());
+        cancel(server, &run);
+        let ended = wait_for_end(server, &run);
+        assert_eq!(ended["state_type"], "CANCELLED", "{ended}");
+        assert_eq!(message(&ended), "Flow run was cancelled successfully.");
+        let process = text(&ended["infrastructure_pid"]).to_owned();
+        server.wait_for("the end of the process", |_| has_ended(&process));
+    }
+}
+
+/// Whether there is no such process; one that nobody has waited for is over,
+/// too.
+fn has_ended(process: &str) -> Option<()> {
+    match std::fs::read_to_string(format!("/proc/{process}/stat")) {
+        Ok(stat) => stat.contains(") Z ").then_some(()),
+        Err(_) => Some(()),
+    }
+}
+
+#[test]
+fn a_run_whose_process_dies_is_crashed_with_the_reason() {
+    let server = Server::shared();
+    let _serving = Serving::start(server, &["serve", "dying", "served_death"]);
+    let deployment = deployment(server, "served-death", "dying");
+    for (how, expected) in [
+        ("killed", "Process exited with status code: -9. "),
+        ("3", "Process exited with status code: 3. "),
+        (
+            "0",
+            "Process exited with status code: 0, and left the flow run without",
+        ),
+    ] {
+        let run = start_run(server, &deployment, &json!({"how": how}));
+        let ended = wait_for_end(server, &run);
+        assert_eq!(ended["state_type"], "CRASHED", "{ended}");
+        assert!(message(&ended).starts_with(expected), "{ended}");
+        let lines = logs(server, &run);
+        assert!(
+            lines.iter().any(|line| line.starts_with(expected)),
+            "{lines:?}"
+        );
+    }
+}
+
+#[test]
+fn who_is_terminated_finishes_its_runs_and_pauses_its_deployments() {
+    let server = Server::shared();
+    let mut serving = Serving::start(server, &["serve", "leaving", "served_slow"]);
+    let deployment = deployment(server, "served-slow", "leaving");
+    let file = serving.file("slow");
+    let run = start_run(server, &deployment, &json!({"file": file, "seconds": 4}));
+    server.wait_for("a run that has begun", |_| std::fs::read(&file).ok());
+    serving.terminate();
+    let status = serving.child.wait().expect("it is ours");
+    assert_eq!(status.code(), Some(143));
+    assert_eq!(run_of(server, &run)["state_type"], "COMPLETED");
+    assert_eq!(
+        server.get(&format!("/deployments/{deployment}"))["paused"],
+        true
+    );
+}
+
+#[test]
+fn runs_do_not_outlive_who_serves_them() {
+    let server = Server::shared();
+    let mut serving = Serving::start(server, &["serve", "killed", "served_waiting"]);
+    let deployment = deployment(server, "served-waiting", "killed");
+    let file = serving.file("begun");
+    let run = start_run(server, &deployment, &json!({"file": file}));
+    server.wait_for("a run that has begun", |_| std::fs::read(&file).ok());
+    serving.child.kill().expect("it runs");
+    let process = server.wait_for("the run's process", |server| {
+        let run = run_of(server, &run);
+        run["infrastructure_pid"].as_str().map(str::to_owned)
+    });
+    server.wait_for("the end of the process", |_| has_ended(&process));
+}
+
+/// Lets these processes serve one deployment with a schedule, and gives how
+/// often each run was executed, and the states of all that were due.
+fn scheduled(name: &str, every: u64, processes: usize, seconds: u64) {
+    let server = Server::start().unwrap_or_else(|error| panic!("{error}"));
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("runs");
+    let path = file.to_str().expect("text");
+    let every_text = every.to_string();
+    let arguments = ["every", &every_text, name, path];
+    let serving: Vec<_> = (0..processes)
+        .map(|_| Serving::start(&server, &arguments))
+        .collect();
+    std::thread::sleep(std::time::Duration::from_secs(seconds));
+    let expected = seconds / every;
+    server.wait_for("the runs of the schedule", |server| {
+        let ended = server.all("flow_runs", &of_state("COMPLETED"));
+        (ended.len() as u64 >= expected).then_some(())
+    });
+    serving.iter().for_each(Serving::terminate);
+    for mut serving in serving {
+        assert_eq!(serving.child.wait().expect("it is ours").code(), Some(143));
+    }
+    let written = std::fs::read_to_string(file).expect("runs were executed");
+    let mut lines: Vec<_> = written.lines().collect();
+    let count = lines.len();
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!(lines.len(), count, "a run was executed twice: {written}");
+    for state in ["FAILED", "CRASHED", "RUNNING", "PENDING"] {
+        assert!(
+            server.all("flow_runs", &of_state(state)).is_empty(),
+            "{state}"
+        );
+    }
+    let mut completed = server.all("flow_runs", &of_state("COMPLETED"));
+    assert_eq!(completed.len(), count);
+    // None of the schedule's times is missing between the first and the last.
+    completed.sort_by_key(|run| text(&run["expected_start_time"]).to_owned());
+    let times = completed
+        .iter()
+        .map(|run| seconds_of(&run["expected_start_time"]));
+    let times: Vec<_> = times.collect();
+    let gaps: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(gaps.iter().all(|gap| *gap == every), "{times:?}");
+}
+
+fn of_state(kind: &str) -> Value {
+    json!({"flow_runs": {"state": {"type": {"any_": [kind]}}}})
+}
+
+/// Seconds of the day.
+fn seconds_of(time: &Value) -> u64 {
+    let clock = &text(time)[11..19];
+    let numbers = clock
+        .split(':')
+        .map(|number| number.parse::<u64>().expect("a number"));
+    numbers.fold(0, |sum, number| sum * 60 + number)
+}
+
+#[test]
+fn two_processes_execute_each_run_of_a_schedule_once() {
+    scheduled("shared", 5, 2, 20);
+}
+
+#[test]
+#[ignore = "slow lane: three minutes of a schedule"]
+fn one_process_executes_each_run_of_a_schedule_once() {
+    scheduled("alone", 5, 1, 180);
+}
+
+#[test]
+#[ignore = "slow lane: three minutes of a schedule"]
+fn two_processes_execute_each_run_of_a_long_schedule_once() {
+    scheduled("together", 5, 2, 180);
+}
