@@ -12,6 +12,8 @@ mod client;
 mod deployment;
 #[allow(dead_code, reason = "what reports is being built on it")]
 mod message;
+#[allow(dead_code, reason = "what reports is being built on it")]
+mod outbox;
 
 pub(crate) use deployment::SCHEDULED_RUN;
 pub use deployment::{

@@ -1,0 +1,267 @@
+//! The task that makes requests, one after the other.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::ledger::{Call, Next, Reply, SentLine};
+use super::{ServerFlowRun, Shared, bodies, news};
+use crate::prefect::client::{ApiClient, ApiError};
+use crate::prefect::message::{NewFlowRun, StateKind, StateUpdate};
+
+/// What the server says to a state that a flow run shall have (`api.md` 4).
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Answer {
+    Accept,
+    /// It has this state instead.
+    Reject {
+        kind: Option<StateKind>,
+        name: String,
+        reason: String,
+        /// Of a state that is scheduled.
+        scheduled: Option<Timestamp>,
+    },
+    Wait {
+        delay: Duration,
+    },
+    Abort {
+        reason: String,
+    },
+}
+
+/// The server's words for a transition that it has seen before.
+const SAID_BEFORE: &str = "This run has already made this state transition.";
+
+pub(super) async fn make(shared: Arc<Shared>) {
+    let mut flows = HashMap::new();
+    loop {
+        match shared.with(super::Ledger::next_call) {
+            Next::Wait(until) => news(&shared.for_calls, until).await,
+            Next::Call(call) => {
+                let reply = match perform(&shared, &call, &mut flows).await {
+                    Ok(reply) => reply,
+                    Err(error) => Reply::Failed(error),
+                };
+                shared.with(|ledger, now| ledger.answered(*call, reply, now));
+                shared.progress.notify_waiters();
+                shared.for_events.notify_one();
+            }
+        }
+    }
+}
+
+async fn perform(
+    shared: &Shared,
+    call: &Call,
+    flows: &mut HashMap<String, Uuid>,
+) -> Result<Reply, ApiError> {
+    let client = &shared.client;
+    match call {
+        Call::Begin { new, parent } => {
+            let flow = match flows.get(&new.flow_name) {
+                Some(known) => *known,
+                None => {
+                    let made: Made = client
+                        .post("/flows/", &json!({"name": new.flow_name, "tags": []}))
+                        .await?;
+                    flows.insert(new.flow_name.clone(), made.id);
+                    made.id
+                }
+            };
+            begin(shared, new, flow, *parent).await.map(Reply::Began)
+        }
+        Call::Rename { server, name, .. } => {
+            let path = format!("/flow_runs/{server}");
+            client.patch(&path, &json!({"name": name})).await?;
+            Ok(Reply::Done)
+        }
+        Call::State {
+            server,
+            state,
+            transition,
+            ..
+        } => {
+            let answer = set_state(client, *server, state, *transition, false).await?;
+            if let Answer::Reject { reason, .. } | Answer::Abort { reason } = answer {
+                let name = &state.name;
+                tracing::debug!(
+                    target: "flowcore::prefect",
+                    "the server does not take the state {name} of flow run {server}: {reason}"
+                );
+            }
+            Ok(Reply::Done)
+        }
+        Call::Lines(lines) => {
+            let body: Vec<Value> = lines
+                .iter()
+                .map(|line| bodies::log_line(&line.line, line.flow_run))
+                .collect();
+            let done: Option<Value> = client.post_once("/logs/", &body).await?;
+            drop(done);
+            Ok(Reply::Done)
+        }
+        Call::FindLines(lines) => find(client, lines).await.map(Reply::Found),
+    }
+}
+
+#[derive(Deserialize)]
+struct Made {
+    id: Uuid,
+}
+
+#[derive(Deserialize)]
+struct MadeRun {
+    id: Uuid,
+    name: String,
+    flow_id: Uuid,
+    deployment_id: Option<Uuid>,
+}
+
+async fn begin(
+    shared: &Shared,
+    new: &NewFlowRun,
+    flow: Uuid,
+    parent: Option<Uuid>,
+) -> Result<ServerFlowRun, ApiError> {
+    let client = &shared.client;
+    let made: MadeRun = if let Some(adopted) = new.adopted {
+        let path = format!("/flow_runs/{adopted}");
+        client.patch(&path, &bodies::adoption(new)).await?;
+        client.get(&path).await?
+    } else {
+        let mut stands_for = None;
+        if let (Some(placeholder), Some(parent)) = (&new.placeholder, parent) {
+            let body = shared.with(|ledger, _| {
+                bodies::placeholder(placeholder, parent, &new.state, |flow| {
+                    ledger
+                        .place(flow)
+                        .and_then(Result::ok)
+                        .map_or(flow, |known| known.id)
+                })
+            });
+            let made: Made = client.post("/task_runs/", &body).await?;
+            stands_for = Some(made.id);
+        }
+        let body = bodies::flow_run(new, flow, stands_for);
+        client.post("/flow_runs/", &body).await?
+    };
+    Ok(ServerFlowRun {
+        id: made.id,
+        name: made.name,
+        flow: made.flow_id,
+        flow_name: new.flow_name.clone(),
+        deployment: made.deployment_id,
+    })
+}
+
+#[derive(Deserialize)]
+struct Orchestrated {
+    status: String,
+    #[serde(default)]
+    state: Option<GivenState>,
+    #[serde(default)]
+    details: Details,
+}
+
+#[derive(Deserialize)]
+struct GivenState {
+    #[serde(rename = "type")]
+    kind: Option<StateKind>,
+    name: Option<String>,
+    #[serde(default)]
+    state_details: GivenDetails,
+}
+
+#[derive(Default, Deserialize)]
+struct GivenDetails {
+    scheduled_time: Option<Timestamp>,
+}
+
+#[derive(Default, Deserialize)]
+struct Details {
+    reason: Option<String>,
+    delay_seconds: Option<f64>,
+}
+
+/// Proposes a state of a flow run.
+pub(super) async fn set_state(
+    client: &ApiClient,
+    server: Uuid,
+    state: &StateUpdate,
+    transition: Uuid,
+    force: bool,
+) -> Result<Answer, ApiError> {
+    let details = [
+        ("flow_run_id", json!(server)),
+        ("transition_id", json!(transition)),
+    ];
+    let body = json!({"state": bodies::state(state, &details), "force": force});
+    let path = format!("/flow_runs/{server}/set_state");
+    let answer: Orchestrated = client.post(&path, &body).await?;
+    let reason = answer.details.reason.unwrap_or_default();
+    Ok(match answer.status.as_str() {
+        "ACCEPT" => Answer::Accept,
+        // The answer to the first time got lost.
+        "REJECT" if reason == SAID_BEFORE => Answer::Accept,
+        "REJECT" => Answer::Reject {
+            kind: answer.state.as_ref().and_then(|state| state.kind),
+            scheduled: answer
+                .state
+                .as_ref()
+                .and_then(|state| state.state_details.scheduled_time),
+            name: answer
+                .state
+                .and_then(|state| state.name)
+                .unwrap_or_default(),
+            reason,
+        },
+        "WAIT" => Answer::Wait {
+            delay: Duration::try_from_secs_f64(answer.details.delay_seconds.unwrap_or(1.0))
+                .unwrap_or(Duration::from_secs(1)),
+        },
+        _ => Answer::Abort { reason },
+    })
+}
+
+#[derive(Deserialize)]
+struct FoundLine {
+    timestamp: Timestamp,
+    message: String,
+}
+
+/// Lines that the server has of the times of these.
+async fn find(
+    client: &ApiClient,
+    lines: &[SentLine],
+) -> Result<Vec<(Timestamp, String)>, ApiError> {
+    let second = SignedDuration::from_secs(1);
+    let times = || lines.iter().map(|line| line.line.at);
+    let (Some(first), Some(last)) = (times().min(), times().max()) else {
+        return Ok(Vec::new());
+    };
+    let after = first.checked_sub(second).unwrap_or(first);
+    let before = last.checked_add(second).unwrap_or(last);
+    let mut found = Vec::new();
+    loop {
+        let body = json!({
+            "logs": {"timestamp": {
+                "after_": bodies::time(after),
+                "before_": bodies::time(before),
+            }},
+            "sort": "TIMESTAMP_ASC",
+            "limit": 200,
+            "offset": found.len(),
+        });
+        let page: Vec<FoundLine> = client.ask("/logs/filter", &body).await?;
+        let is_last = page.len() < 200;
+        found.extend(page.into_iter().map(|line| (line.timestamp, line.message)));
+        if is_last {
+            return Ok(found);
+        }
+    }
+}

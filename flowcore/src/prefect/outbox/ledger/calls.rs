@@ -1,0 +1,199 @@
+//! Requests, one after the other.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::Ledger;
+use super::flows::{FlowEntry, ServerFlowRun};
+use super::lines::SentLine;
+use crate::prefect::client::ApiError;
+use crate::prefect::message::{NewFlowRun, StateUpdate};
+
+/// What a flow run is told with.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Begin(Box<NewFlowRun>),
+    Rename(Uuid, String),
+    /// With the id of the transition: said twice, it is made once.
+    State(Uuid, Box<StateUpdate>, Uuid),
+}
+
+impl Step {
+    fn flow(&self) -> Uuid {
+        match self {
+            Self::Begin(new) => new.id,
+            Self::Rename(flow, _) | Self::State(flow, ..) => *flow,
+        }
+    }
+}
+
+/// One thing to ask of the server.
+#[derive(Clone, Debug)]
+pub(crate) enum Call {
+    Begin {
+        new: Box<NewFlowRun>,
+        /// The parent flow run's id on the server.
+        parent: Option<Uuid>,
+    },
+    Rename {
+        flow: Uuid,
+        server: Uuid,
+        name: String,
+    },
+    State {
+        flow: Uuid,
+        server: Uuid,
+        state: Box<StateUpdate>,
+        transition: Uuid,
+    },
+    Lines(Vec<SentLine>),
+    /// Which of these lines does the server have?
+    FindLines(Vec<SentLine>),
+}
+
+#[derive(Debug)]
+pub(crate) enum Next {
+    Call(Box<Call>),
+    /// Nothing before then, unless a message comes.
+    Wait(Option<Timestamp>),
+}
+
+/// What came of a call.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    Began(ServerFlowRun),
+    Done,
+    /// The lines that are there.
+    Found(Vec<(Timestamp, String)>),
+    Failed(ApiError),
+}
+
+impl Ledger {
+    /// What to ask for now; the answer is [told](Self::answered) before the
+    /// next one is asked for.
+    pub(crate) fn next_call(&mut self, now: Timestamp) -> Next {
+        if let Some(until) = self.paused_until(now) {
+            return Next::Wait(Some(until));
+        }
+        self.end_flows();
+        while let Some(step) = self.steps.front() {
+            let call = self.call_of(step);
+            if let Some(call) = call {
+                return Next::Call(Box::new(call));
+            }
+            // Of a flow run that the server refused.
+            self.step_is_over();
+        }
+        if let Some(lines) = self.lines.take_doubtful() {
+            return Next::Call(Box::new(Call::FindLines(lines)));
+        }
+        match self.next_lines(now) {
+            Some(lines) => Next::Call(Box::new(Call::Lines(lines))),
+            None => Next::Wait(self.lines.due_at().filter(|at| *at > now)),
+        }
+    }
+
+    fn call_of(&self, step: &Step) -> Option<Call> {
+        if let Step::Begin(new) = step {
+            let parent = new.placeholder.as_ref().map(|one| one.parent);
+            let parent = parent.and_then(|parent| self.flows.get(&parent));
+            return Some(Call::Begin {
+                new: new.clone(),
+                parent: parent.and_then(FlowEntry::known).map(|known| known.id),
+            });
+        }
+        let flow = step.flow();
+        let server = self.flows.get(&flow)?.known()?.id;
+        Some(match step {
+            Step::Begin(_) => return None,
+            Step::Rename(_, name) => Call::Rename {
+                flow,
+                server,
+                name: name.clone(),
+            },
+            Step::State(_, state, transition) => Call::State {
+                flow,
+                server,
+                state: state.clone(),
+                transition: *transition,
+            },
+        })
+    }
+
+    fn step_is_over(&mut self) {
+        if let Some(step) = self.steps.pop_front() {
+            self.step_done(step.flow());
+        }
+    }
+
+    /// Takes the answer to a call.
+    pub(crate) fn answered(&mut self, call: Call, reply: Reply, now: Timestamp) {
+        match reply {
+            Reply::Failed(error) if error.may_pass() => self.not_now(call, &error, now),
+            Reply::Failed(error) => self.refused(call, error),
+            reply => {
+                self.reached();
+                self.done(call, reply, now);
+            }
+        }
+    }
+
+    fn done(&mut self, call: Call, reply: Reply, now: Timestamp) {
+        match (call, reply) {
+            (Call::Begin { new, .. }, Reply::Began(place)) => {
+                self.step_is_over();
+                self.began(new.id, Ok(place));
+            }
+            (Call::Lines(lines), _) => self.lines_done(&lines),
+            (Call::FindLines(lines), Reply::Found(found)) => {
+                let (there, missing): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| {
+                    let is_it = |(at, text): &(Timestamp, String)| {
+                        at.as_microsecond() == line.line.at.as_microsecond()
+                            && *text == line.line.message
+                    };
+                    found.iter().any(is_it)
+                });
+                self.lines_done(&there);
+                self.lines.put_back(missing, now);
+            }
+            (Call::FindLines(lines), _) => self.lines.doubt(lines),
+            (Call::Begin { .. } | Call::Rename { .. } | Call::State { .. }, _) => {
+                self.step_is_over();
+            }
+        }
+    }
+
+    /// The server could not be asked; it is, later.
+    fn not_now(&mut self, call: Call, error: &ApiError, now: Timestamp) {
+        self.failed(error, now);
+        match call {
+            Call::Lines(lines) if error.is_doubtful() => self.lines.doubt(lines),
+            Call::Lines(lines) => self.lines.put_back(lines, now),
+            Call::FindLines(lines) => self.lines.doubt(lines),
+            // The step is still the first one.
+            Call::Begin { .. } | Call::Rename { .. } | Call::State { .. } => {}
+        }
+    }
+
+    /// The server does not want it.
+    fn refused(&mut self, call: Call, error: ApiError) {
+        match call {
+            Call::Begin { new, .. } => {
+                self.step_is_over();
+                self.began(new.id, Err(error));
+            }
+            Call::Rename { .. } | Call::State { .. } => {
+                tracing::warn!(target: "flowcore::prefect", "{error}");
+                self.step_is_over();
+            }
+            Call::Lines(lines) | Call::FindLines(lines) => {
+                tracing::warn!(
+                    target: "flowcore::prefect",
+                    "{error}: {} lines of the log are lost",
+                    lines.len()
+                );
+                self.lines_done(&lines);
+            }
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Flow runs: who they are on the server, and how they end.
+
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
+use super::runs::Sent;
+use super::verify::Asked;
+use super::{Ledger, Step};
+use crate::prefect::client::ApiError;
+use crate::prefect::message::{StateKind, StateUpdate};
+
+/// A flow run as the server knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServerFlowRun {
+    pub(crate) id: Uuid,
+    pub(crate) name: String,
+    pub(crate) flow: Uuid,
+    pub(crate) flow_name: String,
+    pub(crate) deployment: Option<Uuid>,
+}
+
+/// How reporting of a flow run ended.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    /// How many things were not told, or not known to be recorded.
+    pub(crate) left: usize,
+    /// Why the server does not know the flow run, if it refused it.
+    pub(crate) refused: Option<ApiError>,
+}
+
+#[derive(Debug)]
+pub(super) struct FlowEntry {
+    place: Place,
+    parent: Option<Uuid>,
+    /// Requests about it that are still to be made.
+    steps: usize,
+    /// Its task runs that are not known to be recorded.
+    pub(super) runs: HashSet<Uuid>,
+    /// Lines that are still to be sent.
+    pub(super) lines: usize,
+    /// Runs that could not be told, because the server does not know it yet.
+    pub(super) waiting: Vec<Uuid>,
+    pub(super) sent: Sent,
+    pub(super) asked: Asked,
+    end: End,
+}
+
+#[derive(Debug)]
+enum Place {
+    NotYet,
+    Known(ServerFlowRun),
+    Refused(ApiError),
+}
+
+#[derive(Debug)]
+enum End {
+    Open,
+    /// What is told when all else is.
+    Wanted(Box<StateUpdate>),
+    Told,
+}
+
+impl FlowEntry {
+    pub(super) fn new(parent: Option<Uuid>) -> Self {
+        Self {
+            place: Place::NotYet,
+            parent,
+            steps: 1,
+            runs: HashSet::new(),
+            lines: 0,
+            waiting: Vec::new(),
+            sent: Sent::default(),
+            asked: Asked::default(),
+            end: End::Open,
+        }
+    }
+
+    pub(super) fn known(&self) -> Option<&ServerFlowRun> {
+        match &self.place {
+            Place::Known(known) => Some(known),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(self.place, Place::Refused(_))
+    }
+}
+
+impl Ledger {
+    pub(super) fn state(&mut self, flow: Uuid, state: Box<StateUpdate>) {
+        let id = (self.new_id)();
+        self.step(flow, |flow| Step::State(flow, state, id));
+    }
+
+    fn step(&mut self, flow: Uuid, step: impl FnOnce(Uuid) -> Step) {
+        if let Some(entry) = self.flows.get_mut(&flow) {
+            entry.steps += 1;
+            self.steps.push_back(step(flow));
+        }
+    }
+
+    /// Who the flow run is on the server, once that is known.
+    pub(crate) fn place(&self, flow: Uuid) -> Option<Result<&ServerFlowRun, ApiError>> {
+        match &self.flows.get(&flow)?.place {
+            Place::NotYet => None,
+            Place::Known(known) => Some(Ok(known)),
+            Place::Refused(error) => Some(Err(error.clone())),
+        }
+    }
+
+    /// Whether all requests about the flow run have been made.
+    pub(crate) fn is_in_step(&self, flow: Uuid) -> bool {
+        self.flows.get(&flow).is_none_or(|entry| entry.steps == 0)
+    }
+
+    pub(super) fn rename(&mut self, flow: Uuid, name: String) {
+        self.step(flow, |flow| Step::Rename(flow, name));
+    }
+
+    pub(super) fn began(&mut self, flow: Uuid, place: Result<ServerFlowRun, ApiError>) {
+        let Some(entry) = self.flows.get_mut(&flow) else {
+            return;
+        };
+        entry.place = match place {
+            Ok(known) => Place::Known(known),
+            Err(error) => {
+                tracing::warn!(
+                    target: "flowcore::prefect",
+                    "{error}; this flow run is not reported"
+                );
+                Place::Refused(error)
+            }
+        };
+        if entry.is_refused() {
+            for run in std::mem::take(&mut entry.runs) {
+                self.runs.remove(&run);
+            }
+        } else {
+            self.wake_runs(flow);
+        }
+    }
+
+    pub(super) fn step_done(&mut self, flow: Uuid) {
+        if let Some(entry) = self.flows.get_mut(&flow) {
+            entry.steps = entry.steps.saturating_sub(1);
+        }
+    }
+
+    /// The flow run has ended: when everything of it and of those in it is
+    /// told and known to be recorded, this is its last state.
+    pub(crate) fn finish(&mut self, flow: Uuid, last: StateUpdate) {
+        if let Some(entry) = self.flows.get_mut(&flow) {
+            entry.end = End::Wanted(Box::new(last));
+        }
+    }
+
+    /// How it ended, once it has.
+    pub(crate) fn finished(&mut self, flow: Uuid) -> Option<Finished> {
+        let Some(entry) = self.flows.get(&flow) else {
+            return Some(Finished {
+                left: 0,
+                refused: None,
+            });
+        };
+        let refused = match &entry.place {
+            Place::Refused(error) => Some(error.clone()),
+            _ => None,
+        };
+        if refused.is_none() && !(matches!(entry.end, End::Told) && entry.steps == 0) {
+            return None;
+        }
+        for one in self.family(flow) {
+            self.flows.remove(&one);
+        }
+        Some(Finished { left: 0, refused })
+    }
+
+    /// How many things of a flow run, and of those in it, are still to be
+    /// told or not known to be recorded.
+    pub(crate) fn left(&self, flow: Uuid) -> usize {
+        let family = self.family(flow);
+        let entries = family.iter().filter_map(|one| self.flows.get(one));
+        entries
+            .map(|entry| entry.steps + entry.runs.len() + entry.lines)
+            .sum()
+    }
+
+    /// The flow runs that are about to end.
+    pub(super) fn ending(&self) -> Vec<Uuid> {
+        let wanted = self
+            .flows
+            .iter()
+            .filter(|(_, entry)| matches!(entry.end, End::Wanted(_)));
+        wanted.map(|(flow, _)| *flow).collect()
+    }
+
+    /// Tells the last states of flow runs that have nothing else left.
+    pub(super) fn end_flows(&mut self) {
+        for flow in self.ending() {
+            if self.left(flow) > 0 {
+                continue;
+            }
+            let Some(entry) = self.flows.get_mut(&flow) else {
+                continue;
+            };
+            if let End::Wanted(last) = std::mem::replace(&mut entry.end, End::Told) {
+                self.state(flow, last);
+            }
+        }
+    }
+
+    /// A flow run and all below it.
+    pub(super) fn family(&self, flow: Uuid) -> Vec<Uuid> {
+        let mut family = vec![flow];
+        let mut next = 0;
+        while next < family.len() {
+            let parent = Some(family[next]);
+            let children = self
+                .flows
+                .iter()
+                .filter(|(_, entry)| entry.parent == parent);
+            family.extend(children.map(|(child, _)| *child));
+            next += 1;
+        }
+        family
+    }
+}
+
+/// Whether a task run stays as it is in this state.
+pub(super) fn is_final(kind: StateKind, name: &str) -> bool {
+    kind.is_terminal() || name == "NotReady"
+}

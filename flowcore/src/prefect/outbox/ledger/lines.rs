@@ -1,0 +1,124 @@
+//! Lines of logs: in batches, in order, each once.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use super::Ledger;
+use crate::prefect::message::LogLine;
+
+/// More in one request would hold up the whole server.
+const MOST_LINES: usize = 150;
+const MOST_BYTES: usize = 500_000;
+/// Prefect's default of `PREFECT_LOGGING_TO_API_BATCH_INTERVAL`.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    queue: VecDeque<(Timestamp, Box<LogLine>)>,
+    bytes: usize,
+    last: Option<Timestamp>,
+    /// A batch of which nobody knows whether it has arrived.
+    doubtful: Option<Vec<SentLine>>,
+}
+
+/// A line with the flow run's id on the server.
+#[derive(Clone, Debug)]
+pub(crate) struct SentLine {
+    pub(crate) line: LogLine,
+    pub(crate) flow_run: Option<Uuid>,
+}
+
+impl Lines {
+    pub(super) fn put(&mut self, mut line: Box<LogLine>, now: Timestamp) {
+        // The order of lines is that of their times.
+        let earliest = self
+            .last
+            .and_then(|last| last.checked_add(SignedDuration::from_micros(1)).ok());
+        line.at = earliest.map_or(line.at, |earliest| earliest.max(line.at));
+        self.last = Some(line.at);
+        self.bytes += line.message.len();
+        self.queue.push_back((now, line));
+    }
+
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.queue.len() >= MOST_LINES
+            || self.bytes >= MOST_BYTES
+            || self.due_at().is_some_and(|at| at <= now)
+    }
+
+    pub(super) fn due_at(&self) -> Option<Timestamp> {
+        let (put, _) = self.queue.front()?;
+        put.checked_add(LONGEST_WAIT).ok()
+    }
+
+    pub(super) fn take_doubtful(&mut self) -> Option<Vec<SentLine>> {
+        self.doubtful.take()
+    }
+
+    pub(super) fn doubt(&mut self, lines: Vec<SentLine>) {
+        self.doubtful = Some(lines);
+    }
+
+    /// These were not sent after all.
+    pub(super) fn put_back(&mut self, lines: Vec<SentLine>, now: Timestamp) {
+        for line in lines.into_iter().rev() {
+            self.bytes += line.line.message.len();
+            self.queue.push_front((now, Box::new(line.line)));
+        }
+    }
+}
+
+impl Ledger {
+    /// The next batch, if it is time for one.
+    pub(super) fn next_lines(&mut self, now: Timestamp) -> Option<Vec<SentLine>> {
+        if !self.lines.is_due(now) && self.ending().is_empty() {
+            return None;
+        }
+        let mut batch: Vec<SentLine> = Vec::new();
+        let mut bytes = 0;
+        while batch.len() < MOST_LINES
+            && bytes < MOST_BYTES
+            && let Some((_, line)) = self.lines.queue.front()
+        {
+            let entry = line.flow.map(|flow| self.flows.get(&flow));
+            let place = match entry {
+                // A flow run that is over, or none.
+                None | Some(None) => Some(None),
+                Some(Some(entry)) if entry.is_refused() => None,
+                Some(Some(entry)) => match entry.known() {
+                    Some(known) => Some(Some(known.id)),
+                    // It is about to be known.
+                    None => break,
+                },
+            };
+            let Some((_, line)) = self.lines.queue.pop_front() else {
+                break;
+            };
+            bytes += line.message.len();
+            match place {
+                Some(flow_run) => batch.push(SentLine {
+                    line: *line,
+                    flow_run,
+                }),
+                None => self.line_done(line.flow),
+            }
+        }
+        self.lines.bytes = self.lines.bytes.saturating_sub(bytes);
+        (!batch.is_empty()).then_some(batch)
+    }
+
+    pub(super) fn lines_done(&mut self, lines: &[SentLine]) {
+        for line in lines {
+            self.line_done(line.line.flow);
+        }
+    }
+
+    fn line_done(&mut self, flow: Option<Uuid>) {
+        if let Some(entry) = flow.and_then(|flow| self.flows.get_mut(&flow)) {
+            entry.lines = entry.lines.saturating_sub(1);
+        }
+    }
+}

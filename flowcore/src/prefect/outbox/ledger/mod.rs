@@ -1,0 +1,133 @@
+//! What is still to be told, and in which order.
+//!
+//! A state machine: messages, answers and times go in, calls and events come
+//! out; it knows no socket and no clock.
+//!
+//! Invariants: what is told of one flow run is told in the order in which it
+//! came, its creation first. Of a task run the newest state is told at last,
+//! whatever else melts. No more events are on their way than the server's
+//! queue holds. A flow run that is [finished](Ledger::finish) gets its final
+//! state when all its task runs are known to be recorded and all its lines
+//! sent.
+
+mod calls;
+mod flows;
+mod lines;
+mod runs;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+pub(super) use calls::{Call, Next, Reply, Step};
+pub(crate) use flows::{Finished, ServerFlowRun};
+pub(super) use lines::SentLine;
+pub(super) use verify::{NextQuestion, Question, Seen};
+
+use crate::prefect::client::ApiError;
+use crate::prefect::message::Message;
+use flows::FlowEntry;
+use lines::Lines;
+use runs::{RunEntry, Window};
+use verify::Asked;
+
+/// Makes ids; an argument, so that tests know them.
+pub(super) type NewId = fn() -> Uuid;
+
+pub(super) struct Ledger {
+    new_id: NewId,
+    flows: HashMap<Uuid, FlowEntry>,
+    /// What is asked of the server by requests, in order.
+    steps: VecDeque<Step>,
+    runs: HashMap<Uuid, RunEntry>,
+    /// Runs with a state that was not sent, oldest first.
+    dirty: VecDeque<Uuid>,
+    window: Window,
+    lines: Lines,
+    /// About task runs outside of flow runs.
+    alone: Asked,
+    outage: Outage,
+}
+
+/// A server that does not answer, as far as it is known.
+#[derive(Default)]
+struct Outage {
+    until: Option<Timestamp>,
+    failures: u32,
+}
+
+/// Between two tries; each failure doubles it.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+impl Ledger {
+    pub(super) fn new(new_id: NewId) -> Self {
+        Self {
+            new_id,
+            flows: HashMap::new(),
+            steps: VecDeque::new(),
+            runs: HashMap::new(),
+            dirty: VecDeque::new(),
+            window: Window::default(),
+            lines: Lines::default(),
+            alone: Asked::default(),
+            outage: Outage::default(),
+        }
+    }
+
+    /// Takes a message in.
+    pub(super) fn put(&mut self, message: Message, now: Timestamp) {
+        match message {
+            Message::FlowRun(new) => {
+                let parent = new.placeholder.as_ref().map(|one| one.parent);
+                self.flows.insert(new.id, FlowEntry::new(parent));
+                self.steps.push_back(Step::Begin(new));
+            }
+            Message::FlowRunName(flow, name) => self.rename(flow, name),
+            Message::FlowState(flow, state) => self.state(flow, state),
+            Message::TaskRun(update) => self.task_run(update),
+            Message::Log(line) => {
+                if let Some(entry) = line.flow.and_then(|flow| self.flows.get_mut(&flow)) {
+                    entry.lines += 1;
+                }
+                self.lines.put(line, now);
+            }
+        }
+    }
+
+    /// What went well ends an outage; the number of failures that it had.
+    fn reached(&mut self) {
+        self.outage = Outage::default();
+    }
+
+    /// Nothing is tried for a while. Whether this is news.
+    fn failed(&mut self, error: &ApiError, now: Timestamp) {
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.outage.failures.min(6));
+        self.outage.until = now.checked_add(pause.min(LONGEST_PAUSE)).ok();
+        self.outage.failures += 1;
+        if self.outage.failures == 1 {
+            tracing::warn!(
+                target: "flowcore::prefect",
+                "{error}; what is to be reported is kept, and sent when the server answers"
+            );
+        }
+    }
+
+    /// Until when nothing is tried.
+    fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.outage.until.filter(|until| *until > now)
+    }
+
+    /// The server's id of a flow run; one that is not known there has its own.
+    fn server_id(&self, flow: Uuid) -> Uuid {
+        let entry = self.flows.get(&flow);
+        entry
+            .and_then(FlowEntry::known)
+            .map_or(flow, |known| known.id)
+    }
+}

@@ -1,0 +1,259 @@
+//! Task runs: which events go out, and how many at once.
+
+use std::collections::VecDeque;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::Ledger;
+use super::flows::is_final;
+use crate::prefect::message::{StateKind, TaskRunUpdate};
+use crate::prefect::outbox::bodies::{self, EventFacts};
+
+/// Events on their way that are not known to be recorded. The server's queue
+/// holds 10,000 for all its clients, and drops what comes beyond.
+const WINDOW: u64 = 3_000;
+
+/// With more runs than this to tell of, only their newest states are told.
+const MANY: usize = 1_000;
+
+/// One task run that is not known to be recorded as it is.
+#[derive(Debug)]
+pub(super) struct RunEntry {
+    pub(super) newest: TaskRunUpdate,
+    unsent: VecDeque<TaskRunUpdate>,
+    is_queued: bool,
+    last: Option<LastEvent>,
+    pub(super) recorded_by: RecordedBy,
+}
+
+#[derive(Debug)]
+struct LastEvent {
+    id: Uuid,
+    occurred: Timestamp,
+    state: (StateKind, String),
+}
+
+/// How it shows that a run's final state is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RecordedBy {
+    /// Not yet in a final state, or that was not sent.
+    Nothing,
+    /// There are so many runs in terminal states of its flow run.
+    Count(u64),
+    /// Only by its own row.
+    Row,
+}
+
+/// What is on its way for one flow run.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    events: u64,
+    /// Events that are no longer in the server's queue.
+    consumed: u64,
+    /// Runs whose terminal state was sent, once each.
+    pub(super) finals: u64,
+    /// For each of these that was not counted: `events` after it.
+    marks: VecDeque<u64>,
+    counted: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Window {
+    /// Of all flow runs.
+    pub(super) out: u64,
+}
+
+impl Window {
+    pub(super) fn is_half_full(&self) -> bool {
+        self.out > WINDOW / 2
+    }
+}
+
+impl Sent {
+    /// So many of its runs are recorded in a terminal state; how many events
+    /// that are fewer on their way.
+    pub(super) fn count(&mut self, recorded: u64) -> u64 {
+        let before = self.consumed;
+        while self.counted < recorded
+            && let Some(mark) = self.marks.pop_front()
+        {
+            self.counted += 1;
+            self.consumed = mark;
+        }
+        self.consumed - before
+    }
+
+    /// All that was sent is assumed to be recorded or lost.
+    pub(super) fn give_up_waiting(&mut self) -> u64 {
+        let out = self.events - self.consumed;
+        self.consumed = self.events;
+        out
+    }
+}
+
+impl Ledger {
+    pub(super) fn task_run(&mut self, update: Box<TaskRunUpdate>) {
+        let melts = self.dirty.len() > MANY;
+        if let Some(flow) = update.flow {
+            match self.flows.get_mut(&flow) {
+                Some(entry) if !entry.is_refused() => {
+                    entry.runs.insert(update.id);
+                }
+                // Its flow run has ended, or is not reported.
+                _ => return,
+            }
+        }
+        let id = update.id;
+        let entry = self.runs.entry(id).or_insert_with(|| RunEntry {
+            newest: (*update).clone(),
+            unsent: VecDeque::new(),
+            is_queued: false,
+            last: None,
+            recorded_by: RecordedBy::Nothing,
+        });
+        if melts {
+            entry.unsent.clear();
+        }
+        entry.newest = (*update).clone();
+        entry.unsent.push_back(*update);
+        if !entry.is_queued {
+            entry.is_queued = true;
+            self.dirty.push_back(id);
+        }
+    }
+
+    /// Events to send now, at most so many.
+    pub(crate) fn next_events(&mut self, most: usize) -> Vec<Value> {
+        let mut events = Vec::new();
+        while events.len() < most && self.window.out < WINDOW {
+            let Some(id) = self.dirty.pop_front() else {
+                break;
+            };
+            self.events_of(id, &mut events);
+        }
+        events
+    }
+
+    /// All of one run: a run's states are few.
+    fn events_of(&mut self, id: Uuid, events: &mut Vec<Value>) {
+        let Some(mut entry) = self.runs.remove(&id) else {
+            return;
+        };
+        if let Some(flow) = entry.newest.flow
+            && let Some(flow) = self.flows.get_mut(&flow)
+            && flow.known().is_none()
+        {
+            flow.waiting.push(id);
+            self.runs.insert(id, entry);
+            return;
+        }
+        entry.is_queued = false;
+        while let Some(update) = entry.unsent.pop_front() {
+            events.push(self.event(&mut entry, &update));
+        }
+        self.runs.insert(id, entry);
+    }
+
+    fn event(&mut self, entry: &mut RunEntry, update: &TaskRunUpdate) -> Value {
+        let flow = update.flow.and_then(|flow| self.flows.get(&flow));
+        let id = (self.new_id)();
+        // Two states of one run may not have one time.
+        let earliest = entry.last.as_ref().and_then(|last| {
+            last.occurred
+                .checked_add(SignedDuration::from_micros(1))
+                .ok()
+        });
+        let occurred = earliest.map_or(update.state.at, |earliest| earliest.max(update.state.at));
+        let event = bodies::event(
+            update,
+            &EventFacts {
+                id,
+                follows: entry.last.as_ref().map(|last| last.id),
+                occurred,
+                before: entry.last.as_ref().map(|last| &last.state),
+                flow_run: flow.and_then(|flow| flow.known()),
+            },
+            |flow| self.server_id(flow),
+        );
+        let state = (update.state.kind, update.state.name.clone());
+        self.sent(entry, update);
+        entry.last = Some(LastEvent {
+            id,
+            occurred,
+            state,
+        });
+        event
+    }
+
+    /// Counts an event that goes out.
+    fn sent(&mut self, entry: &mut RunEntry, update: &TaskRunUpdate) {
+        let flow = update.flow.and_then(|flow| self.flows.get_mut(&flow));
+        let kind = update.state.kind;
+        let ends = is_final(kind, &update.state.name);
+        // A run that was counted, or is none to count, shows by its row.
+        let was_final = entry.recorded_by != RecordedBy::Nothing;
+        let is_again = was_final || update.state.name == "RolledBack";
+        let Some(flow) = flow else {
+            if ends {
+                entry.recorded_by = RecordedBy::Row;
+            }
+            return;
+        };
+        flow.sent.events += 1;
+        self.window.out += 1;
+        if ends && kind.is_terminal() && !is_again {
+            flow.sent.finals += 1;
+            flow.sent.marks.push_back(flow.sent.events);
+            entry.recorded_by = RecordedBy::Count(flow.sent.finals);
+        } else if ends {
+            entry.recorded_by = RecordedBy::Row;
+        }
+    }
+
+    /// The flow run is known to the server: its runs can be told.
+    pub(super) fn wake_runs(&mut self, flow: Uuid) {
+        let waiting = self.flows.get_mut(&flow);
+        let waiting = waiting.map(|entry| std::mem::take(&mut entry.waiting));
+        for run in waiting.into_iter().flatten().rev() {
+            self.dirty.push_front(run);
+        }
+    }
+
+    /// A run's newest state was lost on the way: it is told once more, as
+    /// something new, since the server drops what it has seen.
+    pub(super) fn repair(&mut self, id: Uuid, now: Timestamp) {
+        if let Some(entry) = self.runs.get_mut(&id)
+            && entry.unsent.is_empty()
+        {
+            let mut again = entry.newest.clone();
+            again.state.at = again.state.at.max(now);
+            entry.unsent.push_back(again);
+            if !entry.is_queued {
+                entry.is_queued = true;
+                self.dirty.push_back(id);
+            }
+        }
+    }
+
+    /// The run's newest state is recorded.
+    pub(super) fn recorded(&mut self, id: Uuid) {
+        let Some(entry) = self.runs.get(&id) else {
+            return;
+        };
+        if !entry.unsent.is_empty() || entry.recorded_by == RecordedBy::Nothing {
+            return;
+        }
+        let flow = entry.newest.flow;
+        self.runs.remove(&id);
+        if let Some(flow) = flow.and_then(|flow| self.flows.get_mut(&flow)) {
+            flow.runs.remove(&id);
+        }
+    }
+
+    /// Whether a task run outside of flow runs is told and recorded.
+    pub(crate) fn is_recorded(&self, id: Uuid) -> bool {
+        !self.runs.contains_key(&id)
+    }
+}

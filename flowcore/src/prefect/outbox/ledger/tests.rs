@@ -1,0 +1,377 @@
+//! The ledger against a server that loses things.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::*;
+use crate::prefect::client::ApiError;
+use crate::prefect::message::{
+    LogLine, NewFlowRun, ReportedTask, StateKind, StateUpdate, TaskInputs, TaskRunUpdate,
+};
+
+const FLOW: Uuid = Uuid::from_u128(1);
+const SERVER_FLOW: Uuid = Uuid::from_u128(1001);
+
+fn state(kind: StateKind, name: &str, at: Timestamp) -> StateUpdate {
+    StateUpdate {
+        kind,
+        name: name.to_owned(),
+        message: None,
+        at,
+        details: serde_json::Map::new(),
+        data: None,
+    }
+}
+
+fn begin(at: Timestamp) -> Message {
+    Message::FlowRun(Box::new(NewFlowRun {
+        id: FLOW,
+        adopted: None,
+        flow_name: "flow".to_owned(),
+        run_name: "run".to_owned(),
+        version: None,
+        parameters: serde_json::json!({}),
+        tags: Vec::new(),
+        retries: 0,
+        retry_delay: 0.0,
+        placeholder: None,
+        state: state(StateKind::Pending, "Pending", at),
+    }))
+}
+
+fn task_run(number: u128, kind: StateKind, name: &str, at: Timestamp) -> Message {
+    Message::TaskRun(Box::new(TaskRunUpdate {
+        id: Uuid::from_u128(10_000 + number),
+        flow: Some(FLOW),
+        task: Arc::new(ReportedTask {
+            key: "task".to_owned(),
+            version: None,
+            tags: Vec::new(),
+            retries: 0,
+            retry_delays: Vec::new(),
+        }),
+        name: format!("task-{number}"),
+        dynamic_key: number.to_string(),
+        inputs: Arc::new(TaskInputs::new()),
+        state: state(kind, name, at),
+        run_count: 1,
+        flow_run_count: 1,
+        expected_start: at,
+        start: None,
+        end: None,
+        run_time: 0.0,
+    }))
+}
+
+fn line(text: &str, at: Timestamp) -> Message {
+    Message::Log(Box::new(LogLine {
+        logger: "prefect.flow_runs".to_owned(),
+        level: 20,
+        message: text.to_owned(),
+        at,
+        flow: Some(FLOW),
+        task_run: None,
+    }))
+}
+
+fn known() -> ServerFlowRun {
+    ServerFlowRun {
+        id: SERVER_FLOW,
+        name: "run".to_owned(),
+        flow: Uuid::from_u128(1002),
+        flow_name: "flow".to_owned(),
+        deployment: None,
+    }
+}
+
+fn away() -> ApiError {
+    ApiError::Unreachable {
+        url: "http://nowhere".to_owned(),
+        cause: "refused".to_owned(),
+    }
+}
+
+fn unanswered() -> ApiError {
+    ApiError::NoAnswer {
+        request: "POST /logs/".to_owned(),
+        url: "http://nowhere".to_owned(),
+        cause: "reset".to_owned(),
+    }
+}
+
+/// A server in a few lines: it keeps what is told, and loses what it is told
+/// to lose.
+#[derive(Default)]
+struct Server {
+    states: Vec<String>,
+    /// Newest state of each task run, with its time.
+    runs: BTreeMap<Uuid, (String, String)>,
+    histories: BTreeMap<Uuid, Vec<String>>,
+    events: BTreeMap<String, u32>,
+    lines: Vec<(Timestamp, String)>,
+    random: u64,
+}
+
+impl Server {
+    fn chance(&mut self, percent: u64) -> bool {
+        // Any sequence that is the same for a seed does.
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % 100 < percent
+    }
+
+    fn record(&mut self, event: &Value) {
+        let id = event["id"].as_str().unwrap().to_owned();
+        *self.events.entry(id).or_default() += 1;
+        let resource = event["resource"]["prefect.resource.id"].as_str().unwrap();
+        let run: Uuid = resource
+            .trim_start_matches("prefect.task-run.")
+            .parse()
+            .unwrap();
+        let occurred = event["occurred"].as_str().unwrap().to_owned();
+        let name = event["payload"]["validated_state"]["name"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        self.histories.entry(run).or_default().push(name.clone());
+        let newest = self
+            .runs
+            .entry(run)
+            .or_insert((name.clone(), occurred.clone()));
+        assert!(occurred >= newest.1, "times of a run increase");
+        *newest = (name, occurred);
+    }
+
+    fn terminal(&self) -> u64 {
+        let runs = self.runs.values();
+        runs.filter(|(name, _)| matches!(name.as_str(), "Completed" | "Failed" | "RolledBack"))
+            .count() as u64
+    }
+
+    fn reply(&mut self, call: &Call, loses: bool) -> Reply {
+        let fails = loses && self.chance(20);
+        if fails && self.chance(50) {
+            return Reply::Failed(away());
+        }
+        let reply = match call {
+            Call::Begin { .. } => Reply::Began(known()),
+            Call::Rename { .. } => Reply::Done,
+            Call::State { state, .. } => {
+                if self.states.last() != Some(&state.name) {
+                    self.states.push(state.name.clone());
+                }
+                Reply::Done
+            }
+            Call::Lines(lines) => {
+                let lines = lines.iter().map(|one| &one.line);
+                self.lines
+                    .extend(lines.map(|line| (line.at, line.message.clone())));
+                Reply::Done
+            }
+            Call::FindLines(_) => Reply::Found(self.lines.clone()),
+        };
+        if fails {
+            return Reply::Failed(unanswered());
+        }
+        reply
+    }
+}
+
+/// Runs ledger and server until the flow run has ended.
+fn until_ended(ledger: &mut Ledger, server: &mut Server, mut now: Timestamp, loses: bool) {
+    for _ in 0..20_000 {
+        now += SignedDuration::from_millis(100);
+        if let Next::Call(call) = ledger.next_call(now) {
+            let reply = server.reply(&call, loses);
+            ledger.answered(*call, reply, now);
+        }
+        for event in ledger.next_events(10) {
+            if !(loses && server.chance(30)) {
+                server.record(&event);
+            }
+        }
+        if let NextQuestion::Ask(question) = ledger.next_question(now) {
+            match question {
+                Question::Count { flow, sent, .. } => {
+                    ledger.counted(flow, sent, server.terminal(), now);
+                }
+                Question::Rows(ids) => {
+                    let rows = server.runs.iter().filter(|(id, _)| ids.contains(id));
+                    let seen: Vec<_> = rows
+                        .map(|(id, (state, _))| Seen {
+                            id: *id,
+                            state: state.clone(),
+                        })
+                        .collect();
+                    ledger.seen(&ids, &seen, now);
+                }
+            }
+        }
+        if let Some(finished) = ledger.finished(FLOW) {
+            assert!(finished.refused.is_none() && finished.left == 0);
+            return;
+        }
+    }
+    panic!("{} things are left", ledger.left(FLOW));
+}
+
+fn run(loses: bool, seed: u64, count: u128) -> Server {
+    let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
+    let mut ledger = Ledger::new(Uuid::now_v7);
+    let mut server = Server {
+        random: seed,
+        ..Server::default()
+    };
+    ledger.put(begin(now), now);
+    let running = Box::new(state(StateKind::Running, "Running", now));
+    ledger.put(Message::FlowState(FLOW, running), now);
+    for number in 0..count {
+        ledger.put(task_run(number, StateKind::Pending, "Pending", now), now);
+        if number % 7 == 3 {
+            ledger.put(task_run(number, StateKind::Pending, "NotReady", now), now);
+            continue;
+        }
+        ledger.put(task_run(number, StateKind::Running, "Running", now), now);
+        let (kind, name) = match number % 5 {
+            1 => (StateKind::Failed, "Failed"),
+            _ => (StateKind::Completed, "Completed"),
+        };
+        ledger.put(task_run(number, kind, name, now), now);
+        if number % 11 == 4 {
+            let name = "RolledBack";
+            ledger.put(task_run(number, StateKind::Completed, name, now), now);
+        }
+        ledger.put(line(&format!("line {number}"), now), now);
+    }
+    ledger.finish(FLOW, state(StateKind::Completed, "Completed", now));
+    until_ended(&mut ledger, &mut server, now, loses);
+    server
+}
+
+fn expected(number: u128) -> &'static str {
+    match number {
+        _ if number % 7 == 3 => "NotReady",
+        _ if number % 11 == 4 => "RolledBack",
+        _ if number % 5 == 1 => "Failed",
+        _ => "Completed",
+    }
+}
+
+fn check(server: &Server, count: u128, seed: u64) {
+    assert_eq!(server.states, ["Running", "Completed"], "seed {seed}");
+    for number in 0..count {
+        let id = Uuid::from_u128(10_000 + number);
+        assert_eq!(
+            server.runs[&id].0,
+            expected(number),
+            "run {number}, seed {seed}"
+        );
+    }
+    let texts: Vec<_> = server.lines.iter().map(|(_, text)| text.clone()).collect();
+    let wanted: Vec<_> = (0..count)
+        .filter(|number| number % 7 != 3)
+        .map(|number| format!("line {number}"))
+        .collect();
+    assert_eq!(texts, wanted, "seed {seed}");
+    assert!(
+        server
+            .lines
+            .is_sorted_by(|(one, _), (other, _)| one < other),
+        "lines have times of their own"
+    );
+}
+
+#[test]
+fn a_good_server_is_told_every_state_in_order() {
+    let server = run(false, 1, 50);
+    check(&server, 50, 1);
+    let first = &server.histories[&Uuid::from_u128(10_000)];
+    assert_eq!(first, &["Pending", "Running", "Completed"]);
+    assert!(server.events.values().all(|times| *times == 1));
+}
+
+#[test]
+fn what_a_bad_server_loses_is_told_again() {
+    for seed in 1..60 {
+        let server = run(true, seed * 7919, 40);
+        check(&server, 40, seed);
+    }
+}
+
+#[test]
+fn no_more_is_on_its_way_than_the_server_keeps() {
+    let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
+    let mut ledger = Ledger::new(Uuid::now_v7);
+    ledger.put(begin(now), now);
+    let Next::Call(call) = ledger.next_call(now) else {
+        panic!("a flow run begins with a call");
+    };
+    ledger.answered(*call, Reply::Began(known()), now);
+    for number in 0..20_000 {
+        ledger.put(
+            task_run(number, StateKind::Completed, "Completed", now),
+            now,
+        );
+    }
+    let mut sent = 0;
+    loop {
+        let events = ledger.next_events(100);
+        if events.is_empty() {
+            break;
+        }
+        sent += events.len();
+    }
+    assert!((2_000..=4_000).contains(&sent), "{sent}");
+    let NextQuestion::Ask(Question::Count { sent: finals, .. }) = ledger.next_question(now) else {
+        panic!("with a full window it is asked what has been recorded");
+    };
+    assert_eq!(finals, sent as u64);
+    ledger.counted(FLOW, finals, 1_000, now);
+    assert_eq!(ledger.next_events(2_000).len(), 1_000);
+}
+
+#[test]
+fn a_flow_run_that_is_refused_ends_at_once_and_says_why() {
+    let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
+    let mut ledger = Ledger::new(Uuid::now_v7);
+    ledger.put(begin(now), now);
+    ledger.put(task_run(1, StateKind::Running, "Running", now), now);
+    ledger.put(line("lost", now), now);
+    let Next::Call(call) = ledger.next_call(now) else {
+        panic!("a flow run begins with a call");
+    };
+    let refused = ApiError::Refused {
+        request: "POST /flow_runs/".to_owned(),
+        status: 401,
+        detail: "Unauthorized".to_owned(),
+        cure: "set PREFECT_API_KEY",
+    };
+    ledger.answered(*call, Reply::Failed(refused), now);
+    assert!(ledger.next_events(10).is_empty());
+    let finished = ledger.finished(FLOW).expect("it has ended");
+    assert!(matches!(
+        finished.refused,
+        Some(ApiError::Refused { status: 401, .. })
+    ));
+}
+
+#[test]
+fn an_absent_server_is_tried_less_and_less_often() {
+    let mut now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
+    let mut ledger = Ledger::new(Uuid::now_v7);
+    ledger.put(begin(now), now);
+    let mut tries = 0;
+    for _ in 0..600 {
+        now += SignedDuration::from_millis(100);
+        if let Next::Call(call) = ledger.next_call(now) {
+            tries += 1;
+            ledger.answered(*call, Reply::Failed(away()), now);
+        }
+    }
+    assert!((5..15).contains(&tries), "{tries} tries in a minute");
+}

@@ -1,0 +1,220 @@
+//! Whether what was sent has been recorded: the server drops events silently
+//! when it has too many, so it is asked.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::Ledger;
+use super::runs::RecordedBy;
+
+/// A question to the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// How many task runs of the flow run are in a terminal state? Of `sent`
+    /// ones it shall know.
+    Count { flow: Uuid, server: Uuid, sent: u64 },
+    /// In which state are these task runs?
+    Rows(Vec<Uuid>),
+}
+
+/// A task run as the server shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) id: Uuid,
+    pub(crate) state: String,
+}
+
+/// What to do next about recording.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NextQuestion {
+    Ask(Question),
+    Wait(Option<Timestamp>),
+}
+
+/// Of one flow run.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// Not before then.
+    next: Option<Timestamp>,
+    recorded: u64,
+    /// Since when the count stands still.
+    still_since: Option<Timestamp>,
+}
+
+const BETWEEN_COUNTS: Duration = Duration::from_millis(500);
+/// A server that records nothing for so long, though it is asked to, has lost
+/// it: it records about 95 events a second, in the order in which they come.
+const STILL: Duration = Duration::from_secs(5);
+/// After this the window is opened again.
+const CONSUMED: Duration = Duration::from_secs(40);
+/// The most rows that a server shows at once.
+const PAGE: usize = 200;
+
+impl Ledger {
+    /// The next question, if it is time for one.
+    pub(crate) fn next_question(&mut self, now: Timestamp) -> NextQuestion {
+        let mut wait: Option<Timestamp> = None;
+        let mut later = |at: Timestamp| wait = Some(wait.map_or(at, |other| other.min(at)));
+        for flow in self.asked_about() {
+            let Some(entry) = self.flows.get_mut(&flow) else {
+                continue;
+            };
+            let Some(server) = entry.known().map(|known| known.id) else {
+                continue;
+            };
+            if let Some(next) = entry.asked.next.filter(|next| *next > now) {
+                later(next);
+                continue;
+            }
+            entry.asked.next = now.checked_add(BETWEEN_COUNTS).ok();
+            if let Some(question) = self.question(flow, server, now) {
+                return NextQuestion::Ask(question);
+            }
+            later(now.checked_add(BETWEEN_COUNTS).unwrap_or(now));
+        }
+        if self.asks_alone() {
+            if let Some(next) = self.alone.next.filter(|next| *next > now) {
+                later(next);
+            } else {
+                self.alone.next = now.checked_add(BETWEEN_COUNTS).ok();
+                let alone = self.runs.iter().filter(|(_, run)| {
+                    run.newest.flow.is_none() && run.recorded_by == RecordedBy::Row
+                });
+                let ids = alone.map(|(id, _)| *id).take(PAGE).collect();
+                return NextQuestion::Ask(Question::Rows(ids));
+            }
+        }
+        NextQuestion::Wait(wait)
+    }
+
+    /// Flow runs whose recording matters now: they end, or the window is full
+    /// of what they sent.
+    fn asked_about(&self) -> Vec<Uuid> {
+        let has_runs = |flow: &Uuid| {
+            let entry = self.flows.get(flow);
+            entry.is_some_and(|entry| !entry.runs.is_empty())
+        };
+        let flows: Vec<Uuid> = if self.window.is_half_full() {
+            self.flows.keys().copied().collect()
+        } else {
+            let ending = self.ending();
+            ending.iter().flat_map(|flow| self.family(*flow)).collect()
+        };
+        flows.into_iter().filter(has_runs).collect()
+    }
+
+    fn asks_alone(&self) -> bool {
+        self.runs
+            .values()
+            .any(|run| run.newest.flow.is_none() && run.recorded_by == RecordedBy::Row)
+    }
+
+    fn question(&self, flow: Uuid, server: Uuid, now: Timestamp) -> Option<Question> {
+        let entry = self.flows.get(&flow)?;
+        let still = entry
+            .asked
+            .still_since
+            .is_some_and(|since| is_past(since, STILL, now));
+        let mut counted = Vec::new();
+        let mut by_row = Vec::new();
+        for id in &entry.runs {
+            match self.runs.get(id).map(|run| run.recorded_by) {
+                Some(RecordedBy::Count(_)) => counted.push(*id),
+                Some(RecordedBy::Row) => by_row.push(*id),
+                _ => {}
+            }
+        }
+        if !counted.is_empty() && !still {
+            return Some(Question::Count {
+                flow,
+                server,
+                sent: entry.sent.finals,
+            });
+        }
+        let mut rows = counted;
+        rows.extend(by_row);
+        rows.truncate(PAGE);
+        (!rows.is_empty()).then_some(Question::Rows(rows))
+    }
+
+    /// The answer to a count.
+    pub(crate) fn counted(&mut self, flow: Uuid, sent: u64, recorded: u64, now: Timestamp) {
+        let Some(entry) = self.flows.get_mut(&flow) else {
+            return;
+        };
+        if recorded > entry.asked.recorded || entry.asked.still_since.is_none() {
+            entry.asked.recorded = recorded;
+            entry.asked.still_since = Some(now);
+        }
+        let mut consumed = entry.sent.count(recorded);
+        let is_stuck = entry
+            .asked
+            .still_since
+            .is_some_and(|since| is_past(since, CONSUMED, now));
+        if is_stuck {
+            consumed += entry.sent.give_up_waiting();
+            entry.asked.still_since = Some(now);
+        }
+        self.window.out = self.window.out.saturating_sub(consumed);
+        if recorded < sent {
+            return;
+        }
+        let runs = self.flows.get(&flow).map(|entry| entry.runs.clone());
+        for id in runs.into_iter().flatten() {
+            let by = self.runs.get(&id).map(|run| run.recorded_by);
+            if matches!(by, Some(RecordedBy::Count(number)) if number <= sent) {
+                self.recorded(id);
+            }
+        }
+    }
+
+    /// The answer to a question for rows; `asked` were asked for.
+    pub(crate) fn seen(&mut self, asked: &[Uuid], seen: &[Seen], now: Timestamp) {
+        for id in asked {
+            let Some(entry) = self.runs.get(id) else {
+                continue;
+            };
+            let is_there = seen
+                .iter()
+                .any(|row| row.id == *id && row.state == entry.newest.state.name);
+            let flow = entry.newest.flow;
+            if is_there {
+                self.recorded(*id);
+                continue;
+            }
+            // What was just sent may be in the server's queue.
+            let since = flow
+                .and_then(|flow| self.flows.get(&flow))
+                .map_or(self.alone.still_since, |entry| entry.asked.still_since);
+            if since.is_some_and(|since| is_past(since, STILL, now)) {
+                self.repair(*id, now);
+            }
+        }
+        let flows = asked
+            .iter()
+            .filter_map(|id| self.runs.get(id)?.newest.flow)
+            .collect::<std::collections::HashSet<_>>();
+        for flow in flows {
+            if let Some(entry) = self.flows.get_mut(&flow) {
+                entry.asked.look_again(now);
+            }
+        }
+        self.alone.look_again(now);
+    }
+}
+
+impl super::verify::Asked {
+    /// Rows were looked at: it takes a while until that makes sense again.
+    fn look_again(&mut self, now: Timestamp) {
+        let over = |since: Timestamp| is_past(since, STILL, now);
+        if self.still_since.is_none_or(over) {
+            self.still_since = Some(now);
+        }
+    }
+}
+
+fn is_past(since: Timestamp, limit: Duration, now: Timestamp) -> bool {
+    since.checked_add(limit).is_ok_and(|end| end <= now)
+}

@@ -1,0 +1,203 @@
+//! Where messages for a Prefect server wait until they are told.
+//!
+//! Owns one [`Ledger`](ledger::Ledger), which decides what is told when, and
+//! two tasks on the service runtime that do it: one makes requests, one sends
+//! events. Whoever puts a message in never waits for either.
+
+mod bodies;
+mod calls;
+mod events;
+mod ledger;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use serde_json::json;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use super::client::{ApiClient, ApiError};
+use super::message::{Message, StateUpdate};
+use crate::runtime;
+pub(crate) use calls::Answer;
+use ledger::Ledger;
+pub(crate) use ledger::{Finished, ServerFlowRun};
+
+/// The way to one server. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Outbox(Arc<Shared>);
+
+struct Shared {
+    client: ApiClient,
+    /// Messages that the ledger has not taken yet: whoever puts one in does
+    /// not wait while the ledger makes bodies.
+    inbox: Mutex<Vec<Message>>,
+    ledger: Mutex<Ledger>,
+    /// There is something new for the task that makes requests.
+    for_calls: Notify,
+    for_events: Notify,
+    /// Something was told.
+    progress: Notify,
+    is_started: OnceLock<()>,
+}
+
+impl Outbox {
+    /// The way to the server that this process's settings name; `None` if they
+    /// name none.
+    ///
+    /// # Errors
+    ///
+    /// If the settings are wrong.
+    pub(crate) fn of_process() -> Result<Option<&'static Self>, ApiError> {
+        static OUTBOX: OnceLock<Result<Option<Outbox>, ApiError>> = OnceLock::new();
+        let outbox = OUTBOX.get_or_init(|| Ok(ApiClient::of_process()?.map(Self::new)));
+        match outbox {
+            Ok(outbox) => Ok(outbox.as_ref()),
+            Err(error) => Err(error.clone()),
+        }
+    }
+
+    /// A way to a server. Nothing is sent before the first message.
+    pub(crate) fn new(client: ApiClient) -> Self {
+        Self(Arc::new(Shared {
+            client,
+            inbox: Mutex::default(),
+            ledger: Mutex::new(Ledger::new(Uuid::now_v7)),
+            for_calls: Notify::new(),
+            for_events: Notify::new(),
+            progress: Notify::new(),
+            is_started: OnceLock::new(),
+        }))
+    }
+
+    /// Tells something, soon. Never waits, and never fails.
+    pub(crate) fn put(&self, message: Message) {
+        let was_empty = {
+            let mut inbox = self.0.inbox.lock();
+            inbox.push(message);
+            inbox.len() == 1
+        };
+        if was_empty {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        self.0.is_started.get_or_init(|| {
+            let service = runtime::process_service();
+            service.spawn(calls::make(Arc::clone(&self.0)));
+            service.spawn(events::send(Arc::clone(&self.0)));
+        });
+        self.0.for_calls.notify_one();
+        self.0.for_events.notify_one();
+    }
+
+    /// The server's id of a flow run, as soon as it has one.
+    ///
+    /// # Errors
+    ///
+    /// If the server refused the flow run.
+    pub(crate) async fn server_id(&self, flow: Uuid) -> Result<Uuid, ApiError> {
+        let known = self.until(|ledger| Some(ledger.place(flow)?.map(|known| known.id)));
+        known.await
+    }
+
+    /// Asks for a state of a flow run, after all that was put in about it
+    /// before, and gives the server's answer.
+    ///
+    /// # Errors
+    ///
+    /// If the server refused the flow run, or cannot be asked.
+    pub(crate) async fn propose(
+        &self,
+        flow: Uuid,
+        state: &StateUpdate,
+    ) -> Result<Answer, ApiError> {
+        let server = self.server_id(flow).await?;
+        self.until(|ledger| ledger.is_in_step(flow).then_some(()))
+            .await;
+        let transition = Uuid::now_v7();
+        calls::set_state(&self.0.client, server, state, transition, false).await
+    }
+
+    /// Waits until all of a flow run, and of those in it, is told and known to
+    /// be recorded, then sets its final state; not longer than `limit`. What
+    /// is left then goes on being told as long as the process lives.
+    pub(crate) async fn finish(
+        &self,
+        flow: Uuid,
+        last: StateUpdate,
+        limit: Duration,
+        progress: impl Fn(usize),
+    ) -> Finished {
+        self.0.with(|ledger, _| ledger.finish(flow, last));
+        self.wake();
+        let done = self.until(|ledger| {
+            progress(ledger.left(flow));
+            ledger.finished(flow)
+        });
+        match runtime::timeout(limit, done).await {
+            Some(finished) => finished,
+            None => Finished {
+                left: self.0.with(|ledger, _| ledger.left(flow)) + 1,
+                refused: None,
+            },
+        }
+    }
+
+    /// Waits until a task run outside of flow runs is recorded, but not longer
+    /// than `limit`; whether it is.
+    pub(crate) async fn finish_alone(&self, run: Uuid, limit: Duration) -> bool {
+        self.wake();
+        let done = self.until(|ledger| ledger.is_recorded(run).then_some(()));
+        runtime::timeout(limit, done).await.is_some()
+    }
+
+    /// Waits until the ledger has an answer.
+    async fn until<T>(&self, mut ask: impl FnMut(&mut Ledger) -> Option<T>) -> T {
+        loop {
+            let progress = self.0.progress.notified();
+            tokio::pin!(progress);
+            progress.as_mut().enable();
+            if let Some(answer) = self.0.with(|ledger, _| ask(ledger)) {
+                return answer;
+            }
+            progress.await;
+        }
+    }
+}
+
+impl Shared {
+    /// Looks at the ledger, which knows all messages so far.
+    fn with<T>(&self, look: impl FnOnce(&mut Ledger, Timestamp) -> T) -> T {
+        let now = Timestamp::now();
+        let mut ledger = self.ledger.lock();
+        let messages = std::mem::take(&mut *self.inbox.lock());
+        for message in messages {
+            ledger.put(message, now);
+        }
+        look(&mut ledger, now)
+    }
+}
+
+/// Waits for news, but not beyond a time.
+async fn news(notify: &Notify, until: Option<Timestamp>) {
+    let Some(until) = until else {
+        return notify.notified().await;
+    };
+    let wait = until.duration_since(Timestamp::now());
+    let wait = Duration::try_from(wait).unwrap_or_default();
+    // Not at all if the time has come, but once around all the same.
+    let wait = wait.max(Duration::from_millis(1));
+    let _ = tokio::time::timeout(wait, notify.notified()).await;
+}
+
+/// How task runs in terminal states are asked for.
+fn terminal_runs_of(flow_run: Uuid) -> serde_json::Value {
+    json!({
+        "flow_runs": {"id": {"any_": [flow_run]}},
+        "task_runs": {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CANCELLED", "CRASHED"]}}},
+    })
+}
