@@ -104,6 +104,11 @@ pub use limits::{
 pub use mapped::{Completions, Mapped};
 #[cfg(feature = "prefect")]
 pub use prefect::{
+    Artifact, CreatedArtifact, DeploymentRun, Event, PrefectError, RunDeployment, SecretValue,
+    ServerCall, emit_event, run_deployment, secret,
+};
+#[cfg(feature = "prefect")]
+pub use prefect::{
     Deploy, Deploying, Deployment, DeploymentError, FlowDeployment, Schedule, Serve, serve,
 };
 pub use progress::Progress;
@@ -126,6 +131,12 @@ pub mod results {
         CachePolicy, DEFAULT, FLOW_PARAMETERS, INPUTS, IntoCacheKey, Isolation, NO_CACHE, RUN_ID,
         ResultStore, TASK_SOURCE,
     };
+}
+
+/// Variables of a Prefect server: small values that flows share.
+#[cfg(feature = "prefect")]
+pub mod variables {
+    pub use crate::prefect::variables::{delete, get, set};
 }
 
 /// Runs that count together or not at all: [`transaction`] in full.

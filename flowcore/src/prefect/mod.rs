@@ -14,11 +14,19 @@ mod deployment;
 mod message;
 #[allow(dead_code, reason = "what reports is being built on it")]
 mod outbox;
+mod things;
 
 pub(crate) use deployment::SCHEDULED_RUN;
 pub use deployment::{
     Deploy, Deploying, Deployment, DeploymentError, FlowDeployment, Schedule, Serve, serve,
 };
+pub(crate) use things::answer_from_home;
+pub use things::artifacts::{Artifact, CreatedArtifact};
+pub use things::deployments::{DeploymentRun, RunDeployment, run_deployment};
+pub use things::events::{Event, emit_event};
+pub use things::secrets::{SecretValue, secret};
+pub(crate) use things::variables;
+pub use things::{PrefectError, ServerCall};
 
 #[expect(
     unused_imports,

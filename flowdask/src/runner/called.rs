@@ -63,6 +63,7 @@ fn argument_of<'a>(
 pub(super) fn refusal(request: &Request) -> Answer {
     let what = match request {
         Request::Submit(work) => format!("the run of task `{}` cannot be submitted", work.task_key),
+        Request::Server(_) => "a Prefect server cannot be asked".to_owned(),
         _ => "the slots of a limit cannot be taken".to_owned(),
     };
     let error = Error::msg(format!(
@@ -75,6 +76,7 @@ pub(super) fn refusal(request: &Request) -> Answer {
             message: Some(error.to_string()),
             value: Err(error),
         },
+        Request::Server(_) => Answer::Server(Err(error)),
         _ => Answer::Slots(Err(error)),
     }
 }

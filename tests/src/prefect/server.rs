@@ -173,6 +173,15 @@ impl Server {
             .with_variable("PREFECT_API_URL", self.url())
     }
 
+    /// A Python program's file that talks to this server, in the server's
+    /// folder.
+    pub fn program(&self, file: impl AsRef<Path>) -> Program {
+        self.environment
+            .program(file)
+            .with_prefect(self.directory.path())
+            .with_variable("PREFECT_API_URL", self.url())
+    }
+
     /// A program of ours that talks to this server, and knows no other setting
     /// of Prefect's; its `PREFECT_HOME` is the folder.
     #[must_use]

@@ -4,3 +4,4 @@
 
 mod deployments;
 mod server;
+mod things;

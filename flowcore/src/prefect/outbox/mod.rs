@@ -104,6 +104,18 @@ impl Outbox {
         known.await
     }
 
+    /// The flow run as the server knows it, as soon as it does; `None` if it
+    /// is not reported.
+    pub(crate) async fn reported(&self, flow: Uuid) -> Option<ServerFlowRun> {
+        let known = self.until(|ledger| {
+            if !ledger.has(flow) {
+                return Some(None);
+            }
+            Some(ledger.place(flow)?.ok().cloned())
+        });
+        known.await
+    }
+
     /// Asks for a state of a flow run, after all that was put in about it
     /// before, and gives the server's answer.
     ///

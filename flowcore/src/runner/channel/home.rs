@@ -100,7 +100,22 @@ async fn work_on(flow: Arc<FlowRun>, id: RequestId, request: Request) {
             let answer = run_of_task(&flow, &work).await;
             answer_with(&flow, id, answer);
         }
+        Request::Server(question) => {
+            let answer = ask_server(&flow, id.run, question).await;
+            answer_with(&flow, id, Answer::Server(answer));
+        }
     }
+}
+
+#[cfg(feature = "prefect")]
+async fn ask_server(flow: &Arc<FlowRun>, run: RunReference, question: String) -> Result<String> {
+    crate::prefect::answer_from_home(Arc::clone(flow), run, question).await
+}
+
+#[cfg(not(feature = "prefect"))]
+async fn ask_server(_: &Arc<FlowRun>, _: RunReference, _: String) -> Result<String> {
+    let text = "the flow's program is built without the feature `prefect`";
+    Err(Error::invalid(text))
 }
 
 fn answer_with(flow: &FlowRun, id: RequestId, answer: Answer) {

@@ -148,7 +148,20 @@ impl Asking {
                     id: self.id,
                 })
             }
-            Answer::Settled { .. } => Err(Error::invalid("slots were asked for, not a run")),
+            Answer::Settled { .. } | Answer::Server(_) => {
+                Err(Error::invalid("slots were asked for, and nothing else"))
+            }
+        }
+    }
+
+    /// What the server says.
+    #[cfg(feature = "prefect")]
+    pub(crate) async fn server(self) -> Result<String> {
+        match self.await? {
+            Answer::Server(answer) => answer,
+            Answer::Slots(_) | Answer::Settled { .. } => {
+                Err(Error::invalid("the server was asked, and nothing else"))
+            }
         }
     }
 }

@@ -70,6 +70,9 @@ pub enum Request {
     },
     /// A run in the flow's task runner; all arguments are values.
     Submit(Box<WorkDescriptor>),
+    /// Something of a Prefect server, which only the flow's process knows: a
+    /// question of this crate's, as JSON.
+    Server(String),
 }
 
 /// What became of a request.
@@ -87,6 +90,8 @@ pub enum Answer {
         /// Its value or its error.
         value: Result<EncodedValue, Error>,
     },
+    /// What the server says, as JSON.
+    Server(Result<String, Error>),
 }
 
 /// A line that a task wrote.
@@ -185,6 +190,8 @@ mod tests {
             who: "Task run 'inc-9c2'".into(),
             message: "late".into(),
         }));
+        travels(&ToHome::Request(ID, Request::Server("{}".into())));
+        travels(&ToWorker::Answer(ID, Answer::Server(Ok("[1]".into()))));
         travels(&ToHome::Dismiss(ID));
         travels(&ToHome::Ended {
             run: ID.run,

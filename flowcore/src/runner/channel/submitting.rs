@@ -79,7 +79,9 @@ impl Submitting {
                         },
                     }
                 }
-                Ok(Answer::Slots(_)) => failed(run, Error::invalid("a run was asked for")),
+                Ok(Answer::Slots(_) | Answer::Server(_)) => {
+                    failed(run, Error::invalid("a run was asked for"))
+                }
                 Err(error) => failed(run, error),
             };
             home.report(event);

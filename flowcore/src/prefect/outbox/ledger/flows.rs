@@ -101,6 +101,11 @@ impl Ledger {
         }
     }
 
+    /// Whether the flow run is reported, and has not ended.
+    pub(crate) fn has(&self, flow: Uuid) -> bool {
+        self.flows.contains_key(&flow)
+    }
+
     /// Who the flow run is on the server, once that is known.
     pub(crate) fn place(&self, flow: Uuid) -> Option<Result<&ServerFlowRun, ApiError>> {
         match &self.flows.get(&flow)?.place {

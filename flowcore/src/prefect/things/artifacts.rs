@@ -1,0 +1,207 @@
+//! Artifacts: what runs show of what they did.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::question::{NewArtifact, Question};
+use super::{PrefectError, ServerCall};
+
+/// An artifact about to be made: text, a table, a link, an image or a
+/// progress, which shows under the run that makes it.
+///
+/// ```no_run
+/// use flowcore::prelude::*;
+/// use flowcore::Artifact;
+///
+/// #[task]
+/// async fn summarize(rows: Vec<(String, f64)>) -> Result<()> {
+///     Artifact::markdown(format!("# {} rows", rows.len())).key("summary").create().await?;
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "an artifact is made by `create()`"]
+pub struct Artifact {
+    new: Result<NewArtifact, String>,
+    key: Option<String>,
+    description: Option<String>,
+}
+
+impl Artifact {
+    /// Text in Markdown.
+    pub fn markdown(text: impl Into<String>) -> Self {
+        Self::new("markdown", Ok(Value::String(text.into())))
+    }
+
+    /// A table: a list of rows that are objects, or an object of columns that
+    /// are lists.
+    pub fn table(rows: &impl Serialize) -> Self {
+        // The server keeps it as text.
+        let text = serde_json::to_string(rows);
+        let text = text.map_err(|error| error.to_string());
+        Self::new("table", text.map(Value::String))
+    }
+
+    /// A link, under a text.
+    pub fn link(address: impl AsRef<str>, text: impl AsRef<str>) -> Self {
+        let text = format!("[{}]({})", text.as_ref(), address.as_ref());
+        Self::new("markdown", Ok(Value::String(text)))
+    }
+
+    /// An image at an address that browsers can reach.
+    pub fn image(address: impl Into<String>) -> Self {
+        Self::new("image", Ok(Value::String(address.into())))
+    }
+
+    /// A progress, from 0 to 100.
+    pub fn progress(percent: f64) -> Self {
+        Self::new(
+            "progress",
+            checked_percent(percent).map(|percent| json!(percent)),
+        )
+    }
+
+    fn new(kind: &str, data: Result<Value, String>) -> Self {
+        Self {
+            new: data.map(|data| NewArtifact {
+                key: None,
+                kind: kind.to_owned(),
+                description: None,
+                data,
+            }),
+            key: None,
+            description: None,
+        }
+    }
+
+    /// A key: artifacts of one key are versions of one thing, which has a page
+    /// of its own. Lower-case letters, digits and dashes.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// What it is.
+    pub fn description(mut self, text: impl Into<String>) -> Self {
+        self.description = Some(text.into());
+        self
+    }
+
+    /// Makes it, under the run whose code calls this.
+    ///
+    /// # Errors
+    ///
+    /// Awaiting it fails with a [`PrefectError`] if Prefect has no such keys,
+    /// the data is no JSON, there is no server or it cannot be asked.
+    pub fn create(self) -> ServerCall<CreatedArtifact> {
+        ServerCall::new(self.question(), |value| id(value).map(CreatedArtifact))
+    }
+
+    fn question(self) -> Result<Question, PrefectError> {
+        let mut new = self.new.map_err(|problem| PrefectError::NotJson {
+            what: "the artifact",
+            problem,
+        })?;
+        if let Some(key) = &self.key {
+            check_key(key)?;
+        }
+        new.key = self.key;
+        new.description = self.description;
+        Ok(Question::NewArtifact(new))
+    }
+}
+
+/// An artifact that the server has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CreatedArtifact(Uuid);
+
+impl CreatedArtifact {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.0
+    }
+
+    /// How far the work is by now, from 0 to 100; for an artifact that is a
+    /// [progress](Artifact::progress).
+    ///
+    /// ```no_run
+    /// # async fn example() -> flowcore::Result<()> {
+    /// use flowcore::Artifact;
+    ///
+    /// let progress = Artifact::progress(0.0).key("download").create().await?;
+    /// progress.update_progress(50.0).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Artifact::create`].
+    pub fn update_progress(&self, percent: f64) -> ServerCall<()> {
+        let question = checked_percent(percent)
+            .map(|percent| Question::ChangeArtifact {
+                id: self.0,
+                data: json!(percent),
+            })
+            .map_err(|problem| PrefectError::NotJson {
+                what: "the progress",
+                problem,
+            });
+        ServerCall::new(question, |_| Ok(()))
+    }
+}
+
+pub(super) fn id(value: Value) -> Result<Uuid, PrefectError> {
+    serde_json::from_value(value).map_err(|error| PrefectError::Server(error.to_string()))
+}
+
+fn checked_percent(percent: f64) -> Result<f64, String> {
+    if (0.0..=100.0).contains(&percent) {
+        return Ok(percent);
+    }
+    Err(format!("a progress is from 0 to 100, not {percent}"))
+}
+
+fn check_key(key: &str) -> Result<(), PrefectError> {
+    let fits =
+        |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+    if !key.is_empty() && key.chars().all(fits) {
+        return Ok(());
+    }
+    Err(PrefectError::Name {
+        what: "the artifact's key",
+        name: key.to_owned(),
+        rule: "a key has lower-case letters, digits and dashes",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mistakes_are_told_before_anything_is_sent() {
+        let problem = |artifact: Artifact| artifact.question().unwrap_err().to_string();
+        let key = problem(Artifact::markdown("x").key("No Key"));
+        assert!(key.contains("`No Key`") && key.contains("dashes"), "{key}");
+        let percent = problem(Artifact::progress(101.0));
+        assert!(percent.contains("from 0 to 100, not 101"), "{percent}");
+        let keys = std::collections::BTreeMap::from([((1, 2), 3)]);
+        let table = problem(Artifact::table(&keys));
+        assert!(table.contains("cannot be written as JSON"), "{table}");
+    }
+
+    #[test]
+    fn tables_travel_as_text() {
+        let table = Artifact::table(&[json!({"a": 1})]).key("t");
+        let Ok(Question::NewArtifact(new)) = table.question() else {
+            panic!("it is an artifact");
+        };
+        assert_eq!(
+            (new.kind.as_str(), new.data),
+            ("table", json!("[{\"a\":1}]"))
+        );
+    }
+}

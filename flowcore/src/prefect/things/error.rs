@@ -1,0 +1,98 @@
+//! Why the server did not do what a flow asked of it.
+
+use crate::error::{Error, ErrorKind};
+use crate::prefect::client::ApiError;
+
+/// Why an artifact, a variable, a secret, an event or a deployment's run is not
+/// there.
+///
+/// It comes as an [`Error`]; in the flow's process `downcast_ref` gives it
+/// back.
+///
+/// ```
+/// use flowcore::PrefectError;
+///
+/// # #[flowcore::main]
+/// # async fn main() {
+/// let error = flowcore::variables::get::<u32>("Not a name!").await.unwrap_err();
+/// assert!(matches!(error.downcast_ref(), Some(PrefectError::Name { .. })));
+/// # }
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PrefectError {
+    /// No server is named.
+    #[error(
+        "there is no Prefect server to ask for {what}: set PREFECT_API_URL, such as `http://127.0.0.1:4200/api`"
+    )]
+    NoServer {
+        /// What was asked for.
+        what: &'static str,
+    },
+    /// Prefect refuses such names.
+    #[error("{what} `{name}` is refused by Prefect: {rule}")]
+    Name {
+        /// What has the name.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// What names have to look like.
+        rule: &'static str,
+    },
+    /// There is no such thing.
+    #[error("there is no {what} `{name}` on the Prefect server{cure}")]
+    NotFound {
+        /// What was looked for.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// What to do, after a colon or a semicolon.
+        cure: String,
+    },
+    /// It is there, but is something else than asked for.
+    #[error("{what} `{name}` is {problem}")]
+    OfAnotherType {
+        /// What was looked for.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// What it is instead.
+        problem: String,
+    },
+    /// What was given is no JSON.
+    #[error("{what} cannot be written as JSON: {problem}")]
+    NotJson {
+        /// What was given.
+        what: &'static str,
+        /// Why.
+        problem: String,
+    },
+    /// The parameters do not fit the deployment's flow.
+    #[error("deployment `{deployment}` does not take these parameters: {problem}")]
+    Parameters {
+        /// The deployment.
+        deployment: String,
+        /// What the server says.
+        problem: String,
+    },
+    /// The server says no, or nothing.
+    #[error("{0}")]
+    Server(String),
+}
+
+impl From<ApiError> for PrefectError {
+    fn from(error: ApiError) -> Self {
+        Self::Server(error.to_string())
+    }
+}
+
+impl PrefectError {
+    pub(super) fn into_error(self) -> Error {
+        let kind = match self {
+            Self::Server(_) | Self::NotFound { .. } => ErrorKind::Other,
+            _ => ErrorKind::Invalid,
+        };
+        let message = self.to_string();
+        Error::build(kind, message).value(Box::new(self)).finish()
+    }
+}

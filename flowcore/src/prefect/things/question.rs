@@ -1,0 +1,56 @@
+//! What is asked, as data that travels.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Question {
+    NewArtifact(NewArtifact),
+    ChangeArtifact {
+        id: Uuid,
+        data: Value,
+    },
+    Variable(String),
+    SetVariable {
+        name: String,
+        value: Value,
+        tags: Vec<String>,
+    },
+    DeleteVariable(String),
+    Secret(String),
+    Emit(NewEvent),
+    RunDeployment(NewDeploymentRun),
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct NewArtifact {
+    pub(super) key: Option<String>,
+    pub(super) kind: String,
+    pub(super) description: Option<String>,
+    pub(super) data: Value,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct NewEvent {
+    pub(super) event: String,
+    pub(super) resource: Map<String, Value>,
+    pub(super) related: Vec<Map<String, Value>>,
+    pub(super) payload: Value,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct NewDeploymentRun {
+    /// `flow/deployment`.
+    pub(super) deployment: String,
+    pub(super) parameters: Value,
+    pub(super) run_name: Option<String>,
+    pub(super) tags: Vec<String>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) poll_interval: Duration,
+    pub(super) as_subflow: bool,
+    /// Said twice, it is made once.
+    pub(super) idempotency_key: String,
+}

@@ -1,0 +1,130 @@
+//! A program whose flows make things on a Prefect server, and read them there.
+//! Its argument names the flow; it prints what the flow gave as JSON.
+
+use std::time::Duration;
+
+use flowcore::prelude::*;
+use flowcore::{Artifact, PrefectError, emit_event, run_deployment, secret, variables};
+use flowdask::DaskTaskRunner;
+use serde_json::{Value, json};
+
+#[task]
+async fn artifacts() -> Result<Vec<String>> {
+    let markdown = Artifact::markdown("# Hi")
+        .key("my-md")
+        .description("d")
+        .create();
+    let rows = [json!({"a": 1, "b": "x"}), json!({"a": 2, "b": "y"})];
+    let table = Artifact::table(&rows).key("my-table").create();
+    let link = Artifact::link("http://example.invalid/x", "x").create();
+    let image = Artifact::image("http://example.invalid/x.png").create();
+    let progress = Artifact::progress(10.0).key("my-progress").create().await?;
+    progress.update_progress(80.0).await?;
+    let mut ids = vec![progress.id().to_string()];
+    for one in [markdown, table, link, image] {
+        ids.push(one.await?.id().to_string());
+    }
+    Ok(ids)
+}
+
+#[task]
+fn artifact_in_sync_code() -> Result<String> {
+    let made = Artifact::markdown("from afar")
+        .key("from-afar")
+        .create()
+        .block()?;
+    Ok(made.id().to_string())
+}
+
+#[flow]
+async fn makes_artifacts() -> Result<Vec<String>> {
+    let mut ids = artifacts.submit().await?;
+    ids.push(artifact_in_sync_code.submit().await?);
+    Ok(ids)
+}
+
+#[flow(task_runner = DaskTaskRunner::local().n_workers(1))]
+async fn makes_artifacts_elsewhere() -> Result<String> {
+    artifact_in_sync_code.submit().await
+}
+
+#[flow]
+async fn keeps_variables() -> Result<Value> {
+    let before: Option<i64> = variables::get("page-of-a-test").await?;
+    variables::set("page-of-a-test", 7).await?;
+    let first: Option<i64> = variables::get("page-of-a-test").await?;
+    variables::set("page-of-a-test", json!({"page": 8})).await?;
+    let second: Option<Value> = variables::get("page-of-a-test").await?;
+    let wrong = variables::get::<Vec<u8>>("page-of-a-test")
+        .await
+        .unwrap_err();
+    variables::delete("page-of-a-test").await?;
+    variables::delete("page-of-a-test").await?;
+    let after: Option<i64> = variables::get("page-of-a-test").await?;
+    Ok(json!({
+        "before": before, "first": first, "second": second, "after": after,
+        "wrong": wrong.to_string(),
+    }))
+}
+
+#[flow]
+async fn reads_secrets() -> Result<Value> {
+    let password = secret("of-a-test").await?;
+    let missing = secret("of-nobody").await.unwrap_err();
+    Ok(json!({
+        "length": password.expose().len(),
+        "shown": format!("{password:?}"),
+        "missing": missing.to_string(),
+    }))
+}
+
+#[flow]
+async fn emits_events() -> Result<String> {
+    let event = emit_event("cellar.read", "sensor.cellar")
+        .label("prefect.resource.name", "cellar")
+        .payload(&json!({"degrees": 11.5}))
+        .emit();
+    Ok(event.await?.to_string())
+}
+
+#[flow]
+async fn starts_deployments(name: String) -> Result<Value> {
+    let good = run_deployment(&name, &json!({"n": 4}))
+        .timeout(Duration::from_secs(120))
+        .await?;
+    let wrong = run_deployment(&name, &json!({"n": "four"}))
+        .await
+        .unwrap_err();
+    let missing = run_deployment("no/such", &json!({})).await.unwrap_err();
+    let at_once = run_deployment(&name, &json!({"n": 5}))
+        .timeout(Duration::ZERO)
+        .await?;
+    Ok(json!({
+        "good": good, "at_once": at_once.state_type,
+        "wrong": wrong.to_string(), "missing": missing.to_string(),
+        "is_typed": matches!(missing.downcast_ref(), Some(PrefectError::NotFound { .. })),
+    }))
+}
+
+#[flow]
+async fn asks_without_a_server() -> Result<String> {
+    Ok(variables::get::<u8>("x").await.unwrap_err().to_string())
+}
+
+#[flowcore::main]
+async fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let flow = arguments.next().unwrap_or_default();
+    let value = match flow.as_str() {
+        "artifacts" => json!(makes_artifacts().await?),
+        "artifacts_elsewhere" => json!(makes_artifacts_elsewhere().await?),
+        "variables" => keeps_variables().await?,
+        "secrets" => reads_secrets().await?,
+        "events" => json!(emits_events().await?),
+        "deployments" => starts_deployments(arguments.next().unwrap_or_default()).await?,
+        "no_server" => json!(asks_without_a_server().await?),
+        other => return Err(Error::msg(format!("there is no flow `{other}`"))),
+    };
+    println!("{value}");
+    Ok(())
+}
