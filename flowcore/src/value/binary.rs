@@ -20,7 +20,8 @@ pub(crate) fn binary<T: 'static>(value: &T) -> Option<EncodedValue> {
     } else {
         value.downcast_ref::<Option<Vec<u8>>>()?.as_deref()?
     };
-    // More than MessagePack's 4 GiB: the codec says that it is too long.
+    // More than MessagePack's 4 GiB: as a list it is one of more than 2^32 numbers,
+    // of which the codec says that it is too long.
     let length = u32::try_from(bytes.len()).ok()?;
     let mut out = Vec::with_capacity(bytes.len() + 5);
     match length {

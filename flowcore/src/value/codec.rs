@@ -91,6 +91,17 @@ pub enum CodecError {
 
 type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
+const TOO_LONG: &str = "a text, a list or bytes inside it is longer than the 4 GiB that MessagePack has \
+                        room for: cut it into several values, or say `codec = bincode`";
+
+/// Whether these bytes are one value and nothing else. The encoder writes
+/// lengths of more than 32 bits without their upper part, and says nothing.
+fn is_whole(bytes: &[u8]) -> bool {
+    let mut reader = rmp_serde::Deserializer::new(bytes);
+    let read = serde::de::IgnoredAny::deserialize(&mut reader);
+    read.is_ok() && reader.get_ref().is_empty()
+}
+
 /// A value as bytes, with the tag that says how to read them.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncodedValue {
@@ -156,7 +167,13 @@ impl<T: Serialize + DeserializeOwned> Codec<T> {
     pub const fn message_pack() -> Self {
         Self {
             tag: CodecTag::MessagePack,
-            encode: |value| rmp_serde::to_vec_named(value).map_err(CodecError::encode::<T>),
+            encode: |value| {
+                let bytes = rmp_serde::to_vec_named(value).map_err(CodecError::encode::<T>)?;
+                if u32::try_from(bytes.len()).is_err() && !is_whole(&bytes) {
+                    return Err(CodecError::encode::<T>(TOO_LONG));
+                }
+                Ok(bytes)
+            },
             decode: |bytes| {
                 rmp_serde::from_slice(bytes)
                     .map_err(|source| CodecError::decode::<T>(bytes, source))
@@ -285,5 +302,33 @@ impl<T> Access<T> {
         })?;
         let encoded = codec.encode(value)?;
         Ok(codec.decode_own(&encoded.bytes)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_whole;
+
+    /// What the encoder makes of lengths that are longer than their place is
+    /// the same with a length that is too short.
+    #[test]
+    fn values_with_lengths_that_were_cut_are_told() {
+        for value in [
+            rmp_serde::to_vec(&"a text of some letters").unwrap(),
+            rmp_serde::to_vec(&vec![1; 100]).unwrap(),
+            rmp_serde::to_vec(&(vec!["a", "b"], vec![0.5; 20])).unwrap(),
+        ] {
+            assert!(is_whole(&value));
+        }
+        let mut text = rmp_serde::to_vec(&"a text of some letters").unwrap();
+        text[0] = 0xa3;
+        assert!(!is_whole(&text));
+        let mut list = rmp_serde::to_vec(&vec![1; 10]).unwrap();
+        list[0] = 0x90;
+        assert!(!is_whole(&list));
+        let mut nested = rmp_serde::to_vec(&(vec![7; 10], "after")).unwrap();
+        nested[1] = 0x92;
+        assert!(!is_whole(&nested));
+        assert!(!is_whole(&[]));
     }
 }
