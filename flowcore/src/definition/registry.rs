@@ -265,8 +265,10 @@ pub(crate) fn check_flows() -> Result<()> {
 
 pub(crate) fn find_task(key: &str) -> Result<&'static TaskEntry> {
     task_entries()?.get(key).copied().ok_or_else(|| {
+        let build = build().unwrap_or_default();
         Error::invalid(format!(
-            "this program has no task `{key}`: it is another program, or another build of it"
+            "this program (build {build:016x}) has no task `{key}`: it is another program, or \
+             another build of it"
         ))
     })
 }

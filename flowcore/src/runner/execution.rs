@@ -135,7 +135,16 @@ pub(super) fn encoded_output<D: TaskDefinition>(
             D::info().key
         ))
     })?;
-    Ok(output.with(|value| encode_output(value, codec))??)
+    let encoded = output.with(|value| encode_output(value, codec))?;
+    encoded.map_err(|error| {
+        let message = format!(
+            "the result of task `{}` cannot leave its process: {error}",
+            D::info().key
+        );
+        Error::build(ErrorKind::Other, message)
+            .value(Box::new(error))
+            .finish()
+    })
 }
 
 /// A result as bytes, in a form that other languages read as what it is.

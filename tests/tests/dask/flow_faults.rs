@@ -155,6 +155,10 @@ fn a_result_that_cannot_travel_fails_its_run() {
     let (state, error): (String, String) =
         serde_json::from_value(flow(&scheduler, "unspeakable", &[]).result()).expect("texts");
     assert_eq!(state, "Failed", "{error}");
+    assert!(
+        error.contains("result of task `dask_faults::keep_silent`"),
+        "{error}"
+    );
     assert!(error.contains("dask_faults::Unspeakable"), "{error}");
     assert!(error.contains("it has no words"), "{error}");
 }
