@@ -109,7 +109,8 @@ pub use prefect::{
 };
 #[cfg(feature = "prefect")]
 pub use prefect::{
-    Deploy, Deploying, Deployment, DeploymentError, FlowDeployment, Schedule, Serve, serve,
+    Deploy, Deploying, Deployment, DeploymentError, FlowDeployment, Replayed, Schedule, Serve,
+    replay, serve,
 };
 pub use progress::Progress;
 pub use report::{

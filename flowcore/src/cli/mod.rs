@@ -10,6 +10,8 @@ mod inspect;
 mod list;
 mod output;
 mod parameters;
+#[cfg(feature = "prefect")]
+mod replay;
 mod run;
 
 use std::ffi::OsString;
@@ -24,7 +26,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::mode::{ModeCommand, commands};
 
 /// The program's arguments as commands: `run FLOW --param day=monday`,
-/// `flows`, `tasks`, `inspect FLOW`, `graph FLOW`, and those that bridges
+/// `flows`, `tasks`, `inspect FLOW`, `graph FLOW`, `replay`, and those that bridges
 /// bring, such as `worker` with `flowdask`. `--help` lists them.
 ///
 /// It is the whole of a `main`, gets the process ready as [`init`](crate::init())
@@ -128,6 +130,8 @@ async fn dispatch(given: &ArgMatches) -> Result<Ended> {
         "tasks" => list::print(tasks()?, given),
         "inspect" => inspect::print(flow(given)?, given),
         "graph" => graph::print(flow(given)?, given).await,
+        #[cfg(feature = "prefect")]
+        replay::NAME => replay::run().await,
         _ => enter_mode(name, given),
     }
 }
@@ -198,6 +202,10 @@ fn command() -> Command {
                 .args(parameters::arguments())
                 .args(graph::arguments()),
         );
+    #[cfg(feature = "prefect")]
+    {
+        command = command.subcommand(replay::command());
+    }
     for mode in commands::all() {
         command = command.subcommand(of_mode(mode));
     }

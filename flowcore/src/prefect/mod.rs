@@ -14,6 +14,7 @@ mod deployment;
 mod message;
 #[allow(dead_code, reason = "what reports is being built on it")]
 mod outbox;
+mod replay;
 mod things;
 
 pub(crate) use deployment::SCHEDULED_RUN;
@@ -27,6 +28,8 @@ pub use things::events::{Event, emit_event};
 pub use things::secrets::{SecretValue, secret};
 pub(crate) use things::variables;
 pub use things::{PrefectError, ServerCall};
+
+pub use replay::{Replayed, replay};
 
 #[expect(
     unused_imports,

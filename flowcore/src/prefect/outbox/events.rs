@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -11,6 +12,7 @@ use uuid::Uuid;
 use super::ledger::{NextQuestion, Question, Seen};
 use super::{Shared, news, terminal_runs_of};
 use crate::prefect::client::{ApiClient, ApiError, EventSocket};
+use crate::prefect::message::StateKind;
 
 const PATH: &str = "/events/in";
 /// Sent at once: between batches newer states may melt with older ones.
@@ -51,6 +53,30 @@ pub(super) async fn send(shared: Arc<Shared>) {
 struct SeenRun {
     id: Uuid,
     state_name: Option<String>,
+    state: Option<SeenState>,
+}
+
+#[derive(Deserialize)]
+struct SeenState {
+    #[serde(rename = "type")]
+    kind: StateKind,
+    timestamp: Timestamp,
+}
+
+/// How the server shows these task runs, at most 200.
+pub(super) async fn rows(client: &ApiClient, ids: &[Uuid]) -> Result<Vec<Seen>, ApiError> {
+    let filter = json!({"task_runs": {"id": {"any_": ids}}, "limit": ids.len()});
+    let rows: Vec<SeenRun> = client.ask("/task_runs/filter", &filter).await?;
+    let seen = rows.into_iter().map(|row| Seen {
+        id: row.id,
+        state: row.state_name.unwrap_or_default(),
+        is_final: row
+            .state
+            .as_ref()
+            .is_some_and(|state| state.kind.is_terminal()),
+        at: row.state.map(|state| state.timestamp),
+    });
+    Ok(seen.collect())
 }
 
 async fn ask(shared: &Shared, question: &Question) -> Result<(), ApiError> {
@@ -61,15 +87,7 @@ async fn ask(shared: &Shared, question: &Question) -> Result<(), ApiError> {
             shared.with(|ledger, now| ledger.counted(*flow, *sent, count, now));
         }
         Question::Rows(ids) => {
-            let filter = json!({"task_runs": {"id": {"any_": ids}}, "limit": ids.len()});
-            let rows: Vec<SeenRun> = shared.client.ask("/task_runs/filter", &filter).await?;
-            let seen: Vec<Seen> = rows
-                .into_iter()
-                .map(|row| Seen {
-                    id: row.id,
-                    state: row.state_name.unwrap_or_default(),
-                })
-                .collect();
+            let seen = rows(&shared.client, ids).await?;
             shared.with(|ledger, now| ledger.seen(ids, &seen, now));
         }
     }

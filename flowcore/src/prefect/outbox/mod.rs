@@ -7,8 +7,11 @@
 mod bodies;
 mod calls;
 mod events;
+mod file;
 mod ledger;
+pub(super) mod replay;
 
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -20,8 +23,9 @@ use uuid::Uuid;
 
 use super::client::{ApiClient, ApiError};
 use super::message::{Message, StateUpdate};
-use crate::runtime;
+use crate::{runtime, settings};
 pub(crate) use calls::Answer;
+use file::{Head, WriteAhead};
 use ledger::Ledger;
 pub(crate) use ledger::{Finished, ServerFlowRun};
 
@@ -34,13 +38,19 @@ struct Shared {
     /// Messages that the ledger has not taken yet: whoever puts one in does
     /// not wait while the ledger makes bodies.
     inbox: Mutex<Vec<Message>>,
-    ledger: Mutex<Ledger>,
+    books: Mutex<Books>,
     /// There is something new for the task that makes requests.
     for_calls: Notify,
     for_events: Notify,
     /// Something was told.
     progress: Notify,
     is_started: OnceLock<()>,
+}
+
+/// What the ledger knows is in the file, before anything of it is sent.
+struct Books {
+    ledger: Ledger,
+    ahead: WriteAhead,
 }
 
 impl Outbox {
@@ -52,19 +62,32 @@ impl Outbox {
     /// If the settings are wrong.
     pub(crate) fn of_process() -> Result<Option<&'static Self>, ApiError> {
         static OUTBOX: OnceLock<Result<Option<Outbox>, ApiError>> = OnceLock::new();
-        let outbox = OUTBOX.get_or_init(|| Ok(ApiClient::of_process()?.map(Self::new)));
+        let outbox = OUTBOX.get_or_init(|| {
+            let client = ApiClient::of_process()?;
+            Ok(client.map(|client| {
+                let head = Head::new(client.settings().shown_url());
+                let ahead = WriteAhead::within(directory(), head);
+                Self::with(client, Ledger::new(Uuid::now_v7), ahead)
+            }))
+        });
         match outbox {
             Ok(outbox) => Ok(outbox.as_ref()),
             Err(error) => Err(error.clone()),
         }
     }
 
-    /// A way to a server. Nothing is sent before the first message.
+    /// A way to a server. Nothing is sent before the first message, and
+    /// nothing is kept on disk.
     pub(crate) fn new(client: ApiClient) -> Self {
+        let ledger = Ledger::new(Uuid::now_v7);
+        Self::with(client, ledger, WriteAhead::nowhere())
+    }
+
+    fn with(client: ApiClient, ledger: Ledger, ahead: WriteAhead) -> Self {
         Self(Arc::new(Shared {
             client,
             inbox: Mutex::default(),
-            ledger: Mutex::new(Ledger::new(Uuid::now_v7)),
+            books: Mutex::new(Books { ledger, ahead }),
             for_calls: Notify::new(),
             for_events: Notify::new(),
             progress: Notify::new(),
@@ -159,6 +182,11 @@ impl Outbox {
         }
     }
 
+    /// Where what is not told yet is kept, should this process end.
+    pub(crate) fn kept_in(&self) -> Option<PathBuf> {
+        self.0.books.lock().ahead.path().map(ToOwned::to_owned)
+    }
+
     /// Waits until a task run outside of flow runs is recorded, but not longer
     /// than `limit`; whether it is.
     pub(crate) async fn finish_alone(&self, run: Uuid, limit: Duration) -> bool {
@@ -185,13 +213,29 @@ impl Shared {
     /// Looks at the ledger, which knows all messages so far.
     fn with<T>(&self, look: impl FnOnce(&mut Ledger, Timestamp) -> T) -> T {
         let now = Timestamp::now();
-        let mut ledger = self.ledger.lock();
+        let mut books = self.books.lock();
+        let Books { ledger, ahead } = &mut *books;
         let messages = std::mem::take(&mut *self.inbox.lock());
-        for message in messages {
+        for mut message in messages {
+            ledger.settle(&mut message);
+            ahead.message(&message);
             ledger.put(message, now);
         }
-        look(&mut ledger, now)
+        let answer = look(ledger, now);
+        let notes = ledger.take_notes();
+        let has_learnt = !notes.is_empty();
+        notes.iter().for_each(|note| ahead.note(note));
+        ahead.flush();
+        if has_learnt && ledger.is_idle() {
+            ahead.clear();
+        }
+        answer
     }
+}
+
+/// Where processes keep what they have not told yet.
+fn directory() -> PathBuf {
+    settings::of_process().home().join("flowcore/outbox")
 }
 
 /// Waits for news, but not beyond a time.

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::Ledger;
 use super::flows::{FlowEntry, ServerFlowRun};
 use super::lines::SentLine;
+use super::{Ledger, Note};
 use crate::prefect::client::ApiError;
 use crate::prefect::message::{NewFlowRun, StateUpdate};
 
@@ -19,7 +19,7 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    fn flow(&self) -> Uuid {
+    pub(super) fn flow(&self) -> Uuid {
         match self {
             Self::Begin(new) => new.id,
             Self::Rename(flow, _) | Self::State(flow, ..) => *flow,
@@ -87,7 +87,11 @@ impl Ledger {
         if let Some(lines) = self.lines.take_doubtful() {
             return Next::Call(Box::new(Call::FindLines(lines)));
         }
-        match self.next_lines(now) {
+        let lines = self.next_lines(now);
+        if let Some(lines) = self.lines.take_doubtful() {
+            return Next::Call(Box::new(Call::FindLines(lines)));
+        }
+        match lines {
             Some(lines) => Next::Call(Box::new(Call::Lines(lines))),
             None => Next::Wait(self.lines.due_at().filter(|at| *at > now)),
         }
@@ -122,6 +126,9 @@ impl Ledger {
 
     fn step_is_over(&mut self) {
         if let Some(step) = self.steps.pop_front() {
+            if !matches!(step, Step::Begin(_)) {
+                self.note(Note::Stepped(step.flow()));
+            }
             self.step_done(step.flow());
         }
     }
@@ -144,7 +151,10 @@ impl Ledger {
                 self.step_is_over();
                 self.began(new.id, Ok(place));
             }
-            (Call::Lines(lines), _) => self.lines_done(&lines),
+            (Call::Lines(lines), _) => {
+                self.lines_done(&lines);
+                self.note_lines(&lines);
+            }
             (Call::FindLines(lines), Reply::Found(found)) => {
                 let (there, missing): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| {
                     let is_it = |(at, text): &(Timestamp, String)| {
@@ -154,6 +164,9 @@ impl Ledger {
                     found.iter().any(is_it)
                 });
                 self.lines_done(&there);
+                if missing.is_empty() {
+                    self.note_lines(&there);
+                }
                 self.lines.put_back(missing, now);
             }
             (Call::FindLines(lines), _) => self.lines.doubt(lines),
@@ -193,7 +206,14 @@ impl Ledger {
                     lines.len()
                 );
                 self.lines_done(&lines);
+                self.note_lines(&lines);
             }
+        }
+    }
+
+    fn note_lines(&mut self, lines: &[SentLine]) {
+        if let Some(last) = lines.iter().map(|line| line.line.at).max() {
+            self.note(Note::Lines(last));
         }
     }
 }

@@ -2,16 +2,17 @@
 
 use std::collections::HashSet;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::runs::Sent;
 use super::verify::Asked;
-use super::{Ledger, Step};
+use super::{Ledger, Note, Step};
 use crate::prefect::client::ApiError;
 use crate::prefect::message::{StateKind, StateUpdate};
 
 /// A flow run as the server knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ServerFlowRun {
     pub(crate) id: Uuid,
     pub(crate) name: String,
@@ -34,7 +35,9 @@ pub(super) struct FlowEntry {
     place: Place,
     parent: Option<Uuid>,
     /// Requests about it that are still to be made.
-    steps: usize,
+    pub(super) steps: usize,
+    /// States of it so far.
+    states: u128,
     /// Its task runs that are not known to be recorded.
     pub(super) runs: HashSet<Uuid>,
     /// Lines that are still to be sent.
@@ -43,7 +46,7 @@ pub(super) struct FlowEntry {
     pub(super) waiting: Vec<Uuid>,
     pub(super) sent: Sent,
     pub(super) asked: Asked,
-    end: End,
+    pub(super) end: End,
 }
 
 #[derive(Debug)]
@@ -54,7 +57,7 @@ enum Place {
 }
 
 #[derive(Debug)]
-enum End {
+pub(super) enum End {
     Open,
     /// What is told when all else is.
     Wanted(Box<StateUpdate>),
@@ -67,6 +70,7 @@ impl FlowEntry {
             place: Place::NotYet,
             parent,
             steps: 1,
+            states: 0,
             runs: HashSet::new(),
             lines: 0,
             waiting: Vec::new(),
@@ -86,11 +90,23 @@ impl FlowEntry {
     pub(super) fn is_refused(&self) -> bool {
         matches!(self.place, Place::Refused(_))
     }
+
+    /// Whether there is nothing more to tell of it, as far as is known.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_refused() || (matches!(self.end, End::Told) && self.steps == 0)
+    }
 }
 
 impl Ledger {
     pub(super) fn state(&mut self, flow: Uuid, state: Box<StateUpdate>) {
-        let id = (self.new_id)();
+        let Some(entry) = self.flows.get_mut(&flow) else {
+            return;
+        };
+        // The same when the same messages are taken in once more: a state
+        // that was told is not told again. The server compares it with others
+        // of this flow run only.
+        entry.states += 1;
+        let id = Uuid::from_u128(flow.as_u128().wrapping_add(entry.states));
         self.step(flow, |flow| Step::State(flow, state, id));
     }
 
@@ -128,6 +144,10 @@ impl Ledger {
         let Some(entry) = self.flows.get_mut(&flow) else {
             return;
         };
+        let note = match &place {
+            Ok(known) => Note::Began(flow, known.clone()),
+            Err(_) => Note::Refused(flow),
+        };
         entry.place = match place {
             Ok(known) => Place::Known(known),
             Err(error) => {
@@ -145,11 +165,15 @@ impl Ledger {
         } else {
             self.wake_runs(flow);
         }
+        self.note(note);
     }
 
     pub(super) fn step_done(&mut self, flow: Uuid) {
         if let Some(entry) = self.flows.get_mut(&flow) {
             entry.steps = entry.steps.saturating_sub(1);
+            if entry.is_over() && !entry.is_refused() {
+                self.note(Note::Over(flow));
+            }
         }
     }
 
@@ -157,7 +181,8 @@ impl Ledger {
     /// told and known to be recorded, this is its last state.
     pub(crate) fn finish(&mut self, flow: Uuid, last: StateUpdate) {
         if let Some(entry) = self.flows.get_mut(&flow) {
-            entry.end = End::Wanted(Box::new(last));
+            entry.end = End::Wanted(Box::new(last.clone()));
+            self.note(Note::Ends(flow, Box::new(last)));
         }
     }
 
@@ -173,7 +198,7 @@ impl Ledger {
             Place::Refused(error) => Some(error.clone()),
             _ => None,
         };
-        if refused.is_none() && !(matches!(entry.end, End::Told) && entry.steps == 0) {
+        if !entry.is_over() {
             return None;
         }
         for one in self.family(flow) {

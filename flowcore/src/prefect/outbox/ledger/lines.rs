@@ -17,11 +17,21 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    queue: VecDeque<(Timestamp, Box<LogLine>)>,
+    queue: VecDeque<Queued>,
     bytes: usize,
+    /// In the queue or on their way.
+    left: usize,
     last: Option<Timestamp>,
     /// A batch of which nobody knows whether it has arrived.
     doubtful: Option<Vec<SentLine>>,
+}
+
+#[derive(Debug)]
+struct Queued {
+    since: Timestamp,
+    line: Box<LogLine>,
+    /// Nobody knows whether it was sent before.
+    is_doubtful: bool,
 }
 
 /// A line with the flow run's id on the server.
@@ -32,15 +42,61 @@ pub(crate) struct SentLine {
 }
 
 impl Lines {
-    pub(super) fn put(&mut self, mut line: Box<LogLine>, now: Timestamp) {
-        // The order of lines is that of their times.
+    /// The order of lines is that of their times.
+    pub(super) fn settle(&self, line: &mut LogLine) {
         let earliest = self
             .last
             .and_then(|last| last.checked_add(SignedDuration::from_micros(1)).ok());
         line.at = earliest.map_or(line.at, |earliest| earliest.max(line.at));
+    }
+
+    pub(super) fn put(&mut self, mut line: Box<LogLine>, now: Timestamp) {
+        self.settle(&mut line);
         self.last = Some(line.at);
         self.bytes += line.message.len();
-        self.queue.push_back((now, line));
+        self.left += 1;
+        self.queue.push_back(Queued {
+            since: now,
+            line,
+            is_doubtful: false,
+        });
+    }
+
+    /// How many are not known to be sent.
+    pub(super) fn left(&self) -> usize {
+        self.left
+    }
+
+    /// The time of the newest.
+    pub(super) fn last(&self) -> Option<Timestamp> {
+        self.last
+    }
+
+    /// All in the queue may have been sent before.
+    pub(super) fn doubt_all(&mut self) {
+        for queued in &mut self.queue {
+            queued.is_doubtful = true;
+        }
+    }
+
+    /// Drops lines up to a time, and names the flow run of each.
+    pub(super) fn drop_until(&mut self, until: Timestamp) -> Vec<Option<Uuid>> {
+        let end = self.queue.partition_point(|queued| queued.line.at <= until);
+        let gone = self.queue.drain(..end);
+        let gone = gone.inspect(|queued| self.bytes -= queued.line.message.len());
+        gone.map(|queued| queued.line.flow).collect()
+    }
+
+    /// Drops the lines of a flow run.
+    pub(super) fn drop_of(&mut self, flow: Uuid) {
+        self.queue.retain(|queued| {
+            let stays = queued.line.flow != Some(flow);
+            if !stays {
+                self.left = self.left.saturating_sub(1);
+                self.bytes -= queued.line.message.len();
+            }
+            stays
+        });
     }
 
     fn is_due(&self, now: Timestamp) -> bool {
@@ -50,8 +106,8 @@ impl Lines {
     }
 
     pub(super) fn due_at(&self) -> Option<Timestamp> {
-        let (put, _) = self.queue.front()?;
-        put.checked_add(LONGEST_WAIT).ok()
+        let first = self.queue.front()?;
+        first.since.checked_add(LONGEST_WAIT).ok()
     }
 
     pub(super) fn take_doubtful(&mut self) -> Option<Vec<SentLine>> {
@@ -66,7 +122,11 @@ impl Lines {
     pub(super) fn put_back(&mut self, lines: Vec<SentLine>, now: Timestamp) {
         for line in lines.into_iter().rev() {
             self.bytes += line.line.message.len();
-            self.queue.push_front((now, Box::new(line.line)));
+            self.queue.push_front(Queued {
+                since: now,
+                line: Box::new(line.line),
+                is_doubtful: false,
+            });
         }
     }
 }
@@ -79,10 +139,15 @@ impl Ledger {
         }
         let mut batch: Vec<SentLine> = Vec::new();
         let mut bytes = 0;
+        let mut is_doubtful = None;
         while batch.len() < MOST_LINES
             && bytes < MOST_BYTES
-            && let Some((_, line)) = self.lines.queue.front()
+            && let Some(queued) = self.lines.queue.front()
         {
+            let line = &queued.line;
+            if *is_doubtful.get_or_insert(queued.is_doubtful) != queued.is_doubtful {
+                break;
+            }
             let entry = line.flow.map(|flow| self.flows.get(&flow));
             let place = match entry {
                 // A flow run that is over, or none.
@@ -94,7 +159,7 @@ impl Ledger {
                     None => break,
                 },
             };
-            let Some((_, line)) = self.lines.queue.pop_front() else {
+            let Some(Queued { line, .. }) = self.lines.queue.pop_front() else {
                 break;
             };
             bytes += line.message.len();
@@ -107,6 +172,10 @@ impl Ledger {
             }
         }
         self.lines.bytes = self.lines.bytes.saturating_sub(bytes);
+        if is_doubtful == Some(true) {
+            self.lines.doubtful = Some(batch).filter(|batch| !batch.is_empty());
+            return None;
+        }
         (!batch.is_empty()).then_some(batch)
     }
 
@@ -116,7 +185,8 @@ impl Ledger {
         }
     }
 
-    fn line_done(&mut self, flow: Option<Uuid>) {
+    pub(super) fn line_done(&mut self, flow: Option<Uuid>) {
+        self.lines.left = self.lines.left.saturating_sub(1);
         if let Some(entry) = flow.and_then(|flow| self.flows.get_mut(&flow)) {
             entry.lines = entry.lines.saturating_sub(1);
         }

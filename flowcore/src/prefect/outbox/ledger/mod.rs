@@ -13,6 +13,8 @@
 mod calls;
 mod flows;
 mod lines;
+mod notes;
+mod rebuild;
 mod runs;
 #[cfg(test)]
 mod tests;
@@ -27,6 +29,7 @@ use uuid::Uuid;
 pub(super) use calls::{Call, Next, Reply, Step};
 pub(crate) use flows::{Finished, ServerFlowRun};
 pub(super) use lines::SentLine;
+pub(super) use notes::Note;
 pub(super) use verify::{NextQuestion, Question, Seen};
 
 use crate::prefect::client::ApiError;
@@ -52,6 +55,7 @@ pub(super) struct Ledger {
     /// About task runs outside of flow runs.
     alone: Asked,
     outage: Outage,
+    notes: Vec<Note>,
 }
 
 /// A server that does not answer, as far as it is known.
@@ -77,6 +81,15 @@ impl Ledger {
             lines: Lines::default(),
             alone: Asked::default(),
             outage: Outage::default(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// The form in which a message is taken in; said before it is put in, so
+    /// that it can be written down.
+    pub(super) fn settle(&self, message: &mut Message) {
+        if let Message::Log(line) = message {
+            self.lines.settle(line);
         }
     }
 

@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Ledger;
 use super::flows::is_final;
+use super::{Ledger, Note};
 use crate::prefect::message::{StateKind, TaskRunUpdate};
 use crate::prefect::outbox::bodies::{self, EventFacts};
 
@@ -24,14 +24,32 @@ pub(super) struct RunEntry {
     pub(super) newest: TaskRunUpdate,
     unsent: VecDeque<TaskRunUpdate>,
     is_queued: bool,
-    last: Option<LastEvent>,
+    pub(super) last: Option<LastEvent>,
     pub(super) recorded_by: RecordedBy,
 }
 
+impl RunEntry {
+    /// Nothing of it is sent before somebody looks what the server has.
+    pub(super) fn park(&mut self) {
+        self.unsent.clear();
+        self.is_queued = false;
+        self.recorded_by = RecordedBy::Nothing;
+    }
+
+    pub(super) fn is_parked(&self) -> bool {
+        self.unsent.is_empty() && self.recorded_by == RecordedBy::Nothing
+    }
+
+    pub(super) fn send_newest(&mut self) {
+        self.unsent.push_back(self.newest.clone());
+        self.is_queued = true;
+    }
+}
+
 #[derive(Debug)]
-struct LastEvent {
+pub(super) struct LastEvent {
     id: Uuid,
-    occurred: Timestamp,
+    pub(super) occurred: Timestamp,
     state: (StateKind, String),
 }
 
@@ -222,14 +240,13 @@ impl Ledger {
     }
 
     /// A run's newest state was lost on the way: it is told once more, as
-    /// something new, since the server drops what it has seen.
-    pub(super) fn repair(&mut self, id: Uuid, now: Timestamp) {
+    /// something new, since the server drops what it has seen; but not as
+    /// newer than what others may have said of it since.
+    pub(super) fn repair(&mut self, id: Uuid) {
         if let Some(entry) = self.runs.get_mut(&id)
             && entry.unsent.is_empty()
         {
-            let mut again = entry.newest.clone();
-            again.state.at = again.state.at.max(now);
-            entry.unsent.push_back(again);
+            entry.unsent.push_back(entry.newest.clone());
             if !entry.is_queued {
                 entry.is_queued = true;
                 self.dirty.push_back(id);
@@ -247,6 +264,7 @@ impl Ledger {
         }
         let flow = entry.newest.flow;
         self.runs.remove(&id);
+        self.note(Note::Recorded(vec![id]));
         if let Some(flow) = flow.and_then(|flow| self.flows.get_mut(&flow)) {
             flow.runs.remove(&id);
         }

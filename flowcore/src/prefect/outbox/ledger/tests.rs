@@ -1,5 +1,7 @@
 //! The ledger against a server that loses things.
 
+mod death;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -203,9 +205,11 @@ fn until_ended(ledger: &mut Ledger, server: &mut Server, mut now: Timestamp, los
                 Question::Rows(ids) => {
                     let rows = server.runs.iter().filter(|(id, _)| ids.contains(id));
                     let seen: Vec<_> = rows
-                        .map(|(id, (state, _))| Seen {
+                        .map(|(id, (state, at))| Seen {
                             id: *id,
                             state: state.clone(),
+                            is_final: false,
+                            at: at.parse().ok(),
                         })
                         .collect();
                     ledger.seen(&ids, &seen, now);

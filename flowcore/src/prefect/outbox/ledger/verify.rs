@@ -24,6 +24,8 @@ pub(crate) enum Question {
 pub(crate) struct Seen {
     pub(crate) id: Uuid,
     pub(crate) state: String,
+    pub(crate) is_final: bool,
+    pub(crate) at: Option<Timestamp>,
 }
 
 /// What to do next about recording.
@@ -176,9 +178,12 @@ impl Ledger {
             let Some(entry) = self.runs.get(id) else {
                 continue;
             };
-            let is_there = seen
-                .iter()
-                .any(|row| row.id == *id && row.state == entry.newest.state.name);
+            let sent = entry.last.as_ref().map(|last| last.occurred);
+            let is_there = seen.iter().any(|row| {
+                // Somebody else may have said something newer.
+                let is_newer = row.at.zip(sent).is_some_and(|(at, sent)| at > sent);
+                row.id == *id && (row.state == entry.newest.state.name || is_newer)
+            });
             let flow = entry.newest.flow;
             if is_there {
                 self.recorded(*id);
@@ -189,7 +194,7 @@ impl Ledger {
                 .and_then(|flow| self.flows.get(&flow))
                 .map_or(self.alone.still_since, |entry| entry.asked.still_since);
             if since.is_some_and(|since| is_past(since, STILL, now)) {
-                self.repair(*id, now);
+                self.repair(*id);
             }
         }
         let flows = asked

@@ -1,0 +1,169 @@
+//! A process that dies at any moment, and another one that reads its file.
+
+use std::collections::HashSet;
+use std::fs::File;
+
+use super::*;
+use crate::prefect::outbox::file::{Head, WriteAhead};
+use crate::prefect::outbox::replay;
+
+/// A process with a file.
+struct Process {
+    ledger: Ledger,
+    ahead: WriteAhead,
+    now: Timestamp,
+}
+
+impl Process {
+    fn put(&mut self, mut message: Message) {
+        self.ledger.settle(&mut message);
+        self.ahead.message(&message);
+        self.ledger.put(message, self.now);
+        self.write();
+    }
+
+    fn write(&mut self) {
+        for note in self.ledger.take_notes() {
+            self.ahead.note(&note);
+        }
+        self.ahead.flush();
+    }
+
+    /// Goes on for so many rounds.
+    fn live(&mut self, server: &mut Server, rounds: usize, loses: bool) {
+        for _ in 0..rounds {
+            self.now += SignedDuration::from_millis(100);
+            if let Next::Call(call) = self.ledger.next_call(self.now) {
+                let reply = server.reply(&call, loses);
+                self.ledger.answered(*call, reply, self.now);
+            }
+            for event in self.ledger.next_events(3) {
+                if !(loses && server.chance(30)) {
+                    server.record(&event);
+                }
+            }
+            self.write();
+        }
+    }
+}
+
+/// The ledger that a replay makes of the file, after it has asked the server.
+fn replayed(path: &std::path::Path, server: &Server) -> Ledger {
+    let (_, mut ledger) = replay::read(&File::open(path).unwrap()).unwrap().unwrap();
+    ledger.bury();
+    let rows = server.runs.iter().map(|(id, (state, at))| Seen {
+        id: *id,
+        state: state.clone(),
+        is_final: matches!(state.as_str(), "Completed" | "Failed"),
+        at: at.parse().ok(),
+    });
+    let there: HashSet<Uuid> = rows
+        .filter(|row| replay::has(&ledger, row))
+        .map(|row| row.id)
+        .collect();
+    ledger.has_recorded(&there);
+    ledger.unpark();
+    ledger
+}
+
+fn die_and_replay(seed: u64, loses: bool, ends: bool) {
+    const RUNS: u128 = 12;
+    let directory = tempfile::tempdir().unwrap();
+    let mut process = Process {
+        ledger: Ledger::new(Uuid::now_v7),
+        ahead: WriteAhead::within(
+            directory.path().to_owned(),
+            Head::new("http://server/api".to_owned()),
+        ),
+        now: "2026-11-26T12:00:00Z".parse().unwrap(),
+    };
+    let mut server = Server {
+        random: seed * 7919,
+        ..Server::default()
+    };
+    let rounds = usize::try_from(seed % 7).unwrap();
+    let now = process.now;
+    process.put(begin(now));
+    let running = Box::new(state(StateKind::Running, "Running", now));
+    process.put(Message::FlowState(FLOW, running));
+    for number in 0..RUNS {
+        let now = process.now;
+        process.put(task_run(number, StateKind::Pending, "Pending", now));
+        process.put(task_run(number, StateKind::Running, "Running", now));
+        process.put(line(&format!("line {number}"), now));
+        process.live(&mut server, rounds / 2, loses);
+        if ends || number % 3 != 0 {
+            let now = process.now;
+            process.put(task_run(number, StateKind::Completed, "Completed", now));
+        }
+    }
+    if ends {
+        let last = state(StateKind::Completed, "Completed", process.now);
+        process.ledger.finish(FLOW, last);
+        process.write();
+    }
+    process.live(&mut server, rounds * 3, loses);
+    let path = process.ahead.path().unwrap().to_owned();
+    let now = process.now;
+    drop(process);
+
+    let mut ledger = replayed(&path, &server);
+    until_ended(&mut ledger, &mut server, now, loses);
+    assert!(ledger.is_idle(), "seed {seed}");
+
+    let last = if ends { "Completed" } else { "Crashed" };
+    assert_eq!(server.states, ["Running", last], "seed {seed}");
+    for number in 0..RUNS {
+        let id = Uuid::from_u128(10_000 + number);
+        let is_open = !ends && number % 3 == 0;
+        let wanted = if is_open { "Crashed" } else { "Completed" };
+        assert_eq!(server.runs[&id].0, wanted, "run {number}, seed {seed}");
+        let history = &server.histories[&id];
+        let names: HashSet<&String> = history.iter().collect();
+        assert!(
+            loses || names.len() == history.len(),
+            "run {number} told twice, seed {seed}: {history:?}"
+        );
+    }
+    let texts: Vec<_> = server.lines.iter().map(|(_, text)| text.clone()).collect();
+    let wanted: Vec<_> = (0..RUNS).map(|number| format!("line {number}")).collect();
+    assert_eq!(texts, wanted, "seed {seed}");
+}
+
+#[test]
+fn what_a_dead_process_left_is_told_once() {
+    for seed in 1..40 {
+        die_and_replay(seed, false, true);
+        die_and_replay(seed, false, false);
+        die_and_replay(seed, true, true);
+        die_and_replay(seed, true, false);
+    }
+}
+
+#[test]
+fn what_others_said_since_stays() {
+    let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
+    let mut ledger = Ledger::new(Uuid::now_v7);
+    ledger.put(begin(now), now);
+    ledger.put(task_run(1, StateKind::Running, "Running", now), now);
+    ledger.put(task_run(2, StateKind::Completed, "Completed", now), now);
+    assert_eq!(ledger.bury(), 1);
+    let row = |number: u128, state: &str, is_final, seconds: i64| Seen {
+        id: Uuid::from_u128(10_000 + number),
+        state: state.to_owned(),
+        is_final,
+        at: now.checked_add(SignedDuration::from_secs(seconds)).ok(),
+    };
+    assert!(!replay::has(&ledger, &row(1, "Running", false, 0)));
+    assert!(replay::has(&ledger, &row(1, "Cancelled", true, 0)));
+    assert!(replay::has(&ledger, &row(2, "Failed", true, 60)));
+    assert!(!replay::has(&ledger, &row(2, "Running", false, 0)));
+    ledger.leave_alone(FLOW);
+    ledger.has_recorded(&[1, 2].map(|number| Uuid::from_u128(10_000 + number)).into());
+    let Next::Call(call) = ledger.next_call(now) else {
+        panic!("a flow run that the server may not know is begun");
+    };
+    ledger.answered(*call, Reply::Began(known()), now);
+    assert!(matches!(ledger.next_call(now), Next::Wait(_)));
+    assert!(ledger.is_idle());
+}
