@@ -31,9 +31,11 @@ pub(crate) fn parameters(handle: &Handle<'_>) -> TokenStream {
                 }
             },
         );
+        let description = &parameter.description;
         quote! {
             #private::ParameterSignature {
                 name: #name,
+                description: #description,
                 type_name: #text,
                 read: #read,
                 schema: #probe::SCHEMA,

@@ -94,6 +94,33 @@ fn wrong_commands_are_exit_code_two_and_say_everything() {
             &["write `--param name=VALUE`"],
         ),
         (&["worker"], &["<SCHEDULER>"]),
+        (&["serve", "gret"], &["did you mean `greet`?"]),
+        (
+            &["serve", "fails", "--cron", "0 25 * * *"],
+            &["`0 25 * * *` is no cron expression", "five fields"],
+        ),
+        (
+            &["serve", "fails", "--timezone", "Nowhere"],
+            &["no time zone `Nowhere`"],
+        ),
+        (
+            &["serve", "fails", "--name", "a/b"],
+            &["`a/b` has a letter that Prefect refuses"],
+        ),
+        (
+            &["serve", "greet", "-p", "times=many"],
+            &["`times` is no `u32`"],
+        ),
+        (
+            &["serve", "greet", "--interval", "soon"],
+            &["`--interval soon` is no duration"],
+        ),
+        (&["serve", "fails"], &["set PREFECT_API_URL"]),
+        (
+            &["serve", "-p", "times=2"],
+            &["parameters belong to one flow"],
+        ),
+        (&["deploy", "greet"], &["--pool <POOL>"]),
     ] {
         let ran = run(arguments);
         assert_eq!(
@@ -127,7 +154,7 @@ fn what_is_in_the_program_is_listed() {
     };
     assert_eq!(
         names(&run(&["flows", "--json"])),
-        ["borrows", "fails", "greet", "waits"]
+        ["borrows", "fails", "greet", "leaves", "waits"]
     );
     assert_eq!(names(&run(&["tasks", "--json"])), ["length"]);
 }

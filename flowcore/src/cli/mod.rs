@@ -5,6 +5,8 @@
 //! go into a file or another program; lines of runs and problems are on
 //! standard error. Exit codes: 0 done, 1 failed, 2 the command was wrong.
 
+#[cfg(feature = "prefect")]
+mod deployments;
 mod graph;
 mod inspect;
 mod list;
@@ -26,8 +28,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::mode::{ModeCommand, commands};
 
 /// The program's arguments as commands: `run FLOW --param day=monday`,
-/// `flows`, `tasks`, `inspect FLOW`, `graph FLOW`, `replay`, and those that bridges
-/// bring, such as `worker` with `flowdask`. `--help` lists them.
+/// `flows`, `tasks`, `inspect FLOW`, `graph FLOW`, `serve [FLOW..]`, `deploy FLOW`
+/// and `replay` for a Prefect server, and those that bridges bring, such as
+/// `worker` with `flowdask`. `--help` lists them.
 ///
 /// It is the whole of a `main`, gets the process ready as [`init`](crate::init())
 /// does, and gives the exit code: 0 if all went well, 1 if a run did not
@@ -132,6 +135,10 @@ async fn dispatch(given: &ArgMatches) -> Result<Ended> {
         "graph" => graph::print(flow(given)?, given).await,
         #[cfg(feature = "prefect")]
         replay::NAME => replay::run().await,
+        #[cfg(feature = "prefect")]
+        "serve" => deployments::serve(given).await,
+        #[cfg(feature = "prefect")]
+        "deploy" => deployments::deploy(given).await,
         _ => enter_mode(name, given),
     }
 }
@@ -204,7 +211,9 @@ fn command() -> Command {
         );
     #[cfg(feature = "prefect")]
     {
-        command = command.subcommand(replay::command());
+        command = command
+            .subcommand(replay::command())
+            .subcommands(deployments::commands());
     }
     for mode in commands::all() {
         command = command.subcommand(of_mode(mode));

@@ -217,6 +217,8 @@ pub struct Signature {
 pub struct ParameterSignature {
     /// Its name.
     pub name: &'static str,
+    /// What its doc comment says.
+    pub description: &'static str,
     /// Its type as written.
     pub type_name: &'static str,
     /// Reads a value, if the type is `Deserialize`.

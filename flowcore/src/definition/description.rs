@@ -71,6 +71,8 @@ pub struct Description {
 pub struct ParameterDescription {
     /// Its name.
     pub name: &'static str,
+    /// What its doc comment says.
+    pub description: &'static str,
     /// Its type as written.
     #[serde(rename = "type")]
     pub type_name: &'static str,
@@ -86,6 +88,7 @@ impl Description {
         let parameters = signature.parameters.iter();
         let parameters = parameters.map(|parameter| ParameterDescription {
             name: parameter.name,
+            description: parameter.description,
             type_name: parameter.type_name,
             required: parameter.is_required(),
             readable: parameter.read.is_some(),
@@ -120,6 +123,8 @@ fn schema_of(parameters: &[ParameterSignature]) -> Value {
             // Every value will do, and people see what is wanted.
             None => json!({"allOf": [{"title": parameter.type_name}]}),
         };
+        let mut schema = schema;
+        choose_between_types(&mut schema);
         let mut property = match schema {
             Value::Object(property) => property,
             // `true`: every value will do.
@@ -127,6 +132,11 @@ fn schema_of(parameters: &[ParameterSignature]) -> Value {
         };
         property.insert("title".to_owned(), parameter.name.into());
         property.insert("position".to_owned(), position.into());
+        if !parameter.description.is_empty() {
+            // Instead of what the type says of itself.
+            let description = parameter.description.into();
+            property.insert("description".to_owned(), description);
+        }
         if parameter.is_required() {
             required.push(Value::from(parameter.name));
         } else {
@@ -141,11 +151,40 @@ fn schema_of(parameters: &[ParameterSignature]) -> Value {
         "properties": properties,
         "required": required,
     });
-    let definitions = generator.take_definitions(true);
-    if !definitions.is_empty() {
-        schema["definitions"] = definitions.into();
+    let mut definitions = Value::from(generator.take_definitions(true));
+    if definitions.as_object().is_some_and(|all| !all.is_empty()) {
+        choose_between_types(&mut definitions);
+        schema["definitions"] = definitions;
     }
     schema
+}
+
+/// Several types become a choice of schemas with one each: Prefect's forms know
+/// no other way to say that a value may be left out.
+fn choose_between_types(schema: &mut Value) {
+    match schema {
+        Value::Array(schemas) => schemas.iter_mut().for_each(choose_between_types),
+        Value::Object(schema) => {
+            schema.values_mut().for_each(choose_between_types);
+            let Some(Value::Array(types)) = schema.get("type") else {
+                return;
+            };
+            let types = types.clone();
+            let kept = ["title", "description", "default"].map(|name| schema.remove_entry(name));
+            let whole = std::mem::take(schema);
+            let choices = types.into_iter().map(|each| {
+                if each == "null" {
+                    return json!({"type": "null"});
+                }
+                let mut choice = whole.clone();
+                choice.insert("type".to_owned(), each);
+                choice.into()
+            });
+            schema.insert("anyOf".to_owned(), choices.collect());
+            schema.extend(kept.into_iter().flatten());
+        }
+        _ => {}
+    }
 }
 
 impl fmt::Display for Description {

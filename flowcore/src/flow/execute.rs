@@ -45,10 +45,7 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
             Some(text.clone())
         })
     });
-    let id = configuration
-        .options()
-        .resumed()
-        .unwrap_or_else(Uuid::now_v7);
+    let (id, name) = identity(configuration.options(), name);
     let results = {
         let around = RunContext::caller();
         let parent = around.as_ref().map(|context| &**context.flow());
@@ -134,6 +131,16 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
             cell: None,
         }
     })
+}
+
+/// The run's id, and its name if it has one: a run that a server has scheduled
+/// is the same there and here.
+fn identity(options: &FlowOptions, name: Option<String>) -> (Uuid, Option<String>) {
+    #[cfg(feature = "prefect")]
+    if let Some(adopted) = crate::prefect::adoption::take() {
+        return (adopted.id, name.or_else(|| Some(adopted.name.clone())));
+    }
+    (options.resumed().unwrap_or_else(Uuid::now_v7), name)
 }
 
 /// Why the run cannot begin.

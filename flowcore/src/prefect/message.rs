@@ -32,7 +32,8 @@ pub(crate) struct NewFlowRun {
     /// Its id in this process.
     pub(crate) id: Uuid,
     /// The server's id of a run that exists there already: one that a
-    /// deployment scheduled. Then only version and policy are told.
+    /// deployment scheduled, see [`adoption`](super::adoption). Then only version
+    /// and policy are told.
     pub(crate) adopted: Option<Uuid>,
     pub(crate) flow_name: String,
     pub(crate) run_name: String,

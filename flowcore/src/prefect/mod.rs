@@ -7,6 +7,8 @@
 //! Source of all facts about the server: `api.md`, checked on Prefect 3.8.8,
 //! 3.0.0 and 2.20.25.
 
+#[allow(dead_code, reason = "what reports is being built on it")]
+pub(crate) mod adoption;
 #[allow(dead_code, reason = "what reports and controls is being built on it")]
 mod client;
 mod deployment;

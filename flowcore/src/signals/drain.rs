@@ -53,6 +53,11 @@ impl Drain {
         self.asked.wait().await;
     }
 
+    /// Whether it shall end at once.
+    pub(crate) fn is_insisted(&self) -> bool {
+        self.insisted.is_set()
+    }
+
     /// Ends when it shall end at once.
     pub(crate) async fn insisted(&self) {
         self.insisted.wait().await;

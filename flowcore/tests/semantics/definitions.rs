@@ -166,9 +166,10 @@ fn schemas_are_those_of_prefect() {
         "type": "object",
         "properties": {
             "city": {"type": "string"},
-            "depth": {
-                "type": ["integer", "null"], "format": "uint8", "minimum": 0, "maximum": 255
-            },
+            "depth": {"anyOf": [
+                {"type": "integer", "format": "uint8", "minimum": 0, "maximum": 255},
+                {"type": "null"},
+            ]},
         },
         "required": ["city"],
     });
@@ -181,8 +182,11 @@ fn schemas_are_those_of_prefect() {
                 "from": {"title": "from", "position": 0, "$ref": "#/definitions/Place"},
                 "to": {"title": "to", "position": 1, "$ref": "#/definitions/Place"},
                 "steps": {
-                    "title": "steps", "position": 2, "type": ["integer", "null"],
-                    "format": "uint32", "minimum": 0, "default": null,
+                    "title": "steps", "position": 2, "default": null,
+                    "anyOf": [
+                        {"type": "integer", "format": "uint32", "minimum": 0},
+                        {"type": "null"},
+                    ],
                 },
                 "plain": {"title": "plain", "position": 3, "allOf": [{"title": "&Plain"}]},
             },
@@ -195,6 +199,33 @@ fn schemas_are_those_of_prefect() {
         nothing,
         json!({"title": "Parameters", "type": "object", "properties": {}, "required": []})
     );
+}
+
+#[test]
+fn a_doc_comment_on_a_parameter_describes_it() {
+    #[flow]
+    async fn described(
+        /// Which day,
+        /// as a word.
+        day: String,
+        #[default(2)]
+        /// At most so many.
+        limit: u32,
+        plain: bool,
+    ) -> usize {
+        day.len() + limit as usize + usize::from(plain)
+    }
+    let description = described.describe();
+    let texts: Vec<_> = description
+        .parameters
+        .iter()
+        .map(|it| it.description)
+        .collect();
+    assert_eq!(texts, ["Which day,\nas a word.", "At most so many.", ""]);
+    let properties = &description.parameter_openapi_schema["properties"];
+    assert_eq!(properties["day"]["description"], "Which day,\nas a word.");
+    assert_eq!(properties["limit"]["description"], "At most so many.");
+    assert_eq!(properties["plain"].get("description"), None);
 }
 
 #[test]

@@ -222,7 +222,7 @@ impl Function {
             if let FnArg::Typed(typed) = input {
                 typed
                     .attrs
-                    .retain(|attribute| !parameter::is_default(attribute));
+                    .retain(|attribute| !parameter::is_ours(attribute));
             }
         }
         signature

@@ -7,6 +7,7 @@ use syn::spanned::Spanned;
 use syn::{Attribute, Expr, Lifetime, Meta, PatType, PathArguments, Type};
 
 use super::Kind;
+use super::documentation::documented;
 use super::pattern;
 use super::types::{self, Obstacle};
 use crate::crate_path::Place;
@@ -37,6 +38,8 @@ pub(crate) struct Parameter {
     pub(crate) place: Place,
     /// The expression of its `#[default(..)]`.
     pub(crate) default: Option<Expr>,
+    /// What its doc comment says.
+    pub(crate) description: String,
 }
 
 impl Parameter {
@@ -80,6 +83,7 @@ impl Parameter {
             mode,
             is_borrowed,
             default: default.filter(|_| !is_borrowed),
+            description: documented(&typed.attrs),
             written: (*typed.ty).clone(),
             owned,
             place: Place::of(&typed.ty),
@@ -134,8 +138,13 @@ fn read_default(typed: &PatType, problems: &mut Problems) -> Option<Expr> {
     expression
 }
 
-pub(super) fn is_default(attribute: &Attribute) -> bool {
+fn is_default(attribute: &Attribute) -> bool {
     attribute.path().is_ident("default")
+}
+
+/// What the compiler does not know on a parameter.
+pub(super) fn is_ours(attribute: &Attribute) -> bool {
+    is_default(attribute) || attribute.path().is_ident("doc")
 }
 
 /// How the value of a type is stored: the mode and the owned type.

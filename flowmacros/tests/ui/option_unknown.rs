@@ -1,6 +1,6 @@
 // says: unknown option `retrys`; did you mean `retries`?
 // says: `#[flow]` has no option `priority`: it belongs to a task
-// says: unknown option `flavor`; `#[flowcore::main]` knows `signals`, `crate`
+// says: unknown option `flavor`; `#[flowcore::main]` knows `cli`, `signals`, `crate`
 
 use flowcore::prelude::*;
 

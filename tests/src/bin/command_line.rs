@@ -20,6 +20,12 @@ async fn greet(name: String, #[default(1)] times: u32) -> Result<String> {
     Ok(format!("{greeting}({counted})"))
 }
 
+/// Leaves a line in a file.
+#[flow]
+async fn leaves(file: String, line: String) -> Result<()> {
+    Ok(std::fs::write(file, line)?)
+}
+
 #[flow]
 async fn fails() -> Result<()> {
     Err(Error::msg("the disk is full"))

@@ -1,13 +1,13 @@
 //! Flows that are served and deployed by tests.
 //!
-//! `serve NAME FLOW [SECONDS]` serves a flow, `deploy NAME FLOW POOL` leaves
-//! it to a work pool; without arguments a flow runs here and now.
+//! `serve NAME FLOW..` serves flows, `deploy NAME POOL FLOW..` leaves
+//! flows to a work pool; without arguments a flow runs here and now.
 
 use std::io::Write as _;
 use std::time::Duration;
 
+use flowcore::Deployment;
 use flowcore::prelude::*;
-use flowcore::{Deployment, FlowDeployment};
 
 #[task]
 fn length(text: String) -> usize {
@@ -95,17 +95,24 @@ async fn served_failure() -> Result<()> {
     Err(Error::msg("the disk is full"))
 }
 
-fn deployment(flow: &str, plan: Deployment) -> FlowDeployment {
-    match flow {
-        "served_greeting" => served_greeting.to_deployment(plan),
-        "served_once" => served_once.to_deployment(plan),
-        "served_waiting" => served_waiting.to_deployment(plan),
-        "served_slow" => served_slow.to_deployment(plan),
-        "served_deaf" => served_deaf.to_deployment(plan),
-        "served_death" => served_death.to_deployment(plan),
-        "served_failure" => served_failure.to_deployment(plan),
-        other => panic!("there is no flow `{other}`"),
-    }
+/// Calls a function with a flow of this name, whatever its type is.
+macro_rules! with_flow {
+    ($name:expr, |$flow:ident| $code:expr) => {
+        with_flow!(
+            $name, $flow, $code,
+            served_greeting served_once served_slow served_waiting served_deaf served_death
+            served_failure
+        )
+    };
+    ($name:expr, $flow:ident, $code:expr, $($known:ident)*) => {
+        match $name {
+            $(stringify!($known) => {
+                let $flow = &$known;
+                $code
+            })*
+            other => panic!("there is no flow `{other}`"),
+        }
+    };
 }
 
 #[flowcore::main]
@@ -114,9 +121,10 @@ async fn main() -> Result<()> {
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["serve", name, ref flows @ ..] => {
-            let served = flows
-                .iter()
-                .map(|flow| deployment(flow, Deployment::new(name)));
+            let served = flows.iter().map(|name_of_flow| {
+                with_flow!(*name_of_flow, |flow| flow
+                    .to_deployment(Deployment::new(name)))
+            });
             flowcore::serve(served)
                 .poll_every(Duration::from_secs(1))
                 .grace(Duration::from_secs(6))
@@ -134,11 +142,17 @@ async fn main() -> Result<()> {
                 .pause_on_shutdown(false)
                 .await
         }
-        ["deploy", name, "served_greeting", pool] => {
-            let plan = Deployment::new(name)
-                .work_pool(pool)
-                .parameter("name", "Ada");
-            println!("{}", served_greeting.deploy(plan).await?);
+        ["limited", name] => {
+            let plan = Deployment::new(name).concurrency_limit(1);
+            let every = Duration::from_secs(1);
+            served_slow.serve(plan).poll_every(every).await
+        }
+        ["deploy", name, pool, ref flows @ ..] => {
+            for name_of_flow in flows {
+                let plan = Deployment::new(name).work_pool(pool);
+                let id = with_flow!(*name_of_flow, |flow| flow.deploy(plan).await?);
+                println!("{id}");
+            }
             Ok(())
         }
         _ => {

@@ -6,6 +6,7 @@
 //! 13, 15, 16; decisions 50 and 52.
 
 mod error;
+mod farewell;
 mod plan;
 mod runner;
 mod schedule;
@@ -18,3 +19,7 @@ pub use plan::{Deployment, FlowDeployment};
 pub use schedule::Schedule;
 pub(crate) use scheduled::MODE as SCHEDULED_RUN;
 pub use serve::{Deploy, Deploying, Serve, serve};
+
+#[doc = include_str!("../../../../docs/guide/deployments.md")]
+#[cfg(doctest)]
+mod guide {}

@@ -220,6 +220,12 @@ impl FlowDeployment {
         Self { flow, plan }
     }
 
+    /// Of a flow as the program defines it.
+    #[cfg(feature = "cli")]
+    pub(crate) fn of_program(flow: &dyn Definition, plan: Deployment) -> Self {
+        Self::new(flow, false, plan)
+    }
+
     /// The flow and its deployment, if all that can be seen here is right.
     pub(super) fn checked(self) -> Result<Checked, DeploymentError> {
         let Self { flow, plan } = self;

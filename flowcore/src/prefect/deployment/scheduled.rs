@@ -12,10 +12,12 @@ use std::time::Duration;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::farewell::Farewell;
 use super::server::{Proposal, Server, ServerRun, Verdict};
 use crate::definition::{Definition, flows};
 use crate::error::{Error, Result};
 use crate::mode::ProcessMode;
+use crate::prefect::adoption;
 use crate::signals::{self, Signal};
 use crate::state::State;
 
@@ -74,7 +76,7 @@ fn execute(mark: &str) -> Result<()> {
             )));
         }
     };
-    let code = crate::entry::block_on_main(adopt(run, key))?;
+    let code = crate::entry::block_on_main(adopt(run, key, keeper))?;
     std::process::exit(code)
 }
 
@@ -97,7 +99,7 @@ fn follow_orders() -> Result<()> {
 }
 
 /// Runs the run, and gives the process's exit code.
-async fn adopt(id: Uuid, key: &str) -> Result<i32> {
+async fn adopt(id: Uuid, key: &str, keeper: Keeper) -> Result<i32> {
     let server = Server::of_process()?;
     let run = server.run(id).await.map_err(|error| {
         Error::msg(format!("flow run {id} is not known to the server: {error}"))
@@ -114,6 +116,7 @@ async fn adopt(id: Uuid, key: &str) -> Result<i32> {
         Err(error) => return refuse(&server, &run, "CRASHED", &error.to_string()).await,
     };
     let parameters = Value::Object(run.parameters.clone());
+    adoption::adopt(run.id, run.name.clone());
     let call = match flow.call_json(parameters) {
         Ok(call) => call,
         Err(error) => {
@@ -126,6 +129,9 @@ async fn adopt(id: Uuid, key: &str) -> Result<i32> {
         return Ok(0);
     }
     let state = call.state().await;
+    if keeper == Keeper::Runner {
+        Farewell::of(&state).say();
+    }
     tell(&server, &run, &state).await?;
     Ok(i32::from(!state.is_completed()))
 }

@@ -62,14 +62,20 @@ pub trait Deploy: Definition {
     /// # }
     /// ```
     fn deploy(&self, deployment: Deployment) -> Deploying {
-        Deploying(self.to_deployment(deployment))
+        Deploying::of(self.to_deployment(deployment))
     }
 }
 
 /// The future of [`Deploy::deploy`]; gives the deployment's id.
 #[derive(Debug)]
 #[must_use = "nothing is deployed until it is awaited"]
-pub struct Deploying(pub(crate) FlowDeployment);
+pub struct Deploying(FlowDeployment);
+
+impl Deploying {
+    pub(crate) fn of(deployment: FlowDeployment) -> Self {
+        Self(deployment)
+    }
+}
 
 impl IntoFuture for Deploying {
     type Output = Result<Uuid>;
@@ -260,9 +266,8 @@ impl Serve {
             }
         }
         let drain = Drain::begin();
-        let runner = Runner::new(server, served, settings);
-        let asked = drain.shared();
-        let running = crate::runtime::process_service().spawn(runner.run(asked));
+        let runner = Runner::new(server, served, settings, drain.shared());
+        let running = crate::runtime::process_service().spawn(runner.run());
         // A dropped future ends the runner, and the runner its runs.
         let ended = AbortOnDrop(running).wait().await;
         drop(drain);

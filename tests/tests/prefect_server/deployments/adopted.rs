@@ -1,6 +1,7 @@
 //! Which runs a process takes for its own.
 
 use flow_tests::prefect::Server;
+use flow_tests::python::Environment;
 use serde_json::json;
 
 use super::*;
@@ -81,4 +82,32 @@ fn a_program_without_the_mark_leaves_the_run_alone() {
     assert_eq!(code, Some(0), "{lines}");
     assert!(lines.contains("counted 15"), "{lines}");
     assert_eq!(run_of(server, &run)["state_type"], "SCHEDULED");
+}
+
+#[test]
+fn a_program_that_a_python_flow_starts_leaves_its_run_alone() {
+    let server = Server::shared();
+    let home = tempfile::tempdir().expect("a directory");
+    let environment = Environment::prefect().unwrap_or_else(|error| panic!("{error}"));
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/python/prefect/starts_a_program.py"
+    );
+    let flow = environment
+        .program(script)
+        .argument(env!("CARGO_BIN_EXE_served_flows"))
+        .with_prefect(home.path())
+        .with_variable("PREFECT_API_URL", server.url());
+    let finished = flow.run().unwrap_or_else(|error| panic!("{error}"));
+    let seen: Value = finished.json().unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(seen["code"], 0, "{seen}");
+    let output = text(&seen["output"]);
+    assert!(output.contains("counted 15"), "{output}");
+    let run = run_of(server, text(&seen["run"]));
+    assert_eq!(
+        (&run["state_type"], &run["run_count"]),
+        (&json!("COMPLETED"), &json!(1))
+    );
+    let states = states_of(server, text(&seen["run"]));
+    assert_eq!(states.len(), 3, "{states:?}");
 }

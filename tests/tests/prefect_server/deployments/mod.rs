@@ -1,6 +1,8 @@
 //! Deployments: served by our own process, and started by stock workers.
 
 mod adopted;
+mod command_line;
+mod pool;
 mod served;
 
 use std::io::Read as _;
@@ -19,7 +21,11 @@ struct Serving {
 }
 
 fn program(server: &Server, home: &TempDir) -> Command {
-    let mut command = server.command(env!("CARGO_BIN_EXE_served_flows"), home.path());
+    command_of(server, env!("CARGO_BIN_EXE_served_flows"), home)
+}
+
+fn command_of(server: &Server, program: &str, home: &TempDir) -> Command {
+    let mut command = server.command(program, home.path());
     command.env_remove("RUST_LOG");
     command
 }
@@ -27,8 +33,12 @@ fn program(server: &Server, home: &TempDir) -> Command {
 impl Serving {
     /// Starts it with these arguments, and waits until it serves.
     fn start(server: &Server, arguments: &[&str]) -> Self {
+        Self::of(server, env!("CARGO_BIN_EXE_served_flows"), arguments)
+    }
+
+    fn of(server: &Server, program: &str, arguments: &[&str]) -> Self {
         let home = tempfile::tempdir().expect("a directory");
-        let mut child = program(server, &home)
+        let mut child = command_of(server, program, &home)
             .args(arguments)
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
@@ -80,6 +90,17 @@ impl Drop for Serving {
     }
 }
 
+/// Runs the program to its end: exit code, output, lines.
+fn ran(mut command: Command) -> (Option<i32>, String, String) {
+    let output = command.output().expect("the program starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        output.status.code(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
 /// The deployment's id.
 fn deployment(server: &Server, flow: &str, name: &str) -> String {
     let found = server.get(&format!("/deployments/name/{flow}/{name}"));
@@ -129,6 +150,15 @@ fn logs(server: &Server, run: &str) -> Vec<String> {
 
 fn message(run: &Value) -> &str {
     run["state"]["message"].as_str().unwrap_or_default()
+}
+
+/// The states that a run has been in, by name.
+fn states_of(server: &Server, run: &str) -> Vec<String> {
+    let states = server.get(&format!("/flow_run_states/?flow_run_id={run}"));
+    let states = states.as_array().expect("a list").iter();
+    states
+        .map(|state| text(&state["name"]).to_owned())
+        .collect()
 }
 
 fn text(value: &Value) -> &str {

@@ -144,6 +144,30 @@ fn who_is_terminated_finishes_its_runs_and_pauses_its_deployments() {
 }
 
 #[test]
+fn a_deployments_limit_holds_runs_back() {
+    let server = Server::shared();
+    let serving = Serving::start(server, &["limited", "limited"]);
+    let deployment = deployment(server, "served-slow", "limited");
+    let runs = ["first", "second"].map(|name| {
+        let parameters = json!({"file": serving.file(name), "seconds": 3});
+        start_run(server, &deployment, &parameters)
+    });
+    let mut ended = runs.map(|run| wait_for_end(server, &run));
+    for run in &ended {
+        assert_eq!(run["state_type"], "COMPLETED", "{run}");
+    }
+    ended.sort_by_key(|run| text(&run["start_time"]).to_owned());
+    let [first, second] = ended;
+    assert!(
+        text(&first["end_time"]) <= text(&second["start_time"]),
+        "both ran at once"
+    );
+    let names = states_of(server, text(&second["id"]));
+    let held = names.iter().any(|name| name == "AwaitingConcurrencySlot");
+    assert!(held, "{names:?}");
+}
+
+#[test]
 fn runs_do_not_outlive_who_serves_them() {
     let server = Server::shared();
     let mut serving = Serving::start(server, &["serve", "killed", "served_waiting"]);

@@ -10,7 +10,7 @@ mod machine;
 mod output;
 mod watch;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,10 +23,14 @@ use uuid::Uuid;
 use self::child::{Assignment, RunProcess};
 use self::machine::{Command, Conclusion, Event, Machine, Order, Rules};
 use self::output::{ERROR, Output};
+use super::farewell::Farewell;
 use super::server::{Proposal, Server, ServerRun, Verdict};
 use crate::prefect::ApiError;
 use crate::runtime;
 use crate::signals::Drain;
+
+/// How soon a server that is away is told again.
+const TELL_AGAIN: Duration = Duration::from_secs(5);
 
 /// One deployment that is served.
 #[derive(Clone, Debug)]
@@ -55,8 +59,18 @@ struct Shared {
     served: Vec<Served>,
     settings: Settings,
     events: UnboundedSender<Event>,
-    /// What the server said of runs that may become ours.
-    known: Mutex<HashMap<Uuid, ServerRun>>,
+    known: Mutex<Known>,
+    drain: Arc<Drain>,
+}
+
+/// What the server said of runs.
+#[derive(Default)]
+struct Known {
+    runs: HashMap<Uuid, ServerRun>,
+    /// Those that are ours, or are being claimed.
+    taken: HashSet<Uuid>,
+    /// What their processes said last.
+    farewells: HashMap<Uuid, Farewell>,
 }
 
 /// Executes runs until it is asked to leave.
@@ -70,7 +84,12 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    pub(super) fn new(server: Server, served: Vec<Served>, settings: Settings) -> Self {
+    pub(super) fn new(
+        server: Server,
+        served: Vec<Served>,
+        settings: Settings,
+        drain: Arc<Drain>,
+    ) -> Self {
         let (events, received) = mpsc::unbounded_channel();
         Self {
             shared: Arc::new(Shared {
@@ -79,6 +98,7 @@ impl Runner {
                 settings,
                 events,
                 known: Mutex::default(),
+                drain,
             }),
             received,
             tasks: JoinSet::new(),
@@ -87,7 +107,7 @@ impl Runner {
     }
 
     /// Ends when the process shall end and the last run has.
-    pub(super) async fn run(mut self, drain: Arc<Drain>) {
+    pub(super) async fn run(mut self) {
         let settings = self.shared.settings;
         let mut machine = Machine::new(Rules {
             limit: settings.limit,
@@ -103,16 +123,18 @@ impl Runner {
             .spawn(async move { watch::events(&shared).await });
         let shared = Arc::clone(&self.shared);
         self.tasks.spawn(async move {
-            drain.asked().await;
+            shared.drain.asked().await;
             shared.tell(Event::Leave);
-            drain.insisted().await;
+            shared.drain.insisted().await;
             shared.tell(Event::Insist);
         });
         loop {
             let event = self.next_event(&machine).await;
-            if let Event::Concluded(run) = &event {
+            if let Event::Concluded(run) | Event::Claimed(run, false) = &event {
                 self.orders.remove(run);
-                self.shared.known.lock().remove(run);
+                let mut known = self.shared.known.lock();
+                known.taken.remove(run);
+                known.farewells.remove(run);
             }
             for command in machine.handle(Timestamp::now(), event) {
                 if command == Command::Done {
@@ -140,6 +162,7 @@ impl Runner {
         let shared = Arc::clone(&self.shared);
         match command {
             Command::Claim(run) => {
+                shared.known.lock().taken.insert(run);
                 self.tasks.spawn(async move { shared.claim(run).await });
             }
             Command::Start(run) => {
@@ -156,7 +179,7 @@ impl Runner {
             }
             Command::Conclude(run, conclusion) => {
                 self.tasks.spawn(async move {
-                    shared.conclude(run, conclusion).await;
+                    shared.conclude(run, &conclusion).await;
                     shared.tell(Event::Concluded(run));
                 });
             }
@@ -177,16 +200,23 @@ impl Shared {
     /// Asks the server what is scheduled, again and again.
     async fn poll_for_ever(&self) {
         let deployments: Vec<_> = self.served.iter().map(|served| served.id).collect();
+        let mut is_away = false;
         loop {
             let every = self.settings.every;
             // Runs until the next time but one are known before they are due.
             let before = Timestamp::now() + every.max(Duration::from_secs(10));
             match self.server.scheduled(&deployments, before).await {
-                Ok(runs) => self.learn(runs),
-                Err(error) => tracing::warn!(
+                Ok(runs) => {
+                    if std::mem::take(&mut is_away) {
+                        tracing::info!(target: "flowcore::prefect", "scheduled runs are known again");
+                    }
+                    self.learn(runs);
+                }
+                Err(error) if !std::mem::replace(&mut is_away, true) => tracing::warn!(
                     target: "flowcore::prefect",
-                    "scheduled runs are not known: {error}; asks again in {every:?}"
+                    "scheduled runs are not known: {error}; asks again every {every:?}"
                 ),
+                Err(error) => tracing::debug!(target: "flowcore::prefect", "{error}"),
             }
             watch::poll(self).await;
             runtime::sleep(spread(every)).await;
@@ -197,9 +227,13 @@ impl Shared {
         let now = Timestamp::now();
         let mut due = Vec::with_capacity(runs.len());
         let mut known = self.known.lock();
+        let Known {
+            runs: old, taken, ..
+        } = &mut *known;
+        old.retain(|run, _| taken.contains(run));
         for run in runs {
             due.push((run.next_scheduled_start_time.unwrap_or(now), run.id));
-            known.insert(run.id, run);
+            old.insert(run.id, run);
         }
         drop(known);
         self.tell(Event::Scheduled(due));
@@ -207,9 +241,8 @@ impl Shared {
 
     fn name_of(&self, run: Uuid) -> String {
         let known = self.known.lock();
-        known
-            .get(&run)
-            .map_or_else(|| run.to_string(), |run| run.name.clone())
+        let known = known.runs.get(&run);
+        known.map_or_else(|| run.to_string(), |run| run.name.clone())
     }
 
     /// Makes the run ours, unless another runner was quicker.
@@ -281,12 +314,15 @@ impl Shared {
             () = noted => return,
         };
         output.send(&self.server).await;
+        if let Some(farewell) = output.farewell() {
+            self.known.lock().farewells.insert(run, farewell);
+        }
         self.tell(Event::Ended(run, exit));
     }
 
     fn assignment(&self, run: Uuid) -> Option<Assignment> {
         let known = self.known.lock();
-        let known = known.get(&run)?;
+        let known = known.runs.get(&run)?;
         let mut served = self.served.iter();
         let served = served.find(|served| Some(served.id) == known.deployment_id)?;
         Some(Assignment {
@@ -306,24 +342,39 @@ impl Shared {
         })
     }
 
-    /// Tells the server how a run ended, as long as it does not know.
-    async fn conclude(&self, run: Uuid, conclusion: Conclusion) {
-        let name = self.name_of(run);
-        let told = match &conclusion {
+    /// Tells the server how a run ended, as long as it does not know; waits for
+    /// a server that is away.
+    async fn conclude(&self, run: Uuid, conclusion: &Conclusion) {
+        let mut is_last = false;
+        loop {
+            let error = match self.told(run, conclusion).await {
+                Ok(()) => return,
+                Err(error) => error,
+            };
+            if is_last || !error.may_pass() {
+                let name = self.name_of(run);
+                return tracing::error!(
+                    target: "flowcore::prefect",
+                    "the server does not know how flow run '{name}' ended: {error}"
+                );
+            }
+            is_last = self.drain.is_insisted();
+            let insisted = self.drain.insisted();
+            let _ = runtime::timeout(TELL_AGAIN, insisted).await;
+        }
+    }
+
+    async fn told(&self, run: Uuid, conclusion: &Conclusion) -> Result<(), ApiError> {
+        match conclusion {
             Conclusion::GivenBack => self.force(run, "SCHEDULED", "Scheduled", None).await,
             Conclusion::NotStarted(reason) => {
                 let message = format!("Flow run could not start: {reason}");
+                let name = self.name_of(run);
                 tracing::error!(target: "flowcore::prefect", "flow run '{name}': {message}");
                 self.force(run, "CRASHED", "Crashed", Some(&message)).await
             }
             Conclusion::Cancelled => self.end(run, None).await,
             Conclusion::Ended(exit) => self.end(run, Some(exit.message())).await,
-        };
-        if let Err(error) = told {
-            tracing::error!(
-                target: "flowcore::prefect",
-                "the server does not know how flow run '{name}' ended: {error}"
-            );
         }
     }
 
@@ -342,6 +393,15 @@ impl Shared {
             return self
                 .force(run, "CANCELLED", "Cancelled", Some(message))
                 .await;
+        }
+        let farewell = self.known.lock().farewells.get(&run).cloned();
+        if let Some(Farewell {
+            kind,
+            name,
+            message,
+        }) = farewell
+        {
+            return self.force(run, &kind, &name, message.as_deref()).await;
         }
         let message = crash.unwrap_or_default();
         tracing::error!(target: "flowcore::prefect", "flow run '{name}' crashed: {message}");
@@ -385,7 +445,7 @@ impl Shared {
 
     /// The runs that may have a process here.
     fn runs(&self) -> Vec<Uuid> {
-        self.known.lock().keys().copied().collect()
+        self.known.lock().taken.iter().copied().collect()
     }
 }
 

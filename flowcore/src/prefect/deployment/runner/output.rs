@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::prefect::deployment::farewell::Farewell;
 use crate::prefect::deployment::server::Server;
 
 /// Lines that wait to be sent.
@@ -39,6 +40,7 @@ pub(super) struct Output(Arc<Shared>);
 struct Shared {
     run: Uuid,
     lines: Mutex<Lines>,
+    farewell: Mutex<Option<Farewell>>,
     /// Pipes that have not ended.
     open: AtomicUsize,
     changed: Notify,
@@ -63,6 +65,7 @@ impl Output {
         Self(Arc::new(Shared {
             run,
             lines: Mutex::default(),
+            farewell: Mutex::default(),
             open: AtomicUsize::new(0),
             changed: Notify::new(),
         }))
@@ -80,10 +83,15 @@ impl Output {
         let thread = std::thread::Builder::new().name("flow-output".to_owned());
         let reading = thread.spawn(move || {
             each_line(pipe, |line| {
-                // Nobody may look at it.
-                let _ = shown().write_all(line);
                 let text = String::from_utf8_lossy(line);
-                let text = text.trim_end_matches(['\n', '\r']);
+                let mut text = text.trim_end_matches(['\n', '\r']);
+                if let Some((before, farewell)) = Farewell::heard(text) {
+                    *output.0.farewell.lock() = Some(farewell);
+                    text = before;
+                } else {
+                    // Nobody may look at it.
+                    let _ = shown().write_all(line);
+                }
                 if !text.is_empty() {
                     output.say(INFO, text);
                 }
@@ -96,6 +104,11 @@ impl Output {
             return Err(error);
         }
         Ok(())
+    }
+
+    /// How the run ended, if its process has said so.
+    pub(super) fn farewell(&self) -> Option<Farewell> {
+        self.0.farewell.lock().take()
     }
 
     /// One more line of the run's log.

@@ -1,0 +1,61 @@
+//! `serve` and `deploy` as commands.
+
+use flow_tests::prefect::Server;
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn a_program_serves_its_flows_by_a_command() {
+    let server = Server::shared();
+    let serving = Serving::of(
+        server,
+        env!("CARGO_BIN_EXE_command_line"),
+        &[
+            "serve",
+            "leaves",
+            "--name",
+            "by-command",
+            "--cron",
+            "0 6 * * mon-fri",
+            "--interval",
+            "90m",
+            "--timezone",
+            "Europe/Berlin",
+            "--param",
+            "line=007",
+            "-p",
+            "file=nowhere",
+            "--tag",
+            "a",
+            "--tag",
+            "b",
+            "--paused",
+        ],
+    );
+    let id = deployment(server, "leaves", "by-command");
+    let known = server.get(&format!("/deployments/{id}"));
+    assert_eq!(known["paused"], true);
+    assert_eq!(known["tags"], json!(["a", "b"]));
+    assert_eq!(
+        known["parameters"],
+        json!({"line": "007", "file": "nowhere"})
+    );
+    let schedules = known["schedules"].as_array().expect("a list");
+    assert_eq!(schedules.len(), 2);
+    for schedule in schedules {
+        assert_eq!(
+            schedule["schedule"]["timezone"], "Europe/Berlin",
+            "{schedule}"
+        );
+    }
+    let file = serving.file("line");
+    let run = start_run(server, &id, &json!({"file": file}));
+    let ended = wait_for_end(server, &run);
+    assert_eq!(ended["state_type"], "COMPLETED", "{ended}");
+    assert_eq!(ended["tags"], json!(["a", "b"]));
+    assert_eq!(
+        std::fs::read_to_string(file).expect("it was written"),
+        "007"
+    );
+}
