@@ -51,10 +51,15 @@ pub fn layer<S>() -> impl Layer<S> + Send + Sync + 'static
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    Console.with_filter(filter(
+    let level = settings::text("PREFECT_LOGGING_LEVEL");
+    let console = Console.with_filter(filter(
         std::env::var("RUST_LOG").ok().as_deref(),
-        settings::text("PREFECT_LOGGING_LEVEL").as_deref(),
-    ))
+        level.as_deref(),
+    ));
+    #[cfg(feature = "prefect")]
+    let console = console
+        .and_then(crate::prefect::reporter::lines().with_filter(filter(None, level.as_deref())));
+    console
 }
 
 /// `RUST_LOG` decides if it is there, else Prefect's setting; others' crates
@@ -136,9 +141,9 @@ pub(crate) fn printable(name: &str) -> Cow<'_, str> {
 
 /// The message, and the other fields behind it.
 #[derive(Default)]
-struct EventText {
+pub(crate) struct EventText {
     who: Option<String>,
-    message: String,
+    pub(crate) message: String,
 }
 
 impl EventText {
@@ -149,8 +154,9 @@ impl EventText {
                 self.who = Some(value.to_string());
                 Ok(())
             }
-            // Of a line from another process: where it was written there.
-            "log.target" => Ok(()),
+            // Whose line it is, for others, and of one from another process
+            // where it was written there.
+            "flow_run.id" | "task_run.id" | "log.target" => Ok(()),
             "message" => {
                 self.message.insert_str(0, &value.to_string());
                 Ok(())

@@ -111,5 +111,7 @@ pub(crate) fn prepare(aborts: bool, signals: bool) -> Result<()> {
 
 /// Runs what the program is for, until a signal ends it.
 pub(crate) fn block_on_main<F: Future>(main: F) -> F::Output {
+    #[cfg(feature = "prefect")]
+    let main = crate::prefect::reporter::told_at_end(main);
     crate::runtime::process_user().block_on(crate::signals::main_until_ended(main))
 }

@@ -120,6 +120,13 @@ pub(crate) fn enter() -> Result<()> {
     std::process::exit(code)
 }
 
+/// Whether this process is in a mode: flows of another process report what it
+/// does.
+#[cfg(feature = "prefect")]
+pub(crate) fn is_entered() -> bool {
+    marked().is_some()
+}
+
 type Entered = (&'static ProcessMode, String);
 
 /// What this process has become; a mark of another one is inherited.

@@ -18,7 +18,9 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::engine::{Change, MapId, RunId};
-use crate::flow::{Began, Changes, FlowRun, Input, InputSource, Observer, Submission, Submitted};
+use crate::flow::{
+    Began, Changes, FlowRun, Input, InputSource, Observer, Submission, Submitted, Watch,
+};
 use crate::runner::RunReference;
 use crate::state::{State, StateName, StateType};
 
@@ -105,8 +107,8 @@ impl Observer for Spans {
         self.begin(flow, began);
     }
 
-    fn is_of_process(&self) -> bool {
-        true
+    fn watch(&self) -> Watch {
+        Watch::Spans
     }
 
     fn flow_changed(&self, flow: &FlowRun, state: &State) {

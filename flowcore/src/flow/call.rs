@@ -302,6 +302,10 @@ impl FlowHere {
     /// The call has ended.
     async fn leave(self) {
         if self.registration.is_some() {
+            #[cfg(feature = "prefect")]
+            if self.flow.is_observed() {
+                crate::prefect::reporter::finish_alone(&self.flow).await;
+            }
             drop(self.registration);
             self.flow.life().return_to_caller().await;
         }

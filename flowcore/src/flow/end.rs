@@ -3,12 +3,15 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use tracing::field::display;
+use uuid::Uuid;
+
 use super::FlowRun;
 use crate::console::printable;
 use crate::definition::Failure;
 use crate::engine::{Map, RunView};
 use crate::error::{Error, ErrorKind};
-use crate::runner::{LogLevel, LogRecord, MapJob};
+use crate::runner::{LogLevel, LogRecord, MapJob, RunReference};
 use crate::state::{StateName, describe_state};
 
 /// Lines of a map's rows that are written one by one; of a larger map only
@@ -23,23 +26,23 @@ pub(super) fn is_heard() -> bool {
 /// One line about a run, written under its name.
 pub(super) struct Line {
     /// `None`: under the flow run's own name.
-    task_run: Option<String>,
+    task_run: Option<(String, RunReference)>,
     is_error: bool,
     text: String,
 }
 
 impl Line {
-    pub(super) fn finished(task_run: String, view: &RunView) -> Self {
+    pub(super) fn finished(name: String, run: RunReference, view: &RunView) -> Self {
         Self {
-            task_run: Some(task_run),
+            task_run: Some((name, run)),
             is_error: !view.name.is_completed(),
             text: format!("Finished in state {}", describe_view(view)),
         }
     }
 
-    pub(super) fn retry(task_run: String, message: &str) -> Self {
+    pub(super) fn retry(name: String, run: RunReference, message: &str) -> Self {
         Self {
-            task_run: Some(task_run),
+            task_run: Some((name, run)),
             is_error: false,
             text: message.to_owned(),
         }
@@ -47,7 +50,7 @@ impl Line {
 
     pub(super) fn write(self, flow: &FlowRun) {
         let who = match &self.task_run {
-            Some(name) => format!("Task run '{name}'"),
+            Some((name, _)) => format!("Task run '{name}'"),
             None => format!("Flow run '{}'", flow.name()),
         };
         if let Some(line) = flow.line() {
@@ -59,11 +62,10 @@ impl Line {
             };
             let target = "flowcore::runs".to_owned();
             line.log(LogRecord::new(level, target, who, self.text));
-        } else if self.is_error {
-            tracing::error!(target: "flowcore::runs", who, "{}", self.text);
-        } else {
-            tracing::info!(target: "flowcore::runs", who, "{}", self.text);
+            return;
         }
+        let id = self.task_run.map(|(_, run)| flow.task_run_id(run));
+        write(flow, id, self.is_error, &who, &self.text);
     }
 }
 
@@ -84,7 +86,7 @@ impl MapLog {
         &mut self,
         map: &Map,
         rows: &Range<u32>,
-        name: impl Fn(u32) -> String,
+        name: impl Fn(u32) -> (String, RunReference),
         lines: &mut Vec<Line>,
     ) {
         let all = map.length.is_some_and(|length| length <= ROW_LINES);
@@ -99,7 +101,8 @@ impl MapLog {
                 && (all || !view.name.is_completed())
             {
                 self.written += 1;
-                lines.push(Line::finished(name(row), &view));
+                let (name, run) = name(row);
+                lines.push(Line::finished(name, run, &view));
             }
         }
     }
@@ -166,7 +169,31 @@ pub(super) fn say_refused(error: &Error) {
 pub(super) fn say(flow: &FlowRun, text: &str) {
     // A run in which nothing runs has nothing to say.
     if flow.symbolic().is_none() {
-        tracing::info!(target: "flowcore::runs", who = format!("Flow run '{}'", flow.name()), "{text}");
+        let who = format!("Flow run '{}'", flow.name());
+        write(flow, None, false, &who, text);
+    }
+}
+
+/// Writes a line; readers of `tracing` events find the runs' ids in it.
+fn write(flow: &FlowRun, task_run: Option<Uuid>, is_error: bool, who: &str, text: &str) {
+    let flow_run = (!flow.is_standalone()).then(|| display(flow.id()));
+    let task_run = task_run.map(display);
+    if is_error {
+        tracing::error!(
+            target: "flowcore::runs",
+            who,
+            flow_run.id = flow_run,
+            task_run.id = task_run,
+            "{text}"
+        );
+    } else {
+        tracing::info!(
+            target: "flowcore::runs",
+            who,
+            flow_run.id = flow_run,
+            task_run.id = task_run,
+            "{text}"
+        );
     }
 }
 
@@ -174,7 +201,8 @@ pub(super) fn say(flow: &FlowRun, text: &str) {
 pub(super) fn say_failed(flow: &FlowRun, failure: &Failure) {
     let message = failure.0.message.as_deref();
     let text = describe_state(failure.0.name, message);
-    tracing::error!(target: "flowcore::runs", who = format!("Flow run '{}'", flow.name()), "{text}");
+    let who = format!("Flow run '{}'", flow.name());
+    write(flow, None, true, &who, &text);
 }
 
 /// The message of a settled run's state.

@@ -64,6 +64,19 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
         }
         let parent = RunContext::caller().map(|context| Arc::clone(context.flow()));
         let is_subflow = parent.as_ref().is_some_and(|flow| !flow.is_standalone());
+        // From here on a dropped call is a cancelled flow run.
+        let mut guard = StopOnDrop(Some(Dropped {
+            registration: Registration::new(&flow, parent.as_ref()),
+            flow: Arc::clone(&flow),
+            parent,
+            info,
+        }));
+        flow.set_tags(tags_of(options));
+        flow.begin_observed(&Began {
+            flow: Some((info, options)),
+            parent: RunContext::caller().map(|context| (context.flow().id(), context.run())),
+            at: now(),
+        });
         let kind = if is_subflow { "subflow" } else { "flow" };
         end::say(
             &flow,
@@ -83,19 +96,6 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
                 ),
             );
         }
-        // From here on a dropped call is a cancelled flow run.
-        let mut guard = StopOnDrop(Some(Dropped {
-            registration: Registration::new(&flow, parent.as_ref()),
-            flow: Arc::clone(&flow),
-            parent,
-            info,
-        }));
-        flow.set_tags(tags_of(options));
-        flow.begin_observed(&Began {
-            flow: Some((info, options)),
-            parent: RunContext::caller().map(|context| (context.flow().id(), context.run())),
-            at: now(),
-        });
         if flow.symbolic().is_none() {
             flow.set_hooks(info, &configuration);
         }
@@ -246,6 +246,10 @@ async fn conclude(flow: &Arc<FlowRun>, message: Option<&str>, failure: Option<&F
     flow.has_final_state(message, failure);
     flow.call_hooks().await;
     end::say(flow, &format!("Finished in state {}", flow.state()));
+    #[cfg(feature = "prefect")]
+    if flow.is_observed() {
+        crate::prefect::reporter::finish(flow).await;
+    }
 }
 
 /// How a flow run ended.

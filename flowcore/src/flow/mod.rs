@@ -25,7 +25,11 @@ pub use call::{
 pub use execute::call_flow;
 pub use handle::{FlowHandle, start};
 pub(crate) use interrupt::Interrupt;
+#[cfg(feature = "prefect")]
+pub(crate) use names::task_run_id;
 pub(crate) use names::task_run_name;
+#[cfg(any(feature = "otel", feature = "prefect"))]
+pub(crate) use observer::Watch;
 pub(crate) use observer::{
     Began, Changes, Input, InputSource, Observer, Observers, Submission, Submitted,
 };

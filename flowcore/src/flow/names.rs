@@ -96,7 +96,7 @@ pub(crate) fn task_run_name(task: &str, seed: u64, run: RunReference) -> String 
 }
 
 /// A task run's id: made from the flow run's, so that no row keeps one.
-pub(super) fn task_run_id(flow_run: Uuid, run: RunReference) -> Uuid {
+pub(crate) fn task_run_id(flow_run: Uuid, run: RunReference) -> Uuid {
     let (high, low) = flow_run.as_u64_pair();
     let hash = hash(run);
     // A version for ids that are made by a rule of one's own (RFC 9562).

@@ -40,11 +40,24 @@ pub(crate) trait Observer: Send + Sync {
     /// Runs and rows changed, in this order.
     fn changed(&self, flow: &FlowRun, changes: &Changes<'_>);
 
-    /// Whether it watches all flow runs of the process.
-    #[cfg(feature = "otel")]
-    fn is_of_process(&self) -> bool {
-        false
+    /// What it watches for.
+    #[cfg(any(feature = "otel", feature = "prefect"))]
+    fn watch(&self) -> Watch {
+        Watch::Calls
     }
+}
+
+/// What an observer watches for: of each kind but the first the process has
+/// one, which watches all flow runs.
+#[cfg(any(feature = "otel", feature = "prefect"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watch {
+    /// Flow runs that some code called.
+    Calls,
+    #[cfg(feature = "otel")]
+    Spans,
+    #[cfg(feature = "prefect")]
+    Server,
 }
 
 /// What is known of a flow run when it begins.
@@ -209,10 +222,14 @@ impl Observers {
         WATCHING.scope(self, code).await
     }
 
-    /// With the process's observer, unless that is inherited.
-    #[cfg(feature = "otel")]
-    pub(super) fn or_one(mut self, begin: impl FnOnce() -> Option<Arc<dyn Observer>>) -> Self {
-        if !self.0.iter().any(|observer| observer.is_of_process()) {
+    /// With the process's observer of this kind, unless that is inherited.
+    #[cfg(any(feature = "otel", feature = "prefect"))]
+    pub(super) fn or_one(
+        mut self,
+        kind: Watch,
+        begin: impl FnOnce() -> Option<Arc<dyn Observer>>,
+    ) -> Self {
+        if !self.0.iter().any(|observer| observer.watch() == kind) {
             self.0.extend(begin());
         }
         self

@@ -174,6 +174,8 @@ pub(crate) async fn end_all(signal: Signal) {
         until(|running| running.flows.is_empty()).await;
         for flow in &stuck {
             flow.hooks_called().await;
+            #[cfg(feature = "prefect")]
+            crate::prefect::reporter::finish(flow).await;
         }
     };
     let _ = crate::runtime::timeout(ENDING_LIMIT, ended).await;

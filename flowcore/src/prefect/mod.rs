@@ -17,6 +17,7 @@ mod message;
 #[allow(dead_code, reason = "what reports is being built on it")]
 mod outbox;
 mod replay;
+pub(crate) mod reporter;
 mod things;
 
 pub(crate) use deployment::SCHEDULED_RUN;

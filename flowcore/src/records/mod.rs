@@ -15,11 +15,15 @@ mod record;
 mod settings;
 mod store;
 
+#[cfg(feature = "prefect")]
+pub(crate) use json::{stable_text as stable_json, text as json_text};
 pub(crate) use keep::{Begun, Keep, KeySource};
 pub use key::{IntoCacheKey, Unstable};
 pub(crate) use key::{stable_text, stable_text_of_loan};
 pub use lock::Isolation;
 pub(crate) use lock::Lock;
+#[cfg(feature = "prefect")]
+pub(crate) use options::PackedParameters;
 pub use options::{FlowParameters, ResultAttributes, ResultDescriptor, flow_parameters};
 pub(crate) use options::{FlowResults, ResultOptions};
 pub use policy::{

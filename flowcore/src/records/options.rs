@@ -154,9 +154,26 @@ pub(crate) struct FlowResults {
     parameters: FlowParameters,
 }
 
-/// The flow's arguments as a JSON object; none outside of flows. The error says
-/// why there is no such text.
-pub type FlowParameters = Result<Option<String>, String>;
+/// The flow's arguments in writing.
+#[derive(Clone, Debug)]
+pub struct FlowParameters {
+    /// As a JSON object for the keys of its tasks; none outside of flows. The
+    /// error says why there is no such text.
+    for_keys: Result<Option<String>, String>,
+    /// For a server that is told of the run.
+    #[cfg(feature = "prefect")]
+    reported: Option<std::sync::Arc<serde_json::Value>>,
+}
+
+impl FlowParameters {
+    fn new(for_keys: Result<Option<String>, String>) -> Self {
+        Self {
+            for_keys,
+            #[cfg(feature = "prefect")]
+            reported: None,
+        }
+    }
+}
 
 impl FlowResults {
     /// Outside of flows the environment decides.
@@ -167,7 +184,7 @@ impl FlowResults {
                 .tasks_persist
                 .unwrap_or(settings.persist_by_default),
             store: None,
-            parameters: Ok(None),
+            parameters: FlowParameters::new(Ok(None)),
         }
     }
 
@@ -200,9 +217,15 @@ impl FlowResults {
         self.persists
     }
 
+    /// What a server is told of the flow's arguments.
+    #[cfg(feature = "prefect")]
+    pub(crate) fn reported_parameters(&self) -> Option<&serde_json::Value> {
+        self.parameters.reported.as_deref()
+    }
+
     /// The flow's arguments, or why there is no text of them.
     pub(crate) fn parameters(&self) -> Result<Option<&str>, &str> {
-        match &self.parameters {
+        match &self.parameters.for_keys {
             Ok(text) => Ok(text.as_deref()),
             Err(reason) => Err(reason),
         }
@@ -223,23 +246,43 @@ fn are_parameters_wanted() -> bool {
 
 /// The arguments of a flow for the keys of its tasks.
 #[doc(hidden)]
-pub fn flow_parameters(
-    packed: impl FnOnce() -> Vec<(&'static str, Result<Vec<u8>, Unstable>)>,
-) -> FlowParameters {
-    if !are_parameters_wanted() {
-        return Err(
-            "they were not kept, because no task of the program had a policy with \
-                    FLOW_PARAMETERS when the flow began: write it into the task's attribute, or \
-                    make the changed copy before the flow is called"
-                .to_owned(),
-        );
+pub fn flow_parameters(packed: impl FnOnce() -> PackedParameters) -> FlowParameters {
+    #[cfg(feature = "prefect")]
+    let is_reported = crate::prefect::reporter::of_process().is_some();
+    #[cfg(not(feature = "prefect"))]
+    let is_reported = false;
+    if !are_parameters_wanted() && !is_reported {
+        return FlowParameters::new(Err(NOT_KEPT.to_owned()));
     }
+    let packed = packed();
+    #[cfg(feature = "prefect")]
+    let reported = is_reported.then(|| crate::prefect::reporter::parameters(&packed).into());
+    let for_keys = if are_parameters_wanted() {
+        stable_texts(packed).map(Some)
+    } else {
+        Err(NOT_KEPT.to_owned())
+    };
+    FlowParameters {
+        for_keys,
+        #[cfg(feature = "prefect")]
+        reported,
+    }
+}
+
+const NOT_KEPT: &str = "they were not kept, because no task of the program had a policy with FLOW_PARAMETERS when \
+     the flow began: write it into the task's attribute, or make the changed copy before the flow \
+     is called";
+
+/// Arguments by name, as their types' `Serialize` wrote them.
+pub(crate) type PackedParameters = Vec<(&'static str, Result<Vec<u8>, Unstable>)>;
+
+fn stable_texts(packed: PackedParameters) -> Result<String, String> {
     let mut entries = Vec::new();
-    for (name, packed) in packed() {
+    for (name, packed) in packed {
         let text = packed.and_then(|bytes| Ok(json::stable_text(&bytes)?));
         entries.push((name, text.map_err(|reason| format!("`{name}`: {reason}"))?));
     }
-    Ok(Some(object(entries)))
+    Ok(object(entries))
 }
 
 impl TaskOptions {
@@ -375,7 +418,7 @@ impl ResultDescriptor {
         FlowResults {
             persists: true,
             store: None,
-            parameters: Ok(self.flow_parameters.clone()),
+            parameters: FlowParameters::new(Ok(self.flow_parameters.clone())),
         }
     }
 

@@ -3,5 +3,6 @@
 //! All tests share one server, unless they do harm to it.
 
 mod deployments;
+mod reports;
 mod server;
 mod things;

@@ -187,7 +187,9 @@ impl FlowRun {
                 .as_ref()
                 .and_then(|control| control.name().map(str::to_owned))
                 .unwrap_or_else(|| self.task_run_name(entry.task_name(), id.into()));
-            todo.others().lines.push(end::Line::finished(name, &view));
+            todo.others()
+                .lines
+                .push(end::Line::finished(name, id.into(), &view));
         }
         // Options of the task's static are nobody's to drop.
         if entry.has_users_values() {
@@ -224,10 +226,11 @@ impl FlowRun {
         let names = |row| {
             let run = RunReference::row(id, row);
             let named = controls.get(run).and_then(|control| control.name());
-            named.map_or_else(
+            let name = named.map_or_else(
                 || self.task_run_name(&entry.job.options().labels.name, run),
                 str::to_owned,
-            )
+            );
+            (name, run)
         };
         if heard && let Some(map) = shell.engine.map(id) {
             entry.log.rows(map, rows, names, &mut todo.others().lines);

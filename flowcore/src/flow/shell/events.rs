@@ -77,7 +77,7 @@ impl FlowRun {
         });
         if let Some(task) = task {
             let name = name.unwrap_or_else(|| self.task_run_name(&task, run));
-            end::Line::retry(name, message).write(self);
+            end::Line::retry(name, run, message).write(self);
         }
     }
 

@@ -4,6 +4,8 @@ use super::{FlowRun, Shell};
 use crate::clock::Timestamp;
 use crate::definition::{TaskInfo, TaskOptions};
 use crate::engine::{Map, MapId, RunView};
+#[cfg(any(feature = "otel", feature = "prefect"))]
+use crate::flow::observer::Watch;
 use crate::flow::observer::{Began, Changes, Input, Look, Observers, Submission, Submitted};
 use crate::runner::RunReference;
 use crate::state::State;
@@ -20,7 +22,14 @@ impl FlowRun {
         #[cfg(feature = "otel")]
         let observers = match self.symbolic() {
             Some(_) => observers,
-            None => observers.or_one(|| crate::otel::begin(self, began)),
+            None => observers.or_one(Watch::Spans, || crate::otel::begin(self, began)),
+        };
+        #[cfg(feature = "prefect")]
+        let observers = match self.symbolic() {
+            Some(_) => observers,
+            None => observers.or_one(Watch::Server, || {
+                crate::prefect::reporter::begin(self, began)
+            }),
         };
         if observers.is_empty() {
             return;

@@ -100,7 +100,7 @@ impl FlowRun {
 
     /// Whether any run has had a transaction.
     #[inline]
-    pub(in crate::flow) fn has_transactions(&self) -> bool {
+    pub(crate) fn has_transactions(&self) -> bool {
         self.transacts.load(Ordering::Relaxed)
     }
 

@@ -86,7 +86,9 @@ async fn perform(
             transition,
             ..
         } => {
-            let answer = set_state(client, *server, state, *transition, false).await?;
+            // A run that was asked to stop may crash instead.
+            let force = state.kind == StateKind::Crashed;
+            let answer = set_state(client, *server, state, *transition, force).await?;
             if let Answer::Reject { reason, .. } | Answer::Abort { reason } = answer {
                 let name = &state.name;
                 tracing::debug!(

@@ -33,7 +33,7 @@ impl Home {
             return;
         };
         match message {
-            ToHome::Log(record) => print(&record),
+            ToHome::Log(record) => print(&flow, &record),
             ToHome::Request(id, request) => {
                 let reply: Reply = Arc::new(reply);
                 serve(&flow, id, request, &reply);
@@ -189,18 +189,33 @@ impl Drop for Submitted {
 }
 
 /// A line of a task in another process, under its run.
-fn print(record: &LogRecord) {
+fn print(flow: &FlowRun, record: &LogRecord) {
     let LogRecord {
         level,
         target,
         who,
         message,
+        run,
     } = record;
+    let run = run.map(|run| tracing::field::display(flow.task_run_id(run)));
+    let flow = (!flow.is_standalone()).then(|| tracing::field::display(flow.id()));
+    macro_rules! write {
+        ($level:ident) => {
+            tracing::event!(
+                tracing::Level::$level,
+                who,
+                log.target = target,
+                flow_run.id = flow,
+                task_run.id = run,
+                "{message}"
+            )
+        };
+    }
     match level {
-        LogLevel::Error => tracing::error!(who, log.target = target, "{message}"),
-        LogLevel::Warning => tracing::warn!(who, log.target = target, "{message}"),
-        LogLevel::Info => tracing::info!(who, log.target = target, "{message}"),
-        LogLevel::Debug => tracing::debug!(who, log.target = target, "{message}"),
-        LogLevel::Trace => tracing::trace!(who, log.target = target, "{message}"),
+        LogLevel::Error => write!(ERROR),
+        LogLevel::Warning => write!(WARN),
+        LogLevel::Info => write!(INFO),
+        LogLevel::Debug => write!(DEBUG),
+        LogLevel::Trace => write!(TRACE),
     }
 }

@@ -77,7 +77,8 @@ impl Line {
     }
 
     pub(crate) fn log(&self, record: LogRecord) {
-        self.send(ToHome::Log(record));
+        let run = Some(self.run);
+        self.send(ToHome::Log(LogRecord { run, ..record }));
     }
 
     pub(crate) fn ask(self: &Arc<Self>, request: Request) -> Asking {

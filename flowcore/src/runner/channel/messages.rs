@@ -106,6 +106,8 @@ pub struct LogRecord {
     pub who: String,
     /// The line.
     pub message: String,
+    /// The run of the flow that is executed where it was written.
+    pub run: Option<RunReference>,
 }
 
 impl LogRecord {
@@ -115,6 +117,7 @@ impl LogRecord {
             target,
             who,
             message,
+            run: None,
         }
     }
 }
@@ -189,6 +192,7 @@ mod tests {
             target: "mine".into(),
             who: "Task run 'inc-9c2'".into(),
             message: "late".into(),
+            run: Some(ID.run),
         }));
         travels(&ToHome::Request(ID, Request::Server("{}".into())));
         travels(&ToWorker::Answer(ID, Answer::Server(Ok("[1]".into()))));

@@ -212,9 +212,12 @@ impl Ledger {
     pub(crate) fn left(&self, flow: Uuid) -> usize {
         let family = self.family(flow);
         let entries = family.iter().filter_map(|one| self.flows.get(one));
-        entries
-            .map(|entry| entry.steps + entry.runs.len() + entry.lines)
-            .sum()
+        let things = |entry: &FlowEntry| entry.steps + entry.runs.len() + entry.lines;
+        // Those below end before it does.
+        let below = family.iter().skip(1);
+        let below = below.filter_map(|one| self.flows.get(one));
+        let open = below.filter(|entry| matches!(entry.end, End::Wanted(_)));
+        entries.map(things).sum::<usize>() + open.count()
     }
 
     /// The flow runs that are about to end.

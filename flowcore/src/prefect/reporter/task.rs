@@ -1,0 +1,135 @@
+//! One task run as a server is told it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::names::task_key;
+use super::states::{self, Sequence, truncated};
+use crate::clock::Timestamp;
+use crate::definition::{RetryDelay, TaskInfo, TaskOptions, jittered};
+use crate::prefect::message::{ReportedTask, TaskInputs, TaskRunUpdate};
+use crate::state::{StateName, StateType};
+
+/// What the runs of one submission have in common.
+#[derive(Debug, PartialEq)]
+pub(super) struct Task {
+    pub(super) told: Arc<ReportedTask>,
+    /// What its runs' names begin with.
+    pub(super) name: String,
+    delay: RetryDelay,
+    jitter: f64,
+}
+
+impl Task {
+    pub(super) fn new(info: &TaskInfo, options: &TaskOptions) -> Self {
+        let delay = options.retry_delay_in_force().clone();
+        let retries = options.retries_in_force();
+        // A list of as many as differ; the server repeats the last.
+        let delays = (1..=retries.min(16)).map(|retry| delay.before(retry).as_secs_f64());
+        let mut delays: Vec<_> = delays.collect();
+        delays.dedup();
+        Self {
+            told: Arc::new(ReportedTask {
+                key: task_key(info),
+                version: options.version_in_force().map(str::to_owned),
+                tags: options.all_tags().map(str::to_owned).collect(),
+                retries,
+                retry_delays: delays,
+            }),
+            name: options.name_in_force().to_owned(),
+            delay,
+            jitter: options.retry_jitter,
+        }
+    }
+}
+
+/// Where a task run stands.
+#[derive(Debug, Default)]
+pub(super) struct Run {
+    sequence: Sequence,
+    start: Option<Timestamp>,
+    end: Option<Timestamp>,
+    /// Since when its code runs.
+    runs_since: Option<Timestamp>,
+    run_time: Duration,
+}
+
+/// A state that a run enters.
+pub(super) struct Entered {
+    pub(super) name: StateName,
+    pub(super) message: Option<String>,
+    pub(super) attempt: u32,
+    pub(super) at: Timestamp,
+    /// A number in [0, 1) that the delay before a retry was drawn with.
+    pub(super) random: f64,
+}
+
+/// Whose run it is.
+pub(super) struct Identity {
+    pub(super) id: Uuid,
+    /// `None` outside of flows.
+    pub(super) flow: Option<Uuid>,
+    pub(super) flow_run_count: u32,
+    pub(super) name: String,
+    pub(super) inputs: Arc<TaskInputs>,
+    pub(super) submitted: Timestamp,
+}
+
+impl Run {
+    /// It ran at these times, and nobody was told before.
+    pub(super) fn ran(&mut self, start: Timestamp, end: Timestamp) {
+        if self.start.is_none() && start.is_some() {
+            self.start = Some(start);
+            self.run_time = end.duration_since(start);
+        }
+    }
+
+    /// The run enters a state.
+    pub(super) fn enters(
+        &mut self,
+        entered: Entered,
+        task: &Task,
+        identity: Identity,
+    ) -> TaskRunUpdate {
+        let Entered {
+            name,
+            message,
+            attempt,
+            at,
+            random,
+        } = entered;
+        let kind = name.state_type();
+        if let Some(since) = self.runs_since.take() {
+            self.run_time += at.duration_since(since);
+        }
+        if kind == StateType::Running {
+            self.start.get_or_insert(at);
+            self.runs_since = Some(at);
+        }
+        if kind.is_terminal() && name != StateName::RolledBack {
+            self.end = Some(at);
+        }
+        let mut state = states::update(name, message, self.sequence.next(at));
+        if name == StateName::AwaitingRetry {
+            let delay = jittered(task.delay.before(attempt), task.jitter, random);
+            states::scheduled(&mut state, delay);
+        }
+        TaskRunUpdate {
+            id: identity.id,
+            flow: identity.flow,
+            task: Arc::clone(&task.told),
+            name: identity.name,
+            dynamic_key: identity.id.to_string(),
+            inputs: identity.inputs,
+            state,
+            run_count: attempt,
+            flow_run_count: identity.flow_run_count,
+            expected_start: truncated(identity.submitted),
+            start: self.start.map(truncated),
+            end: self.end.map(truncated),
+            run_time: self.run_time.as_secs_f64(),
+        }
+    }
+}

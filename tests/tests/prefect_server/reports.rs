@@ -1,0 +1,235 @@
+//! What a server knows of flow runs equals what the engine did.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flow_tests::prefect::Server;
+use serde_json::{Value, json};
+
+/// What one run of the child did, and what its server knows.
+struct Told {
+    /// From the engine.
+    engine: Value,
+    stderr: String,
+    /// The flow run at the top.
+    flow_run: Value,
+    home: tempfile::TempDir,
+}
+
+fn run(server: &Server, flow: &str) -> Told {
+    let home = tempfile::tempdir().expect("a folder");
+    let mut command = server.command(env!("CARGO_BIN_EXE_reported_flows"), home.path());
+    let output = command.arg(flow).output().expect("the child starts");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{stderr}");
+    let engine: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"));
+    let name = engine["flows"][0]["name"].as_str().expect("a name");
+    let found = server.all(
+        "flow_runs",
+        &json!({
+            "flow_runs": {"name": {"any_": [name]}},
+            "flows": {"name": {"any_": [engine["flows"][0]["flow"]]}},
+        }),
+    );
+    assert_eq!(found.len(), 1, "{stderr}");
+    Told {
+        flow_run: found[0].clone(),
+        engine,
+        stderr,
+        home,
+    }
+}
+
+impl Told {
+    fn id(&self) -> &str {
+        self.flow_run["id"].as_str().expect("an id")
+    }
+
+    fn task_runs(&self, server: &Server) -> Vec<Value> {
+        let of_flow = json!({"flow_runs": {"id": {"any_": [self.id()]}}});
+        server.all("task_runs", &of_flow)
+    }
+}
+
+/// Names of runs with the names and messages of their last states.
+fn ends(runs: &[Value]) -> BTreeMap<String, (String, Option<String>)> {
+    runs.iter()
+        .map(|run| {
+            let name = run["name"].as_str().expect("a name").to_owned();
+            let state = match run["states"].as_array() {
+                Some(states) => states.last().expect("a state"),
+                None => &run["state"],
+            };
+            let message = state["message"].as_str().filter(|text| !text.is_empty());
+            let text = state["name"].as_str().expect("a state").to_owned();
+            (name, (text, message.map(str::to_owned)))
+        })
+        .collect()
+}
+
+fn engine_runs(told: &Told, flow_run: &str) -> Vec<Value> {
+    let runs = told.engine["runs"].as_array().expect("runs").iter();
+    runs.filter(|run| run["flow_run"] == flow_run)
+        .cloned()
+        .collect()
+}
+
+#[test]
+fn the_flow_of_the_design_is_told_whole() {
+    let server = Server::shared();
+    let told = run(server, "design");
+    let flow_run = &told.flow_run;
+    assert_eq!(flow_run["state"]["name"], "Completed", "{}", told.stderr);
+    assert_eq!(flow_run["run_count"], 1);
+    assert_eq!(flow_run["flow_version"], "1.2");
+    assert_eq!(flow_run["tags"], json!(["design"]));
+    assert_eq!(
+        flow_run["parameters"],
+        json!({"a_range": [0, 1, 2, 3], "label": null})
+    );
+    let name = flow_run["name"].as_str().expect("a name");
+
+    let runs = told.task_runs(server);
+    assert_eq!(runs.len(), 13);
+    assert_eq!(ends(&runs), ends(&engine_runs(&told, name)));
+    let by_name: BTreeMap<_, _> = runs
+        .iter()
+        .map(|run| (run["id"].as_str().expect("an id"), run))
+        .collect();
+    let task = |run: &Value| {
+        let key = run["task_key"].as_str().expect("a key");
+        key.rsplit_once('-').expect("a hash").0.to_owned()
+    };
+    for run in &runs {
+        assert_eq!(run["run_count"], 1, "{run}");
+        assert!(
+            run["start_time"].is_string() && run["end_time"].is_string(),
+            "{run}"
+        );
+        let upstream = |parameter: &str| {
+            let inputs = run["task_inputs"][parameter].as_array().expect("inputs");
+            inputs
+                .iter()
+                .map(|input| task(by_name[input["id"].as_str().expect("an id")]))
+                .collect::<Vec<_>>()
+        };
+        match task(run).as_str() {
+            "inc" => {
+                assert_eq!(run["task_version"], "7");
+                assert_eq!(run["tags"], json!(["numbers"]));
+                assert!(upstream("x").is_empty());
+            }
+            "double" => assert!(upstream("x").is_empty()),
+            "add" => assert_eq!(
+                (upstream("x"), upstream("y")),
+                (vec!["inc".into()], vec!["double".into()])
+            ),
+            "sum_all" => assert_eq!(upstream("z"), ["add"; 4]),
+            other => panic!("{other}"),
+        }
+    }
+
+    let graph = server.get(&format!("/flow_runs/{}/graph-v2", told.id()));
+    assert_eq!(graph["nodes"].as_array().expect("nodes").len(), 13);
+    assert_eq!(graph["root_node_ids"].as_array().expect("roots").len(), 8);
+
+    let logs = server.all(
+        "logs",
+        &json!({"logs": {"flow_run_id": {"any_": [told.id()]}}, "sort": "TIMESTAMP_ASC"}),
+    );
+    let texts: Vec<_> = logs
+        .iter()
+        .map(|log| log["message"].as_str().expect("a text"))
+        .collect();
+    assert_eq!(
+        texts.first().copied(),
+        Some(&*format!(
+            "Beginning flow run '{name}' for flow 'inc-double-add-sum'"
+        )),
+    );
+    let of_flow = logs.iter().rfind(|log| log["name"] == "prefect.flow_runs");
+    assert_eq!(
+        of_flow.expect("a line")["message"],
+        "Finished in state Completed()"
+    );
+    let of_user = logs.iter().filter(|log| {
+        log["message"]
+            .as_str()
+            .is_some_and(|text| text.starts_with("x is "))
+    });
+    let of_user: BTreeSet<_> = of_user
+        .map(|log| task(by_name[log["task_run_id"].as_str().expect("a task run")]))
+        .collect();
+    assert_eq!(of_user, BTreeSet::from(["inc".to_owned()]));
+    let warning = logs
+        .iter()
+        .find(|log| log["level"] == 30)
+        .expect("a warning");
+    assert_eq!(warning["message"], "a warning of the flow");
+    assert_eq!(
+        logs.iter()
+            .filter(|log| log["name"] == "prefect.task_runs")
+            .count(),
+        13
+    );
+}
+
+#[test]
+fn subflows_nested_tasks_failures_and_retries_are_told() {
+    let server = Server::shared();
+    let told = run(server, "every_kind");
+    let name = told.flow_run["name"].as_str().expect("a name");
+    assert_eq!(
+        told.flow_run["state"]["name"], "Completed",
+        "{}",
+        told.stderr
+    );
+    let runs = told.task_runs(server);
+    let (placeholders, runs): (Vec<_>, Vec<_>) = runs
+        .into_iter()
+        .partition(|run| run["state"]["state_details"]["child_flow_run_id"].is_string());
+    assert_eq!(ends(&runs), ends(&engine_runs(&told, name)));
+
+    let shaky = runs.iter().find(|run| {
+        run["name"]
+            .as_str()
+            .is_some_and(|name| name.starts_with("shaky"))
+    });
+    let shaky = shaky.expect("its run");
+    assert_eq!(shaky["run_count"], 3);
+    assert_eq!(shaky["empirical_policy"]["retries"], 2);
+
+    assert_eq!(placeholders.len(), 1);
+    assert_eq!(placeholders[0]["name"], "child-0");
+    assert_eq!(placeholders[0]["state"]["name"], "Completed");
+    let child = placeholders[0]["state"]["state_details"]["child_flow_run_id"]
+        .as_str()
+        .expect("an id");
+    let child = server.get(&format!("/flow_runs/{child}"));
+    let of_child = json!({"flow_runs": {"id": {"any_": [child["id"]]}}});
+    let child_runs = server.all("task_runs", &of_child);
+    let child_name = child["name"].as_str().expect("a name");
+    assert_eq!(ends(&child_runs), ends(&engine_runs(&told, child_name)));
+
+    let starts_with = |text: &str| {
+        runs.iter()
+            .filter(|run| {
+                run["name"]
+                    .as_str()
+                    .is_some_and(|name| name.starts_with(text))
+            })
+            .collect::<Vec<_>>()
+    };
+    let outer = starts_with("outer")[0];
+    let nested = starts_with("inc")
+        .into_iter()
+        .find(|run| run["task_inputs"]["__parents__"].is_array())
+        .expect("a nested run");
+    assert_eq!(nested["task_inputs"]["__parents__"][0]["id"], outer["id"]);
+    let waiting = starts_with("inc")
+        .into_iter()
+        .find(|run| run["task_inputs"]["wait_for"].is_array())
+        .expect("a run that waits");
+    assert_eq!(waiting["task_inputs"]["wait_for"][0]["id"], shaky["id"]);
+    drop(told.home);
+}
