@@ -109,9 +109,16 @@ pub(crate) fn prepare(aborts: bool, signals: bool) -> Result<()> {
     Setup::new().signals(signals).prepare()
 }
 
+/// How long the process's end waits for slots that go back to a server.
+#[cfg(feature = "prefect")]
+const LAST_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// Runs what the program is for, until a signal ends it.
 pub(crate) fn block_on_main<F: Future>(main: F) -> F::Output {
     #[cfg(feature = "prefect")]
     let main = crate::prefect::reporter::told_at_end(main);
-    crate::runtime::process_user().block_on(crate::signals::main_until_ended(main))
+    let output = crate::runtime::process_user().block_on(crate::signals::main_until_ended(main));
+    #[cfg(feature = "prefect")]
+    crate::runtime::block_on(crate::prefect::slots::settle(LAST_WAIT));
+    output
 }

@@ -104,8 +104,8 @@ pub use limits::{
 pub use mapped::{Completions, Mapped};
 #[cfg(feature = "prefect")]
 pub use prefect::{
-    Artifact, CreatedArtifact, DeploymentRun, Event, PrefectError, RunDeployment, SecretValue,
-    ServerCall, emit_event, run_deployment, secret,
+    Artifact, CreatedArtifact, DeploymentRun, Event, Pause, PrefectError, RunDeployment,
+    SecretValue, ServerCall, emit_event, pause_flow_run, pause_for_input, run_deployment, secret,
 };
 #[cfg(feature = "prefect")]
 pub use prefect::{

@@ -33,9 +33,9 @@ pub(crate) use observer::Watch;
 pub(crate) use observer::{
     Began, Changes, Input, InputSource, Observer, Observers, Submission, Submitted,
 };
-#[cfg(feature = "prefect")]
-pub(crate) use running::cancel_all;
 pub(crate) use running::end_all;
+#[cfg(feature = "prefect")]
+pub(crate) use running::{cancel, cancel_all};
 pub(crate) use shell::{FlowRun, Held, in_hook, in_hook_thread, state_of};
 pub use submit::{map, submit};
 pub(crate) use symbolic::{Symbolic, Unknown};

@@ -108,6 +108,18 @@ pub(super) fn family(flow: &Arc<FlowRun>) -> Vec<Arc<FlowRun>> {
     family
 }
 
+/// Cancels a flow run of the process, if it has not ended.
+#[cfg(feature = "prefect")]
+pub(crate) fn cancel(id: Uuid) {
+    let flow = {
+        let running = RUNNING.lock();
+        running.flows.get(&id).map(|entry| Arc::clone(&entry.flow))
+    };
+    if let Some(flow) = flow {
+        flow.interrupt(Interrupt::Cancelled);
+    }
+}
+
 /// Cancels all flow runs of the process.
 #[cfg(feature = "prefect")]
 pub(crate) fn cancel_all() {

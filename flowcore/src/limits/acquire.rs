@@ -14,6 +14,8 @@ use crate::cancellation::block_on;
 use crate::context::RunContext;
 use crate::engine::{Slots, Ticket};
 use crate::error::{Error, ErrorKind, Result};
+#[cfg(feature = "prefect")]
+use crate::prefect::slots::{self, Wanted};
 use crate::runner::{Line, Request, note_waiting};
 
 /// The name of a limit, or several: `"database"`, `["database", "disk"]`.
@@ -51,7 +53,8 @@ impl<N: Into<String>> LimitNames for Vec<N> {
 ///
 /// A run that waits for slots lends its thread to other runs. A limit that
 /// nobody made is ignored with a warning, as in Prefect; see
-/// [`SlotRequest::strict`].
+/// [`SlotRequest::strict`]. If `PREFECT_API_URL` names a server, its limits
+/// count where this process has none of that name.
 ///
 /// ```
 /// use flowcore::prelude::*;
@@ -237,10 +240,40 @@ impl<T> SlotRequest<T> {
     }
 
     async fn acquire_here(&self) -> Result<Vec<Permit>> {
-        match self.slots()? {
-            Some(slots) => Acquire::start(&slots)?.await,
-            None => Ok(Vec::new()),
+        let (slots, unknown) = self.slots()?;
+        let mut permits = match slots {
+            Some(slots) => Acquire::start(&slots)?.await?,
+            None => Vec::new(),
+        };
+        // The limits of this process come first: they are nearer.
+        #[cfg(feature = "prefect")]
+        let unknown = self.on_server(unknown, &mut permits).await?;
+        self.say_unknown(&unknown)?;
+        Ok(permits)
+    }
+
+    /// Takes slots of limits that only a Prefect server may have; gives those
+    /// that it has not.
+    #[cfg(feature = "prefect")]
+    async fn on_server<'a>(
+        &self,
+        mut unknown: Vec<&'a String>,
+        permits: &mut Vec<Permit>,
+    ) -> Result<Vec<&'a String>> {
+        // Tags of runs are limited by this process.
+        if unknown.is_empty() || self.is_quiet {
+            return Ok(unknown);
         }
+        let wanted = Wanted {
+            names: unknown.iter().map(|name| (*name).clone()).collect(),
+            slots: self.occupy,
+            is_rate: self.is_rate,
+        };
+        if let Some(taken) = slots::take(wanted).await? {
+            unknown.retain(|name| !taken.names.contains(name));
+            permits.push(Permit::on_server(taken));
+        }
+        Ok(unknown)
     }
 
     /// The code runs in another process than its flow, which decides.
@@ -255,8 +288,8 @@ impl<T> SlotRequest<T> {
         Ok(vec![Permit::elsewhere(asked.slots().await?)])
     }
 
-    /// The slots of those limits that exist.
-    fn slots<'a>(&'a self) -> Result<Option<Slots>> {
+    /// The slots of those limits that exist, and the names of the others.
+    fn slots<'a>(&'a self) -> Result<(Option<Slots>, Vec<&'a String>)> {
         if self.occupy == 0 {
             return Err(Error::invalid(format!(
                 "0 slots of {} were asked for: ask for at least one",
@@ -286,21 +319,27 @@ impl<T> SlotRequest<T> {
                 self.listed(held.into_iter())
             )));
         }
-        if !unknown.is_empty() {
-            let unknown = self.listed(unknown.into_iter());
-            if self.is_strict {
-                return Err(Error::invalid(format!(
-                    "{unknown} does not exist: make it with `flowcore::limits().set(..)` before \
-                     slots are asked for"
-                )));
-            }
-            if !self.is_quiet {
-                tracing::warn!("{unknown} does not exist - skipping acquisition.");
-            }
-        }
         slots.sort_unstable();
         slots.dedup();
-        Ok((!slots.is_empty()).then(|| slots.into()))
+        Ok(((!slots.is_empty()).then(|| slots.into()), unknown))
+    }
+
+    /// Says that limits do not exist, here or on a server.
+    fn say_unknown(&self, unknown: &[&String]) -> Result<()> {
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let unknown = self.listed(unknown.iter().copied());
+        if self.is_strict {
+            return Err(Error::invalid(format!(
+                "{unknown} does not exist: make it with `flowcore::limits().set(..)` before slots \
+                 are asked for"
+            )));
+        }
+        if !self.is_quiet {
+            tracing::warn!("{unknown} does not exist - skipping acquisition.");
+        }
+        Ok(())
     }
 
     fn timed_out(&self, limit: Duration) -> Error {

@@ -16,6 +16,8 @@ use parking_lot::Mutex;
 use crate::clock::Timestamp;
 use crate::engine::{Answer, LimitId, Limits, Refusal, Slots, Ticket};
 use crate::error::Error;
+#[cfg(feature = "prefect")]
+use crate::prefect::slots::ServerSlots;
 use crate::runner::SlotsElsewhere;
 use crate::runtime::now;
 use crate::world::World;
@@ -27,6 +29,9 @@ pub(crate) struct Permit {
     limits: Option<Arc<LimitsHere>>,
     /// Those that the flow's process holds for a run of this one.
     _elsewhere: Option<SlotsElsewhere>,
+    /// Those that a Prefect server holds.
+    #[cfg(feature = "prefect")]
+    _server: Option<ServerSlots>,
 }
 
 impl fmt::Debug for Permit {
@@ -49,6 +54,8 @@ impl Permit {
             slots: Arc::clone(slots),
             limits: Some(Arc::clone(limits)),
             _elsewhere: None,
+            #[cfg(feature = "prefect")]
+            _server: None,
         }
     }
 
@@ -57,6 +64,18 @@ impl Permit {
             slots: Slots::default(),
             limits: None,
             _elsewhere: Some(slots),
+            #[cfg(feature = "prefect")]
+            _server: None,
+        }
+    }
+
+    #[cfg(feature = "prefect")]
+    pub(crate) fn on_server(slots: ServerSlots) -> Self {
+        Self {
+            slots: Slots::default(),
+            limits: None,
+            _elsewhere: None,
+            _server: Some(slots),
         }
     }
 

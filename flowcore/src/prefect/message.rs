@@ -25,6 +25,30 @@ pub(crate) enum Message {
     /// A task run is in another state.
     TaskRun(Box<TaskRunUpdate>),
     Log(Box<LogLine>),
+    /// A run has made something for people to read.
+    Artifact(Box<NewArtifact>),
+    /// What an artifact shows is something else now.
+    ArtifactData {
+        /// The flow run's id in this process.
+        flow: Uuid,
+        /// The artifact's id in this process.
+        artifact: Uuid,
+        data: Value,
+    },
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct NewArtifact {
+    /// Its id in this process.
+    pub(crate) id: Uuid,
+    /// The flow run's id in this process.
+    pub(crate) flow: Uuid,
+    pub(crate) task_run: Option<Uuid>,
+    /// `markdown`, `table`, …
+    pub(crate) kind: String,
+    pub(crate) key: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) data: Value,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

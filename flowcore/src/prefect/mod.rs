@@ -18,6 +18,7 @@ mod message;
 mod outbox;
 mod replay;
 pub(crate) mod reporter;
+pub(crate) mod slots;
 mod things;
 
 pub(crate) use deployment::SCHEDULED_RUN;
@@ -28,6 +29,7 @@ pub(crate) use things::answer_from_home;
 pub use things::artifacts::{Artifact, CreatedArtifact};
 pub use things::deployments::{DeploymentRun, RunDeployment, run_deployment};
 pub use things::events::{Event, emit_event};
+pub use things::pause::{Pause, pause_flow_run, pause_for_input};
 pub use things::secrets::{SecretValue, secret};
 pub(crate) use things::variables;
 pub use things::{PrefectError, ServerCall};

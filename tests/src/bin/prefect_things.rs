@@ -1,6 +1,7 @@
 //! A program whose flows make things on a Prefect server, and read them there.
 //! Its argument names the flow; it prints what the flow gave as JSON.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use flowcore::prelude::*;
@@ -16,8 +17,10 @@ async fn artifacts() -> Result<Vec<String>> {
         .create();
     let rows = [json!({"a": 1, "b": "x"}), json!({"a": 2, "b": "y"})];
     let table = Artifact::table(&rows).key("my-table").create();
-    let link = Artifact::link("http://example.invalid/x", "x").create();
-    let image = Artifact::image("http://example.invalid/x.png").create();
+    let link = Artifact::link("http://example.invalid/x", "x");
+    let link = link.key("my-link").create();
+    let image = Artifact::image("http://example.invalid/x.png");
+    let image = image.key("my-image").create();
     let progress = Artifact::progress(10.0).key("my-progress").create().await?;
     progress.update_progress(80.0).await?;
     let mut ids = vec![progress.id().to_string()];
@@ -106,6 +109,94 @@ async fn starts_deployments(name: String) -> Result<Value> {
     }))
 }
 
+/// Writes when it has a slot, and when it gives it back.
+#[task]
+async fn holds_a_slot(limit: String, file: String) -> Result<()> {
+    let note = |line: &str| {
+        let file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&file);
+        file.and_then(|mut file| file.write_all(line.as_bytes()))
+    };
+    let slots = flowcore::concurrency(limit, 1).strict().await?;
+    note("begin\n")?;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    note("end\n")?;
+    drop(slots);
+    Ok(())
+}
+
+#[flow]
+async fn holds_slots(limit: String, file: String) -> Result<()> {
+    let runs = [(); 2].map(|()| holds_a_slot.submit(&limit, &file));
+    for run in runs {
+        run.await?;
+    }
+    Ok(())
+}
+
+#[task]
+fn sync_code_has_a_rate(limit: String) -> Result<()> {
+    flowcore::rate_limit(limit, 1).strict().block()
+}
+
+#[flow]
+async fn asks_for_slots(limit: String, rate: String) -> Result<Value> {
+    sync_code_has_a_rate.submit(&rate).await?;
+    let too_many = flowcore::concurrency(&*limit, 9).await;
+    let no_rate = flowcore::rate_limit(&*limit, 1).await;
+    let unknown = flowcore::concurrency("never-made", 1).strict().await;
+    let ignored = flowcore::concurrency("never-made", 1).await;
+    let held = flowcore::concurrency(&*limit, 1).await?;
+    let full = flowcore::concurrency(&*limit, 1).timeout(Duration::from_millis(300));
+    let full = full.await;
+    // What nobody waits for any more does not take slots either.
+    drop(held);
+    let text = |error: Error| error.to_string();
+    Ok(json!({
+        "too_many": too_many.map(drop).map_err(text),
+        "no_rate": no_rate.map_err(text),
+        "unknown": unknown.map(drop).map_err(text),
+        "ignored": ignored.is_ok(),
+        "full": full.map(drop).map_err(text),
+    }))
+}
+
+#[task]
+async fn for_ever() {
+    std::future::pending::<()>().await;
+}
+
+/// Ends when somebody cancels it.
+#[flow]
+async fn waits_to_be_cancelled() -> Result<()> {
+    for_ever.submit().await
+}
+
+#[derive(schemars::JsonSchema, serde::Deserialize, serde::Serialize)]
+struct Approval {
+    by: String,
+    #[serde(default)]
+    amount: u32,
+}
+
+/// Waits for people, once for input and once for nothing.
+#[flow]
+async fn waits_for_people() -> Result<Value> {
+    let pause = flowcore::pause_for_input::<Approval>().description("May it go on?");
+    let approval = pause.poll_interval(Duration::from_millis(200)).await?;
+    let pause = flowcore::pause_flow_run().poll_interval(Duration::from_millis(200));
+    pause.await?;
+    Ok(json!(approval))
+}
+
+#[flow]
+async fn nobody_comes() -> Result<()> {
+    let pause = flowcore::pause_flow_run().timeout(Duration::from_millis(500));
+    pause.await
+}
+
 #[flow]
 async fn asks_without_a_server() -> Result<String> {
     Ok(variables::get::<u8>("x").await.unwrap_err().to_string())
@@ -115,13 +206,19 @@ async fn asks_without_a_server() -> Result<String> {
 async fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let flow = arguments.next().unwrap_or_default();
+    let mut argument = || arguments.next().unwrap_or_default();
     let value = match flow.as_str() {
         "artifacts" => json!(makes_artifacts().await?),
         "artifacts_elsewhere" => json!(makes_artifacts_elsewhere().await?),
         "variables" => keeps_variables().await?,
         "secrets" => reads_secrets().await?,
         "events" => json!(emits_events().await?),
-        "deployments" => starts_deployments(arguments.next().unwrap_or_default()).await?,
+        "deployments" => starts_deployments(argument()).await?,
+        "holds" => json!(holds_slots(argument(), argument()).await?),
+        "slots" => asks_for_slots(argument(), argument()).await?,
+        "cancelled" => json!(waits_to_be_cancelled().await.map_err(|e| e.to_string())),
+        "people" => waits_for_people().await?,
+        "nobody" => json!(nobody_comes().await.map_err(|e| e.to_string())),
         "no_server" => json!(asks_without_a_server().await?),
         other => return Err(Error::msg(format!("there is no flow `{other}`"))),
     };

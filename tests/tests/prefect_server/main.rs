@@ -2,7 +2,9 @@
 //!
 //! All tests share one server, unless they do harm to it.
 
+mod control;
 mod deployments;
 mod reports;
 mod server;
+mod slots;
 mod things;

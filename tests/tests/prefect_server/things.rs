@@ -23,37 +23,41 @@ fn output(command: &mut Command) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text} {errors}"))
 }
 
+/// The artifacts with these keys, in this order.
+fn artifacts(server: &Server, keys: &[&str]) -> Vec<Value> {
+    let filter = json!({"artifacts": {"key": {"any_": keys}}});
+    let found = server.all("artifacts", &filter);
+    let of_key = |key: &&str| {
+        let found = found.iter().find(|artifact| artifact["key"] == *key);
+        found.unwrap_or_else(|| panic!("no artifact {key}")).clone()
+    };
+    keys.iter().map(of_key).collect()
+}
+
 #[test]
 fn runs_make_artifacts_of_every_kind() {
     let server = Server::shared();
-    let Value::Array(ids) = run(server, &["artifacts"]) else {
-        panic!("the flow gives ids");
-    };
-    let artifacts = ids.iter().map(|id| {
-        let id = id.as_str().expect("an id");
-        let artifact = server.get(&format!("/artifacts/{id}"));
+    assert_eq!(
+        run(server, &["artifacts"]).as_array().map(Vec::len),
+        Some(6)
+    );
+    let keys = ["my-progress", "my-md", "my-table", "my-link", "my-image"];
+    let artifacts = artifacts(server, &keys).into_iter().map(|artifact| {
         assert!(artifact["task_run_id"].is_string(), "{artifact}");
-        json!([
-            artifact["key"],
-            artifact["type"],
-            artifact["data"],
-            artifact["description"]
-        ])
+        json!([artifact["type"], artifact["data"], artifact["description"]])
     });
     assert_eq!(
         artifacts.collect::<Vec<_>>(),
         [
-            json!(["my-progress", "progress", 80, null]),
-            json!(["my-md", "markdown", "# Hi", "d"]),
+            json!(["progress", 80, null]),
+            json!(["markdown", "# Hi", "d"]),
             json!([
-                "my-table",
                 "table",
                 "[{\"a\":1,\"b\":\"x\"},{\"a\":2,\"b\":\"y\"}]",
                 null
             ]),
-            json!([null, "markdown", "[x](http://example.invalid/x)", null]),
-            json!([null, "image", "http://example.invalid/x.png", null]),
-            json!(["from-afar", "markdown", "from afar", null]),
+            json!(["markdown", "[x](http://example.invalid/x)", null]),
+            json!(["image", "http://example.invalid/x.png", null]),
         ]
     );
 }
@@ -61,10 +65,9 @@ fn runs_make_artifacts_of_every_kind() {
 #[test]
 fn tasks_on_workers_make_artifacts_through_the_flows_process() {
     let server = Server::shared();
-    let id = run(server, &["artifacts_elsewhere"]);
-    let id = id.as_str().expect("an id");
-    let artifact = server.get(&format!("/artifacts/{id}"));
-    assert_eq!(artifact["key"], "from-afar");
+    run(server, &["artifacts_elsewhere"]);
+    let artifact = artifacts(server, &["from-afar"]);
+    assert_eq!(artifact[0]["data"], "from afar");
 }
 
 #[test]
@@ -155,4 +158,20 @@ fn without_a_server_things_say_how_to_name_one() {
     let told = output(command.env_remove("PREFECT_API_URL").arg("no_server"));
     let told = told.as_str().expect("text");
     assert!(told.contains("set PREFECT_API_URL"), "{told}");
+}
+
+#[test]
+fn wrong_credentials_say_what_to_set() {
+    let settings = [("PREFECT_SERVER_API_AUTH_STRING", "me:right")];
+    let server = Server::with_settings(&settings).unwrap_or_else(|error| panic!("{error}"));
+    let home = tempfile::tempdir().expect("a directory");
+    for auth in ["me:wrong", ""] {
+        let mut command = server.command(env!("CARGO_BIN_EXE_prefect_things"), home.path());
+        command.env("PREFECT_API_AUTH_STRING", auth).arg("secrets");
+        let output = command.output().expect("the program starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{said}");
+        assert!(said.contains("PREFECT_API_AUTH_STRING"), "{said}");
+        assert!(!said.contains("me:wrong"), "{said}");
+    }
 }

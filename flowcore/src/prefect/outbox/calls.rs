@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::ledger::{Call, Next, Reply, SentLine};
-use super::{ServerFlowRun, Shared, bodies, news};
+use super::{ServerFlowRun, Shared, artifacts, bodies, news};
 use crate::prefect::client::{ApiClient, ApiError};
 use crate::prefect::message::{NewFlowRun, StateKind, StateUpdate};
 
@@ -98,6 +98,7 @@ async fn perform(
             }
             Ok(Reply::Done)
         }
+        Call::Artifact(call) => artifacts::perform(client, call).await,
         Call::Lines(lines) => {
             let body: Vec<Value> = lines
                 .iter()

@@ -4,8 +4,10 @@
 //! two tasks on the service runtime that do it: one makes requests, one sends
 //! events. Whoever puts a message in never waits for either.
 
+mod artifacts;
 mod bodies;
 mod calls;
+mod cancelling;
 mod events;
 mod file;
 mod ledger;
@@ -24,6 +26,7 @@ use uuid::Uuid;
 use super::client::{ApiClient, ApiError};
 use super::message::{Message, StateUpdate};
 use crate::{runtime, settings};
+pub(crate) use artifacts::{change as change_artifact, make as make_artifact};
 pub(crate) use calls::Answer;
 use file::{Head, WriteAhead};
 use ledger::Ledger;
@@ -112,9 +115,21 @@ impl Outbox {
             let service = runtime::process_service();
             service.spawn(calls::make(Arc::clone(&self.0)));
             service.spawn(events::send(Arc::clone(&self.0)));
+            let cancel = crate::flow::cancel;
+            service.spawn(cancelling::watch(Arc::clone(&self.0), cancel));
         });
         self.0.for_calls.notify_one();
         self.0.for_events.notify_one();
+    }
+
+    /// Whether the flow run is told of here, and has not ended.
+    pub(crate) fn reports(&self, flow: Uuid) -> bool {
+        self.0.with(|ledger, _| ledger.has(flow))
+    }
+
+    /// The number of the next pause in this attempt of a flow run, from 1.
+    pub(crate) fn next_pause(&self, flow: Uuid, attempt: u32) -> u32 {
+        self.0.with(|ledger, _| ledger.next_pause(flow, attempt))
     }
 
     /// The server's id of a flow run, as soon as it has one.

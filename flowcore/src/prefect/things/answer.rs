@@ -11,13 +11,16 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::PrefectError;
+use super::artifacts::CreatedArtifact;
 use super::question::{NewArtifact, NewDeploymentRun, NewEvent, Question};
 use crate::context::RunContext;
 use crate::error::{Error, Result};
 use crate::flow::FlowRun;
 use crate::prefect::client::{ApiClient, ApiError};
-use crate::prefect::outbox::{Outbox, ServerFlowRun};
+use crate::prefect::message::{self, Message};
+use crate::prefect::outbox::{self, Outbox, ServerFlowRun};
 use crate::runner::{RunReference, note_waiting};
+use crate::runtime;
 
 /// The run whose code asks.
 pub(super) struct Asker {
@@ -35,6 +38,12 @@ impl Asker {
 
     fn task_run(&self) -> Option<Uuid> {
         self.run.map(|run| self.flow.task_run_id(run))
+    }
+
+    /// Where the flow run is reported, if it is.
+    fn outbox(&self) -> Result<Option<&'static Outbox>, PrefectError> {
+        let flow = self.flow.id();
+        Ok(Outbox::of_process()?.filter(|outbox| outbox.reports(flow)))
     }
 
     /// The flow run as the server knows it; `None` if it is not reported.
@@ -80,9 +89,12 @@ pub(super) async fn answer(
     };
     match question {
         Question::NewArtifact(new) => artifact(&client, new, asker).await,
-        Question::ChangeArtifact { id, data } => {
-            let path = format!("/artifacts/{id}");
-            client.patch(&path, &json!({"data": data})).await?;
+        Question::ChangeArtifact {
+            id,
+            is_reported,
+            data,
+        } => {
+            change_artifact(&client, id, is_reported, data, asker).await?;
             Ok(Value::Null)
         }
         Question::Variable(name) => {
@@ -127,25 +139,60 @@ struct Made {
     id: Uuid,
 }
 
+/// Of a run that is reported it is told with all else; nobody waits for it.
 async fn artifact(
     client: &ApiClient,
     new: NewArtifact,
     asker: Option<Asker>,
 ) -> Result<Value, PrefectError> {
-    let mut body = json!({
-        "key": new.key,
-        "type": new.kind,
-        "description": new.description,
-        "data": new.data,
-    });
-    if let Some(asker) = asker {
-        if let Some(run) = asker.flow_run().await? {
-            body["flow_run_id"] = json!(run.id);
-        }
-        body["task_run_id"] = json!(asker.task_run());
+    let mut new = message::NewArtifact {
+        id: Uuid::now_v7(),
+        flow: Uuid::nil(),
+        task_run: asker.as_ref().and_then(Asker::task_run),
+        kind: new.kind,
+        key: new.key,
+        description: new.description,
+        data: new.data,
+    };
+    if let Some(asker) = asker
+        && let Some(outbox) = asker.outbox()?
+    {
+        new.flow = asker.flow.id();
+        let id = new.id;
+        outbox.put(Message::Artifact(Box::new(new)));
+        return Ok(json!(CreatedArtifact {
+            id,
+            is_reported: true
+        }));
     }
-    let made: Made = client.post("/artifacts/", &body).await?;
-    Ok(json!(made.id))
+    let id = outbox::make_artifact(client, &new, None).await?;
+    Ok(json!(CreatedArtifact {
+        id,
+        is_reported: false
+    }))
+}
+
+async fn change_artifact(
+    client: &ApiClient,
+    id: Uuid,
+    is_reported: bool,
+    data: Value,
+    asker: Option<Asker>,
+) -> Result<(), PrefectError> {
+    if !is_reported {
+        return Ok(outbox::change_artifact(client, id, &data).await?);
+    }
+    // Where its run is over it stays as it is.
+    if let Some(asker) = asker
+        && let Some(outbox) = asker.outbox()?
+    {
+        outbox.put(Message::ArtifactData {
+            flow: asker.flow.id(),
+            artifact: id,
+            data,
+        });
+    }
+    Ok(())
 }
 
 async fn secret(client: &ApiClient, name: String) -> Result<Value, PrefectError> {
@@ -301,8 +348,12 @@ async fn run_deployment(
 }
 
 /// Waits; a run that does lends its slot out meanwhile.
-async fn wait(time: Duration) {
-    let sleep = tokio::time::sleep(time);
+pub(super) async fn wait(time: Duration) {
+    let sleep = {
+        // Whatever thread this is on.
+        let _context = runtime::process_service().enter();
+        tokio::time::sleep(time)
+    };
     tokio::pin!(sleep);
     std::future::poll_fn(|context| {
         let poll = sleep.as_mut().poll(context);

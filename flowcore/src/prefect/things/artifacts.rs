@@ -1,6 +1,6 @@
 //! Artifacts: what runs show of what they did.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -88,14 +88,18 @@ impl Artifact {
         self
     }
 
-    /// Makes it, under the run whose code calls this.
+    /// Makes it, under the run whose code calls this. In a flow run that is
+    /// reported nobody waits for the server: the artifact is sent with all else
+    /// of the run, and is not lost if the server is away for a while.
     ///
     /// # Errors
     ///
     /// Awaiting it fails with a [`PrefectError`] if Prefect has no such keys,
     /// the data is no JSON, there is no server or it cannot be asked.
     pub fn create(self) -> ServerCall<CreatedArtifact> {
-        ServerCall::new(self.question(), |value| id(value).map(CreatedArtifact))
+        ServerCall::new(self.question(), |value| {
+            serde_json::from_value(value).map_err(|error| PrefectError::Server(error.to_string()))
+        })
     }
 
     fn question(self) -> Result<Question, PrefectError> {
@@ -112,19 +116,24 @@ impl Artifact {
     }
 }
 
-/// An artifact that the server has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CreatedArtifact(Uuid);
+/// An artifact that was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreatedArtifact {
+    pub(super) id: Uuid,
+    pub(super) is_reported: bool,
+}
 
 impl CreatedArtifact {
-    /// Its id.
+    /// Its id: the server's, or one of this process if it is sent with all else
+    /// of its run.
     #[must_use]
     pub fn id(&self) -> Uuid {
-        self.0
+        self.id
     }
 
     /// How far the work is by now, from 0 to 100; for an artifact that is a
-    /// [progress](Artifact::progress).
+    /// [progress](Artifact::progress). Of what is told faster than it can be
+    /// sent, the last counts.
     ///
     /// ```no_run
     /// # async fn example() -> flowcore::Result<()> {
@@ -142,7 +151,8 @@ impl CreatedArtifact {
     pub fn update_progress(&self, percent: f64) -> ServerCall<()> {
         let question = checked_percent(percent)
             .map(|percent| Question::ChangeArtifact {
-                id: self.0,
+                id: self.id,
+                is_reported: self.is_reported,
                 data: json!(percent),
             })
             .map_err(|problem| PrefectError::NotJson {

@@ -75,6 +75,26 @@ pub enum PrefectError {
         /// What the server says.
         problem: String,
     },
+    /// The flow run cannot be paused from here.
+    #[error("the flow run is not paused: {problem}")]
+    NotPaused {
+        /// Why.
+        problem: &'static str,
+    },
+    /// Nobody has resumed the flow run in time.
+    #[error("nobody has resumed the flow run within {} second(s)", limit.as_secs_f64())]
+    PauseTimedOut {
+        /// How long it has waited.
+        limit: std::time::Duration,
+    },
+    /// The credentials do not do.
+    #[error("{problem}")]
+    Refused {
+        /// The HTTP status, 401 or 403.
+        status: u16,
+        /// What the server says, and what to set.
+        problem: String,
+    },
     /// The server says no, or nothing.
     #[error("{0}")]
     Server(String),
@@ -82,14 +102,23 @@ pub enum PrefectError {
 
 impl From<ApiError> for PrefectError {
     fn from(error: ApiError) -> Self {
-        Self::Server(error.to_string())
+        match error {
+            ApiError::Refused { status, .. } => Self::Refused {
+                status,
+                problem: error.to_string(),
+            },
+            _ => Self::Server(error.to_string()),
+        }
     }
 }
 
 impl PrefectError {
     pub(super) fn into_error(self) -> Error {
         let kind = match self {
-            Self::Server(_) | Self::NotFound { .. } => ErrorKind::Other,
+            Self::PauseTimedOut { .. }
+            | Self::Server(_)
+            | Self::Refused { .. }
+            | Self::NotFound { .. } => ErrorKind::Other,
             _ => ErrorKind::Invalid,
         };
         let message = self.to_string();

@@ -11,6 +11,7 @@ mod call;
 pub(crate) mod deployments;
 mod error;
 pub(crate) mod events;
+pub(crate) mod pause;
 mod question;
 pub(crate) mod secrets;
 pub(crate) mod variables;

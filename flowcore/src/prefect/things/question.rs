@@ -11,6 +11,8 @@ pub(super) enum Question {
     NewArtifact(NewArtifact),
     ChangeArtifact {
         id: Uuid,
+        /// The id is that of this flow's process.
+        is_reported: bool,
         data: Value,
     },
     Variable(String),

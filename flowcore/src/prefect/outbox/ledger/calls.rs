@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::artifacts::ArtifactCall;
 use super::flows::{FlowEntry, ServerFlowRun};
 use super::lines::SentLine;
 use super::{Ledger, Note};
 use crate::prefect::client::ApiError;
-use crate::prefect::message::{NewFlowRun, StateUpdate};
+use crate::prefect::message::{NewArtifact, NewFlowRun, StateUpdate};
 
 /// What a flow run is told with.
 #[derive(Clone, Debug)]
@@ -16,13 +17,17 @@ pub(crate) enum Step {
     Rename(Uuid, String),
     /// With the id of the transition: said twice, it is made once.
     State(Uuid, Box<StateUpdate>, Uuid),
+    Artifact(Box<NewArtifact>),
+    /// The newest data of an artifact of this flow run.
+    ArtifactData(Uuid, Uuid),
 }
 
 impl Step {
     pub(super) fn flow(&self) -> Uuid {
         match self {
             Self::Begin(new) => new.id,
-            Self::Rename(flow, _) | Self::State(flow, ..) => *flow,
+            Self::Artifact(new) => new.flow,
+            Self::Rename(flow, _) | Self::State(flow, ..) | Self::ArtifactData(flow, _) => *flow,
         }
     }
 }
@@ -46,6 +51,7 @@ pub(crate) enum Call {
         state: Box<StateUpdate>,
         transition: Uuid,
     },
+    Artifact(ArtifactCall),
     Lines(Vec<SentLine>),
     /// Which of these lines does the server have?
     FindLines(Vec<SentLine>),
@@ -62,6 +68,8 @@ pub(crate) enum Next {
 #[derive(Debug)]
 pub(crate) enum Reply {
     Began(ServerFlowRun),
+    /// The server's id of an artifact.
+    Made(Uuid),
     Done,
     /// The lines that are there.
     Found(Vec<(Timestamp, String)>),
@@ -81,7 +89,8 @@ impl Ledger {
             if let Some(call) = call {
                 return Next::Call(Box::new(call));
             }
-            // Of a flow run that the server refused.
+            // There is nothing to ask for it: the server has refused the flow
+            // run, or knows it already.
             self.step_is_over();
         }
         if let Some(lines) = self.lines.take_doubtful() {
@@ -110,6 +119,8 @@ impl Ledger {
         let server = self.flows.get(&flow)?.known()?.id;
         Some(match step {
             Step::Begin(_) => return None,
+            Step::Artifact(new) => Call::Artifact(self.artifacts.call(new, server)?),
+            Step::ArtifactData(_, artifact) => Call::Artifact(self.artifacts.data_call(*artifact)?),
             Step::Rename(_, name) => Call::Rename {
                 flow,
                 server,
@@ -155,6 +166,10 @@ impl Ledger {
                 self.lines_done(&lines);
                 self.note_lines(&lines);
             }
+            (Call::Artifact(call), reply) => {
+                self.artifact_done(call, &reply);
+                self.step_is_over();
+            }
             (Call::FindLines(lines), Reply::Found(found)) => {
                 let (there, missing): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| {
                     let is_it = |(at, text): &(Timestamp, String)| {
@@ -184,6 +199,7 @@ impl Ledger {
             Call::Lines(lines) => self.lines.put_back(lines, now),
             Call::FindLines(lines) => self.lines.doubt(lines),
             // The step is still the first one.
+            Call::Artifact(call) => self.artifacts.not_now(call, error.is_doubtful()),
             Call::Begin { .. } | Call::Rename { .. } | Call::State { .. } => {}
         }
     }
@@ -198,6 +214,11 @@ impl Ledger {
             Call::Rename { .. } | Call::State { .. } => {
                 tracing::warn!(target: "flowcore::prefect", "{error}");
                 self.step_is_over();
+            }
+            Call::Artifact(call) => {
+                tracing::warn!(target: "flowcore::prefect", "{error}: the artifact is lost");
+                self.step_is_over();
+                self.artifact_refused(call);
             }
             Call::Lines(lines) | Call::FindLines(lines) => {
                 tracing::warn!(

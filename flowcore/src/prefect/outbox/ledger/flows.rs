@@ -1,6 +1,6 @@
 //! Flow runs: who they are on the server, and how they end.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -46,6 +46,8 @@ pub(super) struct FlowEntry {
     pub(super) waiting: Vec<Uuid>,
     pub(super) sent: Sent,
     pub(super) asked: Asked,
+    /// Its attempt, and how often that was paused.
+    pauses: (u32, u32),
     pub(super) end: End,
 }
 
@@ -76,6 +78,7 @@ impl FlowEntry {
             waiting: Vec::new(),
             sent: Sent::default(),
             asked: Asked::default(),
+            pauses: (0, 0),
             end: End::Open,
         }
     }
@@ -110,11 +113,34 @@ impl Ledger {
         self.step(flow, |flow| Step::State(flow, state, id));
     }
 
-    fn step(&mut self, flow: Uuid, step: impl FnOnce(Uuid) -> Step) {
+    pub(super) fn step(&mut self, flow: Uuid, step: impl FnOnce(Uuid) -> Step) {
         if let Some(entry) = self.flows.get_mut(&flow) {
             entry.steps += 1;
             self.steps.push_back(step(flow));
         }
+    }
+
+    /// An attempt comes by the pauses of the one before in their order.
+    pub(crate) fn next_pause(&mut self, flow: Uuid, attempt: u32) -> u32 {
+        let Some(entry) = self.flows.get_mut(&flow) else {
+            return 1;
+        };
+        if entry.pauses.0 != attempt {
+            entry.pauses = (attempt, 0);
+        }
+        entry.pauses.1 += 1;
+        entry.pauses.1
+    }
+
+    /// The flow runs that the server knows and that have not ended, by their
+    /// ids there.
+    pub(crate) fn open_on_server(&self) -> HashMap<Uuid, Uuid> {
+        let open = self
+            .flows
+            .iter()
+            .filter(|(_, entry)| matches!(entry.end, End::Open));
+        open.filter_map(|(flow, entry)| Some((entry.known()?.id, *flow)))
+            .collect()
     }
 
     /// Whether the flow run is reported, and has not ended.
@@ -203,6 +229,7 @@ impl Ledger {
         }
         for one in self.family(flow) {
             self.flows.remove(&one);
+            self.artifacts.forget(one);
         }
         Some(Finished { left: 0, refused })
     }

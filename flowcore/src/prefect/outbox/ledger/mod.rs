@@ -10,6 +10,7 @@
 //! state when all its task runs are known to be recorded and all its lines
 //! sent.
 
+mod artifacts;
 mod calls;
 mod flows;
 mod lines;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+pub(super) use artifacts::ArtifactCall;
 pub(super) use calls::{Call, Next, Reply, Step};
 pub(crate) use flows::{Finished, ServerFlowRun};
 pub(super) use lines::SentLine;
@@ -34,6 +36,7 @@ pub(super) use verify::{NextQuestion, Question, Seen};
 
 use crate::prefect::client::ApiError;
 use crate::prefect::message::Message;
+use artifacts::Artifacts;
 use flows::FlowEntry;
 use lines::Lines;
 use runs::{RunEntry, Window};
@@ -52,6 +55,7 @@ pub(super) struct Ledger {
     dirty: VecDeque<Uuid>,
     window: Window,
     lines: Lines,
+    artifacts: Artifacts,
     /// About task runs outside of flow runs.
     alone: Asked,
     outage: Outage,
@@ -79,6 +83,7 @@ impl Ledger {
             dirty: VecDeque::new(),
             window: Window::default(),
             lines: Lines::default(),
+            artifacts: Artifacts::default(),
             alone: Asked::default(),
             outage: Outage::default(),
             notes: Vec::new(),
@@ -110,6 +115,12 @@ impl Ledger {
                 }
                 self.lines.put(line, now);
             }
+            Message::Artifact(new) => self.artifact(new),
+            Message::ArtifactData {
+                flow,
+                artifact,
+                data,
+            } => self.artifact_data(flow, artifact, data),
         }
     }
 

@@ -18,6 +18,8 @@ pub(crate) enum Note {
     Refused(Uuid),
     /// The oldest request about a flow run that was left is done.
     Stepped(Uuid),
+    /// What the server calls an artifact.
+    Made(Uuid, Uuid),
     /// These task runs are recorded as they are.
     Recorded(Vec<Uuid>),
     /// The lines up to this time are sent.

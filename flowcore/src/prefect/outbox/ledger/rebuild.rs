@@ -28,6 +28,7 @@ impl Ledger {
             }
             Note::Refused(flow) | Note::Over(flow) => self.forget(flow),
             Note::Stepped(flow) => self.drop_step(flow),
+            Note::Made(artifact, server) => self.artifacts.is_made(artifact, server),
             Note::Recorded(runs) => runs.into_iter().for_each(|run| self.drop_run(run)),
             Note::Lines(until) => self.drop_lines(until),
             Note::Ends(flow, last) => self.finish(flow, *last),
@@ -68,6 +69,7 @@ impl Ledger {
             entry.park();
         }
         self.lines.doubt_all();
+        self.artifacts.doubt();
         open.len()
     }
 
@@ -91,7 +93,7 @@ impl Ledger {
         let steps = self.steps.iter().filter_map(|step| match step {
             Step::Begin(new) => Some(new.state.at),
             Step::State(_, state, _) => Some(state.at),
-            Step::Rename(..) => None,
+            Step::Rename(..) | Step::Artifact(_) | Step::ArtifactData(..) => None,
         });
         let all = runs.chain(steps).chain(self.lines.last());
         all.max().unwrap_or_else(Timestamp::now)
@@ -146,13 +148,18 @@ impl Ledger {
         parked.len()
     }
 
-    /// Somebody else has decided how this flow run goes on.
+    /// Somebody else has decided how this flow run goes on; what it made is
+    /// told all the same.
     pub(crate) fn leave_alone(&mut self, flow: Uuid) {
-        self.steps
-            .retain(|step| step.flow() != flow || matches!(step, Step::Begin(_)));
+        let is_artifact = |step: &Step| matches!(step, Step::Artifact(_) | Step::ArtifactData(..));
+        self.steps.retain(|step| {
+            step.flow() != flow || matches!(step, Step::Begin(_)) || is_artifact(step)
+        });
+        let of_flow = self.steps.iter().filter(|step| step.flow() == flow);
+        let left = of_flow.filter(|step| is_artifact(step)).count();
         if let Some(entry) = self.flows.get_mut(&flow) {
             entry.end = End::Told;
-            entry.steps = 0;
+            entry.steps = left;
         }
     }
 
@@ -177,6 +184,7 @@ impl Ledger {
             self.runs.remove(&run);
         }
         self.lines.drop_of(flow);
+        self.artifacts.forget(flow);
     }
 
     fn drop_step(&mut self, flow: Uuid) {

@@ -12,7 +12,8 @@ use uuid::Uuid;
 use super::*;
 use crate::prefect::client::ApiError;
 use crate::prefect::message::{
-    LogLine, NewFlowRun, ReportedTask, StateKind, StateUpdate, TaskInputs, TaskRunUpdate,
+    LogLine, NewArtifact, NewFlowRun, ReportedTask, StateKind, StateUpdate, TaskInputs,
+    TaskRunUpdate,
 };
 
 const FLOW: Uuid = Uuid::from_u128(1);
@@ -115,6 +116,7 @@ struct Server {
     histories: BTreeMap<Uuid, Vec<String>>,
     events: BTreeMap<String, u32>,
     lines: Vec<(Timestamp, String)>,
+    artifacts: Vec<(Uuid, Value)>,
     random: u64,
 }
 
@@ -169,6 +171,7 @@ impl Server {
                 }
                 Reply::Done
             }
+            Call::Artifact(call) => self.artifact(call),
             Call::Lines(lines) => {
                 let lines = lines.iter().map(|one| &one.line);
                 self.lines
@@ -181,6 +184,82 @@ impl Server {
             return Reply::Failed(unanswered());
         }
         reply
+    }
+}
+
+impl Server {
+    fn artifact(&mut self, call: &ArtifactCall) -> Reply {
+        match call {
+            ArtifactCall::Make {
+                new,
+                flow_run,
+                unless_there,
+            } => {
+                assert_eq!(*flow_run, SERVER_FLOW);
+                let there = unless_there.as_ref().and_then(|others| {
+                    let mut all = self.artifacts.iter();
+                    all.find(|(id, data)| *data == new.data && !others.contains(id))
+                });
+                if let Some((id, _)) = there {
+                    return Reply::Made(*id);
+                }
+                let id = Uuid::from_u128(5000 + self.artifacts.len() as u128);
+                self.artifacts.push((id, new.data.clone()));
+                Reply::Made(id)
+            }
+            ArtifactCall::Change { server, data, .. } => {
+                let mut all = self.artifacts.iter_mut();
+                let (_, there) = all.find(|(id, _)| id == server).expect("it was made");
+                *there = data.clone();
+                Reply::Done
+            }
+        }
+    }
+}
+
+fn artifact(number: u128, data: &str) -> Message {
+    Message::Artifact(Box::new(NewArtifact {
+        id: Uuid::from_u128(30_000 + number),
+        flow: FLOW,
+        task_run: None,
+        kind: "markdown".to_owned(),
+        key: None,
+        description: None,
+        data: data.into(),
+    }))
+}
+
+fn artifact_data(number: u128, data: &str) -> Message {
+    Message::ArtifactData {
+        flow: FLOW,
+        artifact: Uuid::from_u128(30_000 + number),
+        data: data.into(),
+    }
+}
+
+#[test]
+fn artifacts_are_made_once_and_show_their_newest_data() {
+    for seed in 1..60 {
+        let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
+        let mut ledger = Ledger::new(Uuid::now_v7);
+        let mut server = Server {
+            random: seed,
+            ..Server::default()
+        };
+        ledger.put(begin(now), now);
+        for (number, data) in [(0, "same"), (1, "same"), (2, "other"), (1, "twice told")] {
+            ledger.put(artifact(number, data), now);
+        }
+        for data in ["50", "70", "100"] {
+            ledger.put(artifact_data(2, data), now);
+        }
+        // Of nothing that was made.
+        ledger.put(artifact_data(9, "1"), now);
+        let last = state(StateKind::Completed, "Completed", now);
+        ledger.finish(FLOW, last);
+        until_ended(&mut ledger, &mut server, now, true);
+        let shown: Vec<_> = server.artifacts.iter().map(|(_, data)| data).collect();
+        assert_eq!(shown, ["same", "same", "100"], "seed {seed}");
     }
 }
 

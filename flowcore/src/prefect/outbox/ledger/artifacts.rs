@@ -1,0 +1,153 @@
+//! Artifacts: each is made once, in the order of their making; of the data
+//! that one shows later the newest counts.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Ledger, Note, Reply, Step};
+use crate::prefect::message::NewArtifact;
+
+/// By their ids in this process.
+#[derive(Debug, Default)]
+pub(super) struct Artifacts {
+    entries: HashMap<Uuid, Entry>,
+    /// Nobody knows whether the one that is to be made next has been made.
+    is_doubtful: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    flow: Uuid,
+    /// Its id on the server.
+    server: Option<Uuid>,
+    /// The newest data that it shall show after its making.
+    newest: Option<Value>,
+    sent: Option<Value>,
+}
+
+/// What to ask of the server about an artifact.
+#[derive(Clone, Debug)]
+pub(crate) enum ArtifactCall {
+    Make {
+        new: Box<NewArtifact>,
+        /// The flow run's id on the server.
+        flow_run: Uuid,
+        /// It may be there, and is none of these.
+        unless_there: Option<Vec<Uuid>>,
+    },
+    Change {
+        artifact: Uuid,
+        server: Uuid,
+        data: Value,
+    },
+}
+
+impl Artifacts {
+    /// `None`: it was made.
+    pub(super) fn call(&self, new: &NewArtifact, flow_run: Uuid) -> Option<ArtifactCall> {
+        let is_made = |entry: &Entry| entry.server.is_some();
+        if self.entries.get(&new.id).is_some_and(is_made) {
+            return None;
+        }
+        let of_flow = |entry: &Entry| (entry.flow == new.flow).then_some(entry.server).flatten();
+        Some(ArtifactCall::Make {
+            new: Box::new(new.clone()),
+            flow_run,
+            unless_there: self
+                .is_doubtful
+                .then(|| self.entries.values().filter_map(of_flow).collect()),
+        })
+    }
+
+    /// `None`: the server has no such artifact, or shows the newest data: each
+    /// data is a step, and the first of several sends the newest.
+    pub(super) fn data_call(&self, artifact: Uuid) -> Option<ArtifactCall> {
+        let entry = self.entries.get(&artifact)?;
+        let newest = entry.newest.as_ref();
+        Some(ArtifactCall::Change {
+            artifact,
+            server: entry.server?,
+            data: newest
+                .filter(|data| entry.sent.as_ref() != Some(data))?
+                .clone(),
+        })
+    }
+
+    /// The server has made an artifact.
+    pub(super) fn is_made(&mut self, artifact: Uuid, server: Uuid) {
+        if let Some(entry) = self.entries.get_mut(&artifact) {
+            entry.server = Some(server);
+        }
+    }
+
+    /// The process is no more: the next one may have been made.
+    pub(super) fn doubt(&mut self) {
+        self.is_doubtful = true;
+    }
+
+    pub(super) fn not_now(&mut self, call: ArtifactCall, is_doubtful: bool) {
+        if let ArtifactCall::Make { unless_there, .. } = call {
+            // Once in doubt it stays so until it is known.
+            self.is_doubtful = is_doubtful || unless_there.is_some();
+        }
+    }
+
+    /// The flow run is over.
+    pub(super) fn forget(&mut self, flow: Uuid) {
+        self.entries.retain(|_, entry| entry.flow != flow);
+    }
+}
+
+impl Ledger {
+    pub(super) fn artifact(&mut self, new: Box<NewArtifact>) {
+        // From another process it may come twice.
+        if !self.has(new.flow) || self.artifacts.entries.contains_key(&new.id) {
+            return;
+        }
+        let entry = Entry {
+            flow: new.flow,
+            server: None,
+            newest: None,
+            sent: None,
+        };
+        self.artifacts.entries.insert(new.id, entry);
+        self.step(new.flow, |_| Step::Artifact(new));
+    }
+
+    pub(super) fn artifact_data(&mut self, flow: Uuid, artifact: Uuid, data: Value) {
+        let Some(entry) = self.artifacts.entries.get_mut(&artifact) else {
+            return;
+        };
+        entry.newest = Some(data);
+        self.step(flow, |flow| Step::ArtifactData(flow, artifact));
+    }
+
+    pub(super) fn artifact_done(&mut self, call: ArtifactCall, reply: &Reply) {
+        match call {
+            ArtifactCall::Make { new, .. } => {
+                self.artifacts.is_doubtful = false;
+                if let Reply::Made(server) = reply {
+                    self.artifacts.is_made(new.id, *server);
+                    self.note(Note::Made(new.id, *server));
+                }
+            }
+            ArtifactCall::Change { artifact, data, .. } => {
+                if let Some(entry) = self.artifacts.entries.get_mut(&artifact) {
+                    entry.sent = Some(data);
+                }
+            }
+        }
+    }
+
+    pub(super) fn artifact_refused(&mut self, call: ArtifactCall) {
+        match call {
+            ArtifactCall::Make { new, .. } => {
+                self.artifacts.is_doubtful = false;
+                self.artifacts.entries.remove(&new.id);
+            }
+            change @ ArtifactCall::Change { .. } => self.artifact_done(change, &Reply::Done),
+        }
+    }
+}

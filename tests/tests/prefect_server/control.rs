@@ -1,0 +1,121 @@
+//! What people do with a flow run on the server: cancel it, resume it.
+
+use std::process::{Child, Stdio};
+
+use flow_tests::prefect::Server;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A program whose flow runs; dropping it ends it.
+struct Program {
+    child: Option<Child>,
+    _home: TempDir,
+}
+
+impl Program {
+    fn start(server: &Server, flow: &str) -> Self {
+        let home = tempfile::tempdir().expect("a directory");
+        let mut command = server.command(env!("CARGO_BIN_EXE_prefect_things"), home.path());
+        let child = command.arg(flow).stdout(Stdio::piped()).spawn();
+        Self {
+            child: Some(child.expect("the program starts")),
+            _home: home,
+        }
+    }
+
+    /// What it prints.
+    fn end(mut self) -> Value {
+        let child = self.child.take().expect("it ends once");
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// The only run of a flow, when its state has this name.
+fn run_in_state(server: &Server, flow: &str, state: &str) -> Value {
+    server.wait_for(&format!("a run of {flow} that is {state}"), |server| {
+        let runs = server.all("flow_runs", &json!({"flows": {"name": {"any_": [flow]}}}));
+        let run = runs.first()?.clone();
+        (run["state_name"] == state).then_some(run)
+    })
+}
+
+fn id(run: &Value) -> &str {
+    run["id"].as_str().expect("an id")
+}
+
+#[test]
+#[ignore = "slow lane: needs flow runs that are reported to the server"]
+fn a_flow_that_was_started_by_hand_is_cancelled_on_the_server() {
+    let server = Server::shared();
+    let program = Program::start(server, "cancelled");
+    let run = run_in_state(server, "waits-to-be-cancelled", "Running");
+    let filter = json!({"flow_runs": {"id": {"any_": [id(&run)]}}});
+    server.wait_for("its task run", |server| {
+        let runs = server.all("task_runs", &filter);
+        (runs.first()?["state_name"] == "Running").then_some(())
+    });
+    let body = json!({"state": {"type": "CANCELLING", "name": "Cancelling"}});
+    server.post(&format!("/flow_runs/{}/set_state", id(&run)), &body);
+    let said = program.end();
+    assert!(said["Err"].is_string(), "{said}");
+    let run = run_in_state(server, "waits-to-be-cancelled", "Cancelled");
+    assert_eq!(
+        run["state"]["message"],
+        "Flow run was cancelled successfully."
+    );
+    let runs = server.all("task_runs", &filter);
+    assert_eq!(runs.len(), 1);
+    assert_eq!(runs[0]["state_type"], "CANCELLED", "{}", runs[0]);
+}
+
+#[test]
+#[ignore = "slow lane: needs flow runs that are reported to the server"]
+fn a_paused_flow_is_resumed_with_input_by_a_python_client() {
+    let server = Server::shared();
+    let program = Program::start(server, "people");
+    let run = run_in_state(server, "waits-for-people", "Paused");
+    let path = format!("/flow_runs/{}/input/paused-1-description", id(&run));
+    assert_eq!(server.get(&path), json!("May it go on?"));
+    // The server checks the input.
+    let resume = format!("/flow_runs/{}/resume", id(&run));
+    let wrong = json!({"run_input": {"by": 3}});
+    let answer = server.request("POST", &resume, Some(&wrong));
+    assert_eq!(answer.body["status"], "REJECT", "{answer:?}");
+
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/prefect/resume.py");
+    let script = server.program(script).argument(id(&run));
+    let script = script.argument(r#"{"by": "Ada", "amount": 7}"#);
+    let resumed: String = script.run_json().unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(resumed, "resumed");
+    // Then it pauses again, for nothing.
+    server.wait_for("the second pause", |server| {
+        let run = server.get(&format!("/flow_runs/{}", id(&run)));
+        let key = &run["state"]["state_details"]["pause_key"];
+        (*key == "2" && run["state_name"] == "Paused").then_some(())
+    });
+    server.post(&resume, &json!({}));
+    assert_eq!(program.end(), json!({"by": "Ada", "amount": 7}));
+    run_in_state(server, "waits-for-people", "Completed");
+}
+
+#[test]
+#[ignore = "slow lane: needs flow runs that are reported to the server"]
+fn a_flow_that_nobody_resumes_fails_in_time() {
+    let server = Server::shared();
+    let said = Program::start(server, "nobody").end();
+    let said = said["Err"].as_str().expect("an error");
+    assert!(said.contains("nobody has resumed"), "{said}");
+    run_in_state(server, "nobody-comes", "Failed");
+}

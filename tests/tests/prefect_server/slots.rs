@@ -1,0 +1,74 @@
+//! Slots of the server's limits, which several processes share.
+
+use std::process::{Child, Stdio};
+
+use flow_tests::prefect::Server;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+fn start(server: &Server, home: &TempDir, arguments: &[&str]) -> Child {
+    let mut command = server.command(env!("CARGO_BIN_EXE_prefect_things"), home.path());
+    let command = command.args(arguments).stdout(Stdio::piped());
+    command.spawn().expect("the program starts")
+}
+
+/// What the program prints.
+fn end(child: Child) -> Value {
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+fn limit(server: &Server, name: &str, slots: u32, decay: f64) {
+    let body = json!({"name": name, "limit": slots, "slot_decay_per_second": decay});
+    server.post("/v2/concurrency_limits/", &body);
+}
+
+fn active(server: &Server, name: &str) -> Value {
+    server.get(&format!("/v2/concurrency_limits/{name}"))["active_slots"].clone()
+}
+
+#[test]
+fn processes_share_the_slots_of_the_server() {
+    let server = Server::shared();
+    limit(server, "one-at-a-time", 1, 0.0);
+    let home = tempfile::tempdir().expect("a directory");
+    let file = home.path().join("notes");
+    let file = file.to_str().expect("text");
+    let children = [(); 2].map(|()| start(server, &home, &["holds", "one-at-a-time", file]));
+    for child in children {
+        end(child);
+    }
+    let notes = std::fs::read_to_string(file).expect("they have written");
+    let notes: Vec<_> = notes.lines().collect();
+    assert_eq!(notes, ["begin", "end"].repeat(4));
+    // The end of a process waits for slots on their way back.
+    assert_eq!(active(server, "one-at-a-time"), 0);
+}
+
+#[test]
+fn what_cannot_be_had_is_an_error() {
+    let server = Server::shared();
+    limit(server, "one-slot", 1, 0.0);
+    limit(server, "five-a-second", 1, 5.0);
+    let home = tempfile::tempdir().expect("a directory");
+    let arguments = ["slots", "one-slot", "five-a-second"];
+    let told = end(start(server, &home, &arguments));
+    let said = |what: &str| {
+        told[what]["Err"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{told}"))
+    };
+    assert!(said("too_many").contains("`one-slot`"), "{told}");
+    assert!(said("no_rate").contains("`one-slot`"), "{told}");
+    assert!(
+        said("unknown").contains("'never-made' does not exist"),
+        "{told}"
+    );
+    assert!(
+        said("full").contains("timed out after 0.3 second"),
+        "{told}"
+    );
+    assert_eq!(told["ignored"], true, "{told}");
+    assert_eq!(active(server, "one-slot"), 0);
+}
