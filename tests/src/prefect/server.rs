@@ -134,7 +134,8 @@ impl Server {
     pub fn restart(&mut self) -> Result<()> {
         let mut program = self
             .environment
-            .module("prefect")
+            // The older ones cannot be started as a module.
+            .program(self.environment.command("prefect"))
             .argument("server")
             .argument("start")
             .argument("--host")

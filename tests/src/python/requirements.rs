@@ -45,6 +45,19 @@ impl Requirements {
     /// Prefect, with its server.
     pub const PREFECT: Self = Self::new("prefect", include_str!("../../python/prefect.txt"));
 
+    /// Releases of Prefect before it: the first of its line that records
+    /// events, and the last that does not.
+    pub const OLDER_PREFECT: [Self; 2] = [
+        Self::new(
+            "prefect-3.0.0",
+            include_str!("../../python/prefect-3.0.0.txt"),
+        ),
+        Self::new(
+            "prefect-2.20.25",
+            include_str!("../../python/prefect-2.20.25.txt"),
+        ),
+    ];
+
     /// A list in pip's requirements format. Every package in it should be
     /// pinned, those that others need included.
     #[must_use]
@@ -87,7 +100,10 @@ mod tests {
             Requirements::DASHBOARD,
             Requirements::PREFECT,
         ];
-        for list in lists.into_iter().chain(Requirements::OLDER_DASK) {
+        let older = Requirements::OLDER_DASK
+            .into_iter()
+            .chain(Requirements::OLDER_PREFECT);
+        for list in lists.into_iter().chain(older) {
             let packages = list.text().lines().filter(|line| !line.starts_with('#'));
             for package in packages {
                 assert!(package.contains("=="), "{package} is not pinned");

@@ -4,6 +4,7 @@
 
 mod control;
 mod deployments;
+mod older;
 mod reports;
 mod server;
 mod slots;

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::by_requests::ByRequests;
 use super::ledger::{NextQuestion, Question, Seen};
 use super::{Shared, news, terminal_runs_of};
 use crate::prefect::client::{ApiClient, ApiError, EventSocket};
@@ -66,6 +67,9 @@ struct SeenState {
 /// How the server shows these task runs, at most 200.
 pub(super) async fn rows(client: &ApiClient, ids: &[Uuid]) -> Result<Vec<Seen>, ApiError> {
     let filter = json!({"task_runs": {"id": {"any_": ids}}, "limit": ids.len()});
+    // Elsewhere it is the server's time at which it was told, which says
+    // nothing.
+    let has_our_times = !matches!(client.version().await, Ok(version) if !version.records_events());
     let rows: Vec<SeenRun> = client.ask("/task_runs/filter", &filter).await?;
     let seen = rows.into_iter().map(|row| Seen {
         id: row.id,
@@ -74,7 +78,10 @@ pub(super) async fn rows(client: &ApiClient, ids: &[Uuid]) -> Result<Vec<Seen>, 
             .state
             .as_ref()
             .is_some_and(|state| state.kind.is_terminal()),
-        at: row.state.map(|state| state.timestamp),
+        at: row
+            .state
+            .filter(|_| has_our_times)
+            .map(|state| state.timestamp),
     });
     Ok(seen.collect())
 }
@@ -104,19 +111,23 @@ struct Line {
 }
 
 enum Way {
+    /// Nobody has asked the server what it can do.
+    Unknown,
     Closed {
         failures: u32,
     },
     Open(Box<EventSocket>),
     /// Something between us and the server lets no sockets through.
     Requests,
+    /// The server records no events.
+    Runs(ByRequests),
 }
 
 impl Line {
     fn new(client: ApiClient) -> Self {
         Self {
             client,
-            way: Way::Closed { failures: 0 },
+            way: Way::Unknown,
             unconfirmed: VecDeque::new(),
         }
     }
@@ -146,6 +157,8 @@ impl Line {
                         return;
                     }
                 }
+                Way::Runs(_) => return self.tell_runs().await,
+                Way::Unknown => self.ask_version().await,
                 Way::Closed { .. } => {
                     // What was on its way may be lost with the old socket.
                     fresh = self.unconfirmed.len();
@@ -169,6 +182,8 @@ impl Line {
                 Way::Requests => {
                     self.post().await;
                 }
+                Way::Runs(_) => self.tell_runs().await,
+                Way::Unknown => self.ask_version().await,
                 Way::Closed { .. } => Box::pin(self.send(Vec::new())).await,
             }
         }
@@ -177,6 +192,57 @@ impl Line {
     fn broken(&mut self, error: &ApiError) {
         tracing::debug!(target: "flowcore::prefect", "{error}: the socket is opened again");
         self.way = Way::Closed { failures: 0 };
+    }
+
+    /// Finds out how this server is told of task runs.
+    async fn ask_version(&mut self) {
+        let version = match self.client.version().await {
+            Ok(version) => version,
+            Err(error) if error.may_pass() => {
+                tracing::debug!(target: "flowcore::prefect", "{error}");
+                tokio::time::sleep(PAUSE).await;
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(
+                    target: "flowcore::prefect",
+                    "{error}; it is taken for a server of the newest version that is known"
+                );
+                self.way = Way::Closed { failures: 0 };
+                return;
+            }
+        };
+        if version.is_unknown() {
+            tracing::warn!(
+                target: "flowcore::prefect",
+                "the Prefect server is of version {version}, with which nobody has tried this: \
+                 it is taken for the newest version that is known"
+            );
+        }
+        self.way = if version.records_events() || version.is_unknown() {
+            Way::Closed { failures: 0 }
+        } else {
+            Way::Runs(ByRequests::default())
+        };
+    }
+
+    /// Tells all, however long it takes.
+    async fn tell_runs(&mut self) {
+        while let (Way::Runs(way), Some(event)) = (&mut self.way, self.unconfirmed.front()) {
+            match way.tell(&self.client, event).await {
+                Ok(()) => {}
+                Err(error) if error.may_pass() => {
+                    tracing::debug!(target: "flowcore::prefect", "{error}");
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+                Err(error) => tracing::error!(
+                    target: "flowcore::prefect",
+                    "{error}: a state of a task run is not reported"
+                ),
+            }
+            self.unconfirmed.pop_front();
+        }
     }
 
     async fn open(&mut self) {

@@ -6,12 +6,15 @@
 
 mod artifacts;
 mod bodies;
+mod by_requests;
 mod calls;
 mod cancelling;
 mod events;
 mod file;
 mod ledger;
 pub(super) mod replay;
+#[cfg(test)]
+mod replay_tests;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};

@@ -210,5 +210,7 @@ pub(super) fn has(ledger: &Ledger, row: &Seen) -> bool {
         return true;
     };
     let is_newer = row.at.is_some_and(|seen| seen.duration_since(at) > CLOSE);
-    row.state == name || is_newer || (is_guess && row.is_final)
+    // Without a time a final state is taken for the newest.
+    let is_last = row.is_final && (is_guess || row.at.is_none());
+    row.state == name || is_newer || is_last
 }
