@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::ZonedDateTime;
 use tracing::field::{Field, Visit};
@@ -77,6 +78,30 @@ fn filter(rust_log: Option<&str>, level: Option<&str>) -> Targets {
     Targets::new().with_default(level)
 }
 
+/// Begins a line that somebody else is told anyway, where that matters.
+pub(crate) const TOLD: char = '\u{1e}';
+
+static MARKS_LINES: AtomicBool = AtomicBool::new(false);
+
+/// From now on lines begin with [`TOLD`]: who reads them takes it away, and
+/// knows that the server has them.
+#[cfg(feature = "prefect")]
+pub(crate) fn mark_lines() {
+    MARKS_LINES.store(true, Ordering::Relaxed);
+}
+
+fn mark(line: String) -> String {
+    if MARKS_LINES.load(Ordering::Relaxed) {
+        // Each of a text with several.
+        let line = line
+            .trim_end_matches('\n')
+            .replace('\n', &format!("\n{TOLD}"));
+        format!("{TOLD}{line}\n")
+    } else {
+        line
+    }
+}
+
 struct Console;
 
 impl<S: Subscriber> Layer<S> for Console {
@@ -100,6 +125,7 @@ impl<S: Subscriber> Layer<S> for Console {
             &who,
             &text.message,
         );
+        let line = mark(line);
         crate::progress::suspended(|| {
             // Nobody is left to tell if stderr is closed.
             let _ = std::io::stderr().lock().write_all(line.as_bytes());

@@ -124,7 +124,9 @@ pub(crate) fn enter() -> Result<()> {
 /// does.
 #[cfg(feature = "prefect")]
 pub(crate) fn is_entered() -> bool {
-    marked().is_some()
+    // A scheduled run is a flow's process, too.
+    let scheduled = crate::prefect::SCHEDULED_RUN.variable;
+    marked().is_some_and(|(mode, _)| mode.variable != scheduled)
 }
 
 type Entered = (&'static ProcessMode, String);

@@ -13,13 +13,12 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::farewell::Farewell;
-use super::server::{Proposal, Server, ServerRun, Verdict};
+use super::server::{Proposal, Server, ServerRun};
 use crate::definition::{Definition, flows};
 use crate::error::{Error, Result};
 use crate::mode::ProcessMode;
 use crate::prefect::adoption;
 use crate::signals::{self, Signal};
-use crate::state::State;
 
 /// Our mark: who started the process, and the flow's key.
 pub(crate) const VARIABLE: &str = "FLOW_SCHEDULED_RUN";
@@ -125,14 +124,13 @@ async fn adopt(id: Uuid, key: &str, keeper: Keeper) -> Result<i32> {
         }
     };
     let _lease = run.lease().map(|lease| Lease::keep(&server, lease));
-    if !begin(&server, &run).await? {
-        return Ok(0);
+    if keeper == Keeper::Runner {
+        crate::console::mark_lines();
     }
     let state = call.state().await;
     if keeper == Keeper::Runner {
         Farewell::of(&state).say();
     }
-    tell(&server, &run, &state).await?;
     Ok(i32::from(!state.is_completed()))
 }
 
@@ -167,46 +165,6 @@ async fn refuse(server: &Server, run: &ServerRun, kind: &str, message: &str) -> 
     let told = server.propose(run.id, proposal).await;
     told.map_err(|error| Error::msg(error.to_string()))?;
     Ok(1)
-}
-
-/// Whether the server lets it begin.
-async fn begin(server: &Server, run: &ServerRun) -> Result<bool> {
-    let running = Proposal {
-        kind: "RUNNING",
-        name: "Running",
-        message: None,
-        force: false,
-    };
-    loop {
-        let verdict = server.propose(run.id, running).await;
-        match verdict.map_err(|error| Error::msg(error.to_string()))? {
-            Verdict::Accepted => return Ok(true),
-            Verdict::Wait(time) => crate::runtime::sleep(time).await,
-            Verdict::Refused { kind, reason } => {
-                tracing::warn!(
-                    target: "flowcore::prefect",
-                    "flow run '{}' may not run, and is {kind}: {reason}", run.name
-                );
-                return Ok(false);
-            }
-        }
-    }
-}
-
-async fn tell<T: Send + Sync + 'static>(
-    server: &Server,
-    run: &ServerRun,
-    state: &State<T>,
-) -> Result<()> {
-    let proposal = Proposal {
-        kind: state.state_type().as_str(),
-        name: state.name().as_str(),
-        message: state.message(),
-        force: false,
-    };
-    let told = server.propose(run.id, proposal).await;
-    told.map(drop)
-        .map_err(|error| Error::msg(error.to_string()))
 }
 
 /// A slot of the deployment's limit, kept as long as this lives. When it ends,

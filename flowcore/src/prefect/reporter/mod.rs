@@ -29,6 +29,7 @@ use self::flow::ReportedFlow;
 use self::inputs::Layouts;
 pub(crate) use self::lines::lines;
 pub(crate) use self::parameters::parameters;
+use super::adoption;
 use super::message::Message;
 use super::outbox::Outbox;
 use crate::flow::{Began, Changes, FlowRun, Observer, Submission, Watch};
@@ -180,7 +181,7 @@ impl Observer for Reporter {
             around.placeholder(parent, caller, began)
         });
         let mut entry = ReportedFlow::new(flow, began, placeholder.is_some());
-        let adopted = None;
+        let adopted = adoption::is_adopted(flow.id()).then(|| flow.id());
         if let Some(new) = entry.begins(flow, began, adopted, placeholder) {
             self.outbox.put(Message::FlowRun(Box::new(new)));
         }

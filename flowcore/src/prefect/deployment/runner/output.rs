@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::console::TOLD;
 use crate::prefect::deployment::farewell::Farewell;
 use crate::prefect::deployment::server::Server;
 
@@ -88,6 +89,10 @@ impl Output {
                 if let Some((before, farewell)) = Farewell::heard(text) {
                     *output.0.farewell.lock() = Some(farewell);
                     text = before;
+                } else if let Some(line) = text.strip_prefix(TOLD) {
+                    // The server has it.
+                    let _ = writeln!(shown(), "{line}");
+                    return;
                 } else {
                     // Nobody may look at it.
                     let _ = shown().write_all(line);
