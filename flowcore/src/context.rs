@@ -117,7 +117,18 @@ impl RunContext {
     }
 
     pub(crate) fn current() -> Option<Self> {
-        CURRENT.try_with(Clone::clone).ok()
+        Self::with_current(|context| Some(context?.clone()))
+    }
+
+    /// Looks at the context of this code; none outside of flows.
+    pub(crate) fn with_current<R>(look: impl FnOnce(Option<&Self>) -> R) -> R {
+        let mut look = Some(look);
+        let mut ask = |context: Option<&Self>| look.take().map(|look| look(context));
+        let here = CURRENT
+            .try_with(|context| ask(Some(context)))
+            .ok()
+            .flatten();
+        here.or_else(|| ask(None)).expect("asked once")
     }
 
     /// The run without what surrounded it where it was submitted.

@@ -185,14 +185,14 @@ pub mod __private {
     #[cfg(feature = "cli")]
     pub use crate::cli::run_main_or_command;
     pub use crate::definition::{
-        AnswersRetry, BodyFuture, CacheKey, Defined, Definition, Flow, FlowArgument, FlowAttempt,
-        FlowAttributes, FlowBody, FlowCode, FlowConfiguration, FlowDefinition, FlowEntry, FlowInfo,
-        FlowOptions, HasRows, JsonCall, LentArguments, Loan, Owned, OwnedValue, ParameterAccess,
-        ParameterDefault, ParameterSignature, Parameters, ReadJson, ReadValues, RetryCondition,
-        RetryDelayAttribute, SchemaOf, Shared, Signature, Task, TaskAttributes, TaskBody,
-        TaskConfiguration, TaskDefinition, TaskEntry, TaskError, TaskFacts, TaskFunction, TaskInfo,
-        TaskOptions, TaskTypes, WriteJson, call_for_json, call_for_json_with_loans,
-        default_as_json, probe, validated,
+        AllKnown, AnswersRetry, BodyFuture, CacheKey, CallsOf, Defined, Definition, Flow,
+        FlowArgument, FlowAttempt, FlowAttributes, FlowBody, FlowCode, FlowConfiguration,
+        FlowDefinition, FlowEntry, FlowInfo, FlowOptions, HasRows, JsonCall, LentArguments, Loan,
+        Owned, OwnedValue, ParameterAccess, ParameterDefault, ParameterSignature, Parameters,
+        ReadJson, ReadValues, RetryCondition, RetryDelayAttribute, SchemaOf, Shared, Signature,
+        Task, TaskAttributes, TaskBody, TaskConfiguration, TaskDefinition, TaskEntry, TaskError,
+        TaskFacts, TaskInfo, TaskOptions, TaskTypes, TypesOf, WriteJson, call_for_json,
+        call_for_json_with_loans, default_as_json, probe, validated,
     };
     pub use crate::entry::run_main;
     pub use crate::flow::{

@@ -4,7 +4,7 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
-use crate::function::{Mode, names_lifetime, type_text};
+use crate::function::{Mode, Parameter, names_lifetime, type_text};
 use crate::handle::Handle;
 
 /// The parameters, as a list without brackets.
@@ -14,22 +14,10 @@ pub(crate) fn parameters(handle: &Handle<'_>) -> TokenStream {
         let (name, owned) = (parameter.text(), &parameter.owned);
         let text = type_text(&parameter.written);
         let probe = quote!(#private::probe::Probe::<#owned>);
-        let read = if names_lifetime(owned) {
-            quote!(::core::option::Option::None)
-        } else {
-            quote!(#probe::READ)
-        };
-        let default = parameter.default.as_ref().map_or_else(
+        let read = read(handle, owned);
+        let default = default(handle, parameter).map_or_else(
             || quote!(::core::option::Option::None),
-            |_| {
-                let default = parameter.default_function();
-                quote! {
-                    ::core::option::Option::Some(#private::ParameterDefault {
-                        value: || ::std::boxed::Box::new(Self::#default()),
-                        json: || #private::default_as_json(&Self::#default(), #probe::WRITE),
-                    })
-                }
-            },
+            |default| quote!(::core::option::Option::Some(#default)),
         );
         let description = &parameter.description;
         quote! {
@@ -44,6 +32,35 @@ pub(crate) fn parameters(handle: &Handle<'_>) -> TokenStream {
         }
     });
     quote!(#(#parameters),*)
+}
+
+/// How a parameter of this type is read from JSON.
+pub(crate) fn read(handle: &Handle<'_>, owned: &TokenStream) -> TokenStream {
+    if names_lifetime(owned) {
+        return quote!(::core::option::Option::None);
+    }
+    let private = handle.private();
+    quote!(#private::probe::Probe::<#owned>::READ)
+}
+
+/// The default of a parameter, if it has one.
+pub(crate) fn default(handle: &Handle<'_>, parameter: &Parameter) -> Option<TokenStream> {
+    parameter.default.as_ref()?;
+    let private = handle.private();
+    let (hidden, owned, ty) = (
+        parameter.default_function(),
+        &parameter.owned,
+        &handle.type_name,
+    );
+    Some(quote! {
+        #private::ParameterDefault {
+            value: || ::std::boxed::Box::new(#ty::#hidden()),
+            json: || #private::default_as_json(
+                &#ty::#hidden(),
+                #private::probe::Probe::<#owned>::WRITE,
+            ),
+        }
+    })
 }
 
 /// The return type as people wrote it.

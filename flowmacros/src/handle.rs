@@ -10,8 +10,8 @@
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::Type;
 use syn::ext::IdentExt;
+use syn::{Type, parse_quote};
 
 use crate::crate_path::{CratePath, Place, located};
 use crate::function::{Carried, Function, Mode, Output, Parameter, Shape};
@@ -26,8 +26,11 @@ pub(crate) struct Handle<'a> {
     pub(crate) output: &'a Output,
     /// `LoadTask`
     pub(crate) type_name: Ident,
-    /// `__load`
-    pub(crate) plain: Ident,
+    /// What the function itself is called as: `load.func`, or `__load`.
+    pub(crate) plain: TokenStream,
+    /// Whether the function itself is the method `func`: other attributes of
+    /// it may not be made for methods.
+    is_method: bool,
     /// `Task` or `Flow`, for the names of `flowcore`'s types.
     pub(crate) kind: &'static str,
 }
@@ -41,14 +44,23 @@ impl<'a> Handle<'a> {
         kind: &'static str,
     ) -> Self {
         let name = &function.signature.ident;
+        let carried = Carried::new(&function.attributes);
+        let is_method = carried.function.is_empty();
+        let plain = if is_method {
+            let func = Ident::new("func", name.span());
+            quote!(#name.#func)
+        } else {
+            naming::plain_name(name).into_token_stream()
+        };
         Self {
             krate,
             function,
-            carried: Carried::new(&function.attributes),
+            carried,
             parameters,
             output,
             type_name: naming::type_name(name, kind),
-            plain: naming::plain_name(name),
+            plain,
+            is_method,
             kind,
         }
     }
@@ -163,22 +175,61 @@ impl<'a> Handle<'a> {
         }
     }
 
-    /// The function itself under its hidden name.
+    /// The function itself: the method `func`, or under a hidden name.
     pub(crate) fn plain_function(&self) -> TokenStream {
         let (conditions, lints) = (&self.carried.conditions, &self.carried.lints);
-        let attributes = &self.carried.function;
         let mut signature = self.function.plain_signature();
-        signature.ident = self.plain.clone();
         let body = &self.function.body;
         // Owned parameters are what tasks take, however they use them, and no
         // task is `const`.
+        if !self.is_method {
+            let attributes = &self.carried.function;
+            signature.ident = naming::plain_name(&signature.ident);
+            return quote! {
+                #conditions
+                #lints
+                #attributes
+                #[allow(clippy::needless_pass_by_value, clippy::missing_const_for_fn)]
+                #[doc(hidden)]
+                #signature #body
+            };
+        }
+        let type_name = &self.type_name;
+        let visibility = &self.function.visibility;
+        let about = self.about_func();
+        signature.ident = Ident::new("func", signature.fn_token.span);
+        signature.inputs.insert(0, parse_quote!(&self));
         quote! {
             #conditions
             #lints
-            #attributes
-            #[allow(clippy::needless_pass_by_value, clippy::missing_const_for_fn)]
-            #[doc(hidden)]
-            #signature #body
+            #[allow(
+                dead_code,
+                unreachable_pub,
+                clippy::needless_pass_by_value,
+                clippy::missing_const_for_fn,
+                clippy::must_use_candidate,
+                clippy::too_many_arguments,
+                clippy::unused_async,
+                clippy::unused_self
+            )]
+            impl #type_name {
+                #about
+                #visibility #signature #body
+            }
+        }
+    }
+
+    /// What is said of the method `func`.
+    fn about_func(&self) -> TokenStream {
+        let documentation = &self.carried.documentation;
+        let about = format!(
+            "The plain function: no run, nothing recorded, no options of the {}.",
+            self.kind.to_lowercase()
+        );
+        quote! {
+            #[doc = #about]
+            #[doc = ""]
+            #documentation
         }
     }
 
@@ -216,7 +267,7 @@ impl<'a> Handle<'a> {
             #before
             #documentation
             #deprecated
-            #[allow(non_upper_case_globals)]
+            #[allow(dead_code, non_upper_case_globals)]
             #visibility #static_keyword #name: #type_name = #type_name(#private::#kind::new()) #end
         }
     }
@@ -239,30 +290,36 @@ impl<'a> Handle<'a> {
         }
     }
 
+    /// `x: &[f64], by: f64`
+    pub(crate) fn written_parameters(&self) -> impl Iterator<Item = TokenStream> {
+        self.parameters.iter().map(|parameter| {
+            let name = &parameter.name;
+            let ty = &parameter.written;
+            quote!(#name: #ty)
+        })
+    }
+
     /// The method of the definition's trait that makes the direct call; `call`
     /// is one, with `__configuration` and the parameters in scope.
     pub(crate) fn callable(&self, call: &TokenStream) -> TokenStream {
         let private = self.private();
         let configuration = format_ident!("{}Configuration", self.kind);
-        let parameters = self.parameters.iter().map(|parameter| {
-            let name = &parameter.name;
-            let ty = &parameter.written;
-            quote!(#name: #ty)
-        });
+        let parameters = self.written_parameters();
         quote! {
             fn callable(
                 __configuration: #private::#configuration,
-            ) -> ::std::boxed::Box<Self::Target> {
+            ) -> ::std::boxed::Box<<Self as ::core::ops::Deref>::Target> {
                 ::std::boxed::Box::new(move |#(#parameters),*| #call)
             }
         }
     }
 
     /// What makes the type something to call, a value that displays and a
-    /// definition among others; and its place in the registry.
-    pub(crate) fn common_items(&self) -> TokenStream {
+    /// definition among others; and its place in the registry, made by
+    /// `place`.
+    pub(crate) fn common_items(&self, place: &TokenStream) -> TokenStream {
         let private = self.private();
-        let (name, type_name) = (&self.function.signature.ident, &self.type_name);
+        let type_name = &self.type_name;
         let entry = format_ident!("{}Entry", self.kind);
         let text = self.type_name.to_string();
         let callable = self.callable_type();
@@ -291,7 +348,7 @@ impl<'a> Handle<'a> {
             }
 
             #private::inventory::submit! {
-                #private::#entry::of(&#name)
+                #private::#entry::#place
             }
         }
     }
@@ -304,29 +361,22 @@ impl<'a> Handle<'a> {
         quote_spanned!(at=> fn #name)
     }
 
-    /// The method `func`: the plain function.
+    /// The method `func`, if it is not the function itself.
     pub(crate) fn func_method(&self) -> TokenStream {
+        if self.is_method {
+            return TokenStream::new();
+        }
         let visibility = &self.function.visibility;
-        let documentation = &self.carried.documentation;
         let asyncness = &self.function.signature.asyncness;
         let wait = asyncness.map(|_| quote!(.await));
         let plain = &self.plain;
         let func = self.method("func");
         let output = &self.output.written;
         let names: Vec<&Ident> = self.names().collect();
-        let parameters = self.parameters.iter().map(|parameter| {
-            let name = &parameter.name;
-            let ty = &parameter.written;
-            quote!(#name: #ty)
-        });
-        let about = format!(
-            "The plain function: no run, nothing recorded, no options of the {}.",
-            self.kind.to_lowercase()
-        );
+        let parameters = self.written_parameters();
+        let about = self.about_func();
         quote! {
-            #[doc = #about]
-            #[doc = ""]
-            #documentation
+            #about
             #visibility #asyncness #func(&self, #(#parameters),*) -> #output {
                 #plain(#(#names),*) #wait
             }
@@ -438,7 +488,7 @@ impl<'a> Handle<'a> {
 
     /// Stops the compilation if the output is a `Result` under another name.
     pub(crate) fn alias_guard(&self) -> TokenStream {
-        if self.output.shape != Shape::Plain {
+        if self.output.shape != Shape::Plain || self.output.is_known {
             return quote!();
         }
         let span = self.output.value_place.start;

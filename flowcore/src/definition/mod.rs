@@ -7,6 +7,7 @@ mod description;
 mod flow;
 mod flow_code;
 mod json_parameters;
+mod known;
 mod labels;
 mod loans;
 mod name_template;
@@ -30,6 +31,7 @@ pub use description::{Description, ParameterDescription};
 pub use flow::{FlowAttributes, FlowConfiguration, FlowDefinition, FlowInfo, FlowOptions};
 pub use flow_code::{FlowArgument, FlowAttempt, FlowBody, FlowCode};
 pub use json_parameters::{ParameterError, ParameterErrors, ReadJson, ReadValues, SchemaOf};
+pub use known::AllKnown;
 pub use loans::{LentArguments, Loan, OwnedValue};
 pub(crate) use name_template::render;
 pub(crate) use options::OptionsSource;
@@ -43,8 +45,8 @@ pub use retry::{RetryDelay, RetryDelayAttribute, exponential_backoff};
 pub use statics::{Flow, HasRows, Task};
 pub(crate) use task::Failure;
 pub use task::{
-    BodyFuture, CacheKey, TaskBody, TaskDefinition, TaskError, TaskFacts, TaskFunction, TaskInfo,
-    TaskTypes,
+    BodyFuture, CacheKey, CallsOf, TaskBody, TaskDefinition, TaskError, TaskFacts, TaskInfo,
+    TaskTypes, TypesOf,
 };
 pub(crate) use validation::InvalidParameters;
 pub use validation::{ValidationOutcome, validated};

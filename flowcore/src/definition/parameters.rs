@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::json_parameters::ReadValues;
+use super::json_parameters::{ReadJson, ReadValues, SchemaOf};
 use super::probe::Show;
 use super::task::TaskInfo;
 use crate::arguments::{Argument, Column, ColumnInput, ColumnLength, Edge};
@@ -107,6 +107,10 @@ pub struct ParameterAccess<T> {
     pub value: Access<T>,
     /// How they are shown in names.
     pub show: Show<T>,
+    /// How one is read from JSON, if its type is `Deserialize`.
+    pub read: Option<ReadJson>,
+    /// The type's schema, if it is `JsonSchema`.
+    pub schema: Option<SchemaOf>,
 }
 
 impl<T> Clone for ParameterAccess<T> {
@@ -163,6 +167,9 @@ pub trait Parameters: 'static {
         rows: &Range<u32>,
         fetches: &mut Vec<RunnerFuture<Result<()>>>,
     );
+    /// How each value comes as JSON.
+    #[doc(hidden)]
+    fn in_json(access: &Self::Access) -> Vec<(Option<ReadJson>, Option<SchemaOf>)>;
     /// The type of a parameter whose value cannot be had twice.
     #[doc(hidden)]
     fn taken_once(access: &Self::Access) -> Option<(usize, &'static str)>;
@@ -313,6 +320,10 @@ macro_rules! tuples {
                 fetches: &mut Vec<RunnerFuture<Result<()>>>,
             ) {
                 $(columns.$index.fetch(rows, fetches);)*
+            }
+
+            fn in_json(access: &Self::Access) -> Vec<(Option<ReadJson>, Option<SchemaOf>)> {
+                vec![$((access.$index.read, access.$index.schema),)*]
             }
 
             fn taken_once(access: &Self::Access) -> Option<(usize, &'static str)> {

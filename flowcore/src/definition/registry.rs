@@ -8,18 +8,34 @@ use md5::{Digest, Md5};
 
 use super::callable::{Definition, DefinitionKind};
 use super::flow::{FlowDefinition, FlowInfo};
+use super::statics::Task;
 use super::task::{TaskDefinition, TaskInfo};
 use crate::error::{Error, Result};
 use crate::runner::{
     BatchDescriptor, BatchJob, Execution, ValueSource, WorkDescriptor, batch_of, execution_of,
 };
 
-/// One task in the registry; the macro submits it.
+/// One task of this program; the macro submits it. A function and nothing
+/// else, because the compiler looks at each entry of a program.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct TaskEntry {
-    info: fn() -> &'static TaskInfo,
-    definition: &'static dyn Definition,
+pub struct TaskEntry(fn() -> RegisteredTask);
+
+inventory::collect!(TaskEntry);
+
+impl TaskEntry {
+    /// The entry of a task.
+    #[must_use]
+    pub const fn of<D: TaskDefinition>() -> Self {
+        Self(RegisteredTask::of::<D>)
+    }
+}
+
+/// One task in the registry.
+#[derive(Debug)]
+pub(crate) struct RegisteredTask {
+    info: &'static TaskInfo,
+    definition: Box<dyn Definition>,
     execution: ExecutionOf,
     batch: BatchOf,
 }
@@ -27,23 +43,28 @@ pub struct TaskEntry {
 type BatchOf = fn(&BatchDescriptor, &dyn ValueSource) -> Result<Box<dyn BatchJob>>;
 type ExecutionOf = fn(&WorkDescriptor, &dyn ValueSource, bool) -> Result<Arc<dyn Execution>>;
 
-inventory::collect!(TaskEntry);
-
-impl TaskEntry {
-    /// The entry of a task.
-    #[must_use]
-    pub const fn of<D: TaskDefinition + Definition>(task: &'static D) -> Self {
+impl RegisteredTask {
+    fn of<D: TaskDefinition>() -> Self {
         Self {
-            info: D::info,
-            definition: task,
+            info: D::info(),
+            definition: Box::new(Task::<D>::new()),
             execution: execution_of::<D>,
             batch: batch_of::<D>,
         }
     }
 
+    /// All of this program.
+    fn all() -> &'static [Self] {
+        static ALL: OnceLock<Vec<RegisteredTask>> = OnceLock::new();
+        ALL.get_or_init(|| {
+            let entries = inventory::iter::<TaskEntry>.into_iter();
+            entries.map(|entry| (entry.0)()).collect()
+        })
+    }
+
     /// What is known of the task.
     pub(crate) fn info(&self) -> &'static TaskInfo {
-        (self.info)()
+        self.info
     }
 
     /// A run to be executed in this process.
@@ -101,23 +122,22 @@ trait Entry: Sync + 'static {
 
     fn key(&self) -> &'static str;
     fn place(&self) -> (&'static str, u32);
-    fn definition(&self) -> &'static dyn Definition;
+    fn definition(&'static self) -> &'static dyn Definition;
 }
 
-impl Entry for TaskEntry {
+impl Entry for RegisteredTask {
     const KIND: DefinitionKind = DefinitionKind::Task;
 
     fn key(&self) -> &'static str {
-        (self.info)().key
+        self.info.key
     }
 
     fn place(&self) -> (&'static str, u32) {
-        let info = (self.info)();
-        (info.file, info.line)
+        (self.info.file, self.info.line)
     }
 
-    fn definition(&self) -> &'static dyn Definition {
-        self.definition
+    fn definition(&'static self) -> &'static dyn Definition {
+        &*self.definition
     }
 }
 
@@ -133,7 +153,7 @@ impl Entry for FlowEntry {
         (info.file, info.line)
     }
 
-    fn definition(&self) -> &'static dyn Definition {
+    fn definition(&'static self) -> &'static dyn Definition {
         self.definition
     }
 }
@@ -163,9 +183,10 @@ fn by_key<E: Entry>(
     Ok(by_key)
 }
 
-fn task_entries() -> Result<&'static HashMap<&'static str, &'static TaskEntry>> {
-    static ENTRIES: OnceLock<Result<HashMap<&'static str, &'static TaskEntry>>> = OnceLock::new();
-    let entries = ENTRIES.get_or_init(|| by_key(inventory::iter::<TaskEntry>));
+fn task_entries() -> Result<&'static HashMap<&'static str, &'static RegisteredTask>> {
+    static ENTRIES: OnceLock<Result<HashMap<&'static str, &'static RegisteredTask>>> =
+        OnceLock::new();
+    let entries = ENTRIES.get_or_init(|| by_key(RegisteredTask::all()));
     entries.as_ref().map_err(Clone::clone)
 }
 
@@ -236,7 +257,7 @@ pub fn flows() -> Result<&'static Definitions> {
 pub fn build() -> Result<u64> {
     let mut tasks: Vec<(&str, u64)> = task_entries()?
         .values()
-        .map(|entry| ((entry.info)().key, (entry.info)().fingerprint))
+        .map(|entry| (entry.info.key, entry.info.fingerprint))
         .collect();
     tasks.sort_unstable();
     let mut hash = Md5::new();
@@ -263,7 +284,7 @@ pub(crate) fn check_flows() -> Result<()> {
     flow_entries().map(drop)
 }
 
-pub(crate) fn find_task(key: &str) -> Result<&'static TaskEntry> {
+pub(crate) fn find_task(key: &str) -> Result<&'static RegisteredTask> {
     task_entries()?.get(key).copied().ok_or_else(|| {
         let build = build().unwrap_or_default();
         Error::invalid(format!(
@@ -276,7 +297,7 @@ pub(crate) fn find_task(key: &str) -> Result<&'static TaskEntry> {
 /// The facts of all tasks, if their keys are in order.
 pub(crate) fn task_infos() -> impl Iterator<Item = &'static TaskInfo> {
     let entries = task_entries().into_iter().flat_map(HashMap::values);
-    entries.map(|entry| (entry.info)())
+    entries.map(|entry| entry.info)
 }
 
 /// The tasks or the flows of a program; see [`tasks`] and [`flows`].
@@ -401,7 +422,7 @@ mod tests {
             ("m.rs", self.1)
         }
 
-        fn definition(&self) -> &'static dyn Definition {
+        fn definition(&'static self) -> &'static dyn Definition {
             unreachable!("keys are compared without it")
         }
     }

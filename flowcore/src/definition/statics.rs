@@ -8,12 +8,14 @@ use std::sync::OnceLock;
 
 use uuid::Uuid;
 
-use super::callable::{Defined, Facts, JsonCall, Signature, call_for_json};
+use super::callable::{
+    Defined, Definition, Facts, JsonCall, ParameterSignature, Signature, call_for_json,
+};
 use super::flow::{FlowConfiguration, FlowDefinition, FlowOptions};
 use super::json_parameters::ReadValues;
 use super::options::{TaskConfiguration, TaskOptions};
 use super::parameters::Parameters;
-use super::task::TaskDefinition;
+use super::task::{CallsOf, TaskDefinition, TaskFacts, TypesOf};
 use crate::arguments::IntoDependencies;
 use crate::flow::call;
 
@@ -39,7 +41,7 @@ impl<D: TaskDefinition> Task<D> {
     /// What is called like a function.
     pub fn callable(&self) -> &D::Target {
         self.call
-            .get_or_init(|| D::callable(self.configuration.clone()))
+            .get_or_init(|| D::Calls::callable(self.configuration.clone()))
     }
 
     const fn of(configuration: TaskConfiguration) -> Self {
@@ -78,15 +80,46 @@ impl<D: TaskDefinition> Defined for Task<D> {
     }
 
     fn signature(&self) -> Signature {
+        let TaskFacts {
+            parameters,
+            types,
+            descriptions,
+            defaults,
+            returns,
+            ..
+        } = D::FACTS;
+        let in_json = D::Parameters::in_json(&D::access());
+        let parameters = parameters.iter().zip(types).zip(in_json).enumerate();
+        let parameters = parameters.map(|(index, ((name, type_name), (read, schema)))| {
+            let description = descriptions.iter().find(|(of, _)| *of == index);
+            let default = defaults.iter().find(|(of, _)| *of == index);
+            ParameterSignature {
+                name,
+                description: description.map_or("", |(_, description)| description),
+                type_name,
+                read,
+                schema,
+                default: default.map(|(_, default)| *default),
+            }
+        });
         Signature {
-            parameters: D::FACTS.parameters.to_vec(),
-            returns: D::FACTS.returns,
+            parameters: parameters.collect(),
+            returns,
         }
     }
 
     fn call_with(&self, values: ReadValues) -> JsonCall {
         let stored = D::Parameters::from_values(values);
-        call_for_json(call::<D>(&self.configuration, stored), D::types().write)
+        call_for_json(
+            call::<D>(&self.configuration, stored),
+            D::Types::types().write,
+        )
+    }
+}
+
+impl<D: TaskDefinition> Definition for Task<D> {
+    fn defined(&self) -> &dyn Defined {
+        self
     }
 }
 

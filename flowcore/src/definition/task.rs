@@ -5,7 +5,7 @@ use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
 
-use super::callable::{ParameterSignature, WriteJson};
+use super::callable::{ParameterDefault, WriteJson};
 use super::options::{TaskAttributes, TaskConfiguration, TaskOptions};
 use super::parameters::Parameters;
 use crate::error::{Error, ErrorKind, TextChain};
@@ -43,38 +43,46 @@ impl TaskInfo {
     /// The facts of the function, and what the attribute says.
     #[doc(hidden)]
     #[must_use]
-    pub const fn new(function: TaskFunction, attributes: TaskAttributes) -> Self {
+    pub const fn new(facts: TaskFacts) -> Self {
         Self {
-            key: function.key,
-            function: function.function,
-            module: function.module,
-            file: function.file,
-            line: function.line,
-            parameters: function.parameters,
-            fingerprint: function.fingerprint,
-            is_async: function.is_async,
-            is_local: function.is_local,
-            options: TaskOptions::from_attributes(attributes),
+            key: facts.key,
+            function: facts.function,
+            module: facts.module,
+            file: facts.file,
+            line: facts.line,
+            parameters: facts.parameters,
+            fingerprint: facts.fingerprint,
+            is_async: facts.is_async,
+            is_local: facts.is_local,
+            options: TaskOptions::from_attributes(facts.attributes),
         }
     }
 }
 
-/// What the macro knows of a task's function; the fields are those of
-/// [`TaskInfo`]. It needs no drop, which the compiler would look at again for
-/// each task.
+/// What the macro knows of a task without its types; most fields are those of
+/// [`TaskInfo`]. Plain data: what needs a drop the compiler would look at again
+/// for each task.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs, reason = "told at `TaskInfo`")]
-pub struct TaskFunction {
+pub struct TaskFacts {
     pub key: &'static str,
     pub function: &'static str,
     pub module: &'static str,
     pub file: &'static str,
     pub line: u32,
     pub parameters: &'static [&'static str],
+    /// The types of the parameters and the return type, as written.
+    pub types: &'static [&'static str],
+    pub returns: &'static str,
     pub fingerprint: u64,
     pub is_async: bool,
     pub is_local: bool,
+    /// The doc comments of parameters, by their place.
+    pub descriptions: &'static [(usize, &'static str)],
+    /// The defaults of parameters, by their place.
+    pub defaults: &'static [(usize, ParameterDefault)],
+    pub attributes: TaskAttributes,
 }
 
 /// One attempt of a task.
@@ -109,15 +117,13 @@ pub trait TaskDefinition: Deref<Target: Send + Sync> + Sized + 'static {
     /// What a completed run gives.
     type Output: Send + Sync + 'static;
 
+    /// Says what is known of its types.
+    type Types: TypesOf<Self>;
+    /// Makes the direct call.
+    type Calls: CallsOf<Self>;
+
     /// What is known of the task.
     const FACTS: TaskFacts;
-
-    /// What is known of its types. No constant, for whose type the compiler
-    /// would tell once more what is wrong with a parameter's.
-    fn types() -> TaskTypes<<Self::Parameters as Parameters>::Access, Self::Output>;
-
-    /// The direct call with these options.
-    fn callable(configuration: TaskConfiguration) -> Box<Self::Target>;
 
     /// Runs one attempt.
     fn run(values: <Self::Parameters as Parameters>::Values) -> TaskBody<Self::Output>;
@@ -127,31 +133,41 @@ pub trait TaskDefinition: Deref<Target: Send + Sync> + Sized + 'static {
         Ok(None)
     }
 
-    /// Its [`TaskInfo`].
+    /// Its [`TaskInfo`]. It is made here and not by the macro, so that the
+    /// compiler makes it only for programs that are built.
+    #[must_use]
     fn info() -> &'static TaskInfo {
-        Self::FACTS.info
+        const { &TaskInfo::new(Self::FACTS) }
     }
 
     /// What can be done with each argument's value.
+    #[inline]
+    #[must_use]
     fn access() -> <Self::Parameters as Parameters>::Access {
-        Self::types().access
+        Self::Types::types().access
     }
 
     /// What can be done with a result; without a codec for a local task.
+    #[inline]
+    #[must_use]
     fn output_access() -> Access<Self::Output> {
-        Self::types().output
+        Self::Types::types().output
     }
 }
 
-/// What is known of a task at compile time.
+/// Says what is known of a task's types.
 #[doc(hidden)]
-pub struct TaskFacts {
-    /// For people and for the engine.
-    pub info: &'static TaskInfo,
-    /// The parameters, for those who only know them at run time.
-    pub parameters: &'static [ParameterSignature],
-    /// The return type as written.
-    pub returns: &'static str,
+pub trait TypesOf<D: TaskDefinition> {
+    /// No constant, for whose type the compiler would tell once more what is
+    /// wrong with a parameter's.
+    fn types() -> TaskTypes<<D::Parameters as Parameters>::Access, D::Output>;
+}
+
+/// Makes the direct call of a task.
+#[doc(hidden)]
+pub trait CallsOf<D: TaskDefinition> {
+    /// The call with these options.
+    fn callable(configuration: TaskConfiguration) -> Box<D::Target>;
 }
 
 /// What is known of a task's types.

@@ -63,9 +63,13 @@ pub fn map<D: TaskDefinition>(
 }
 
 fn flow_of<D: TaskDefinition>(method: &str) -> Result<Arc<FlowRun>> {
-    let info = D::info();
+    RunContext::with_current(|context| flow_in(D::info(), method, context))
+}
+
+/// The flow run of this context, which tasks can be submitted to.
+fn flow_in(info: &TaskInfo, method: &str, context: Option<&RunContext>) -> Result<Arc<FlowRun>> {
     let function = info.function;
-    let context = RunContext::current().ok_or_else(|| {
+    let context = context.ok_or_else(|| {
         invalid(
             info,
             format!(

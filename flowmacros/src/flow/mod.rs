@@ -46,7 +46,8 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
     let type_and_static = handle.type_and_static();
     let methods = definition::methods(&handle);
     let definition = definition::tokens(&handle, &attribute);
-    let common = handle.common_items();
+    let name = &handle.function.signature.ident;
+    let common = handle.common_items(&quote!(of(&#name)));
     let guard = handle.alias_guard();
     let block = handle.block(&quote! {
         #definition

@@ -6,6 +6,7 @@
 
 mod carried;
 mod documentation;
+mod known;
 mod output;
 mod parameter;
 mod pattern;

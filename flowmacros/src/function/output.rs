@@ -9,6 +9,7 @@ use quote::{ToTokens, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{GenericArgument, Path, PathArguments, ReturnType, Type};
 
+use super::known::is_known;
 use super::types::{self, Obstacle};
 use super::{Function, Kind};
 use crate::crate_path::Place;
@@ -31,6 +32,8 @@ pub(crate) struct Output {
     pub(crate) written: TokenStream,
     /// The type of a successful run's value.
     pub(crate) value: TokenStream,
+    /// True if `flowcore` knows everything of that type.
+    pub(crate) is_known: bool,
     pub(crate) shape: Shape,
     /// Where errors about the type of the value belong.
     pub(crate) value_place: Place,
@@ -62,6 +65,7 @@ impl Output {
             return Self {
                 written: ty.to_token_stream(),
                 value: ty.to_token_stream(),
+                is_known: is_known(ty),
                 shape: Shape::Plain,
                 value_place: Place::of(ty),
                 error_place: Place::of(ty),
@@ -75,6 +79,7 @@ impl Output {
         Self {
             written: ty.to_token_stream(),
             value: value.map_or_else(|| quote_spanned!(span=> ()), ToTokens::to_token_stream),
+            is_known: value.is_none_or(is_known),
             shape,
             value_place: value.map_or_else(|| Place::of(ty), Place::of),
             error_place: arguments.get(1).map_or_else(|| Place::of(ty), Place::of),
@@ -86,6 +91,7 @@ impl Output {
         Self {
             written: unit.clone(),
             value: unit,
+            is_known: true,
             shape: Shape::Plain,
             value_place: Place::at(span),
             error_place: Place::at(span),

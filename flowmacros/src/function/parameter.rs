@@ -8,6 +8,7 @@ use syn::{Attribute, Expr, Lifetime, Meta, PatType, PathArguments, Type};
 
 use super::Kind;
 use super::documentation::documented;
+use super::known::{is_known, is_known_loan};
 use super::pattern;
 use super::types::{self, Obstacle};
 use crate::crate_path::Place;
@@ -34,6 +35,8 @@ pub(crate) struct Parameter {
     pub(crate) written: Type,
     /// The type that is stored: `Vec<f64>`.
     pub(crate) owned: TokenStream,
+    /// True if `flowcore` knows everything of that type.
+    pub(crate) is_known: bool,
     /// Where errors about the type belong.
     pub(crate) place: Place,
     /// The expression of its `#[default(..)]`.
@@ -86,6 +89,10 @@ impl Parameter {
             description: documented(&typed.attrs),
             written: (*typed.ty).clone(),
             owned,
+            is_known: match (mode, types::bare(&typed.ty)) {
+                (Mode::Shared, Type::Reference(reference)) => is_known_loan(&reference.elem),
+                (_, ty) => is_known(ty),
+            },
             place: Place::of(&typed.ty),
         }
     }

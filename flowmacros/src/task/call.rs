@@ -21,6 +21,9 @@ pub(super) fn tokens(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStr
         if parameter.mode == Mode::Owned {
             return quote!(#private::OwnedValue::new(#name));
         }
+        if parameter.is_known {
+            return quote!(#private::Loan::known(#name));
+        }
         let lent = parameter.lent();
         let show = handle.show(lent);
         quote! {

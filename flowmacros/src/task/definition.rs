@@ -9,47 +9,76 @@ use crate::attribute::{Codec, Resource, TaskAttribute};
 use crate::crate_path::Place;
 use crate::description;
 use crate::fingerprint::fingerprint;
-use crate::function::{Mode, Parameter, documented};
+use crate::function::{Mode, Parameter, documented, type_text};
 use crate::handle::{Handle, naming_text};
 
 /// The implementation of `TaskDefinition`.
 pub(super) fn tokens(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
     let private = handle.private();
     let type_name = &handle.type_name;
-    let callable = callable(handle, attribute);
     let facts = facts(handle, attribute);
-    let types = types(handle, attribute);
     let of_parameters = of_parameters(handle, attribute);
     let of_output = of_output(handle);
     let compact_type = compact_type(handle, attribute);
     let header = quote_spanned!(handle.span()=> #private::TaskDefinition for #type_name);
+    let is_known = is_known(handle, attribute);
+    let known = quote!(#private::AllKnown);
+    let own = quote!(Self);
+    let (types, types_of) = if is_known {
+        (&known, None)
+    } else {
+        (&own, Some(types_of(handle, attribute)))
+    };
+    let (calls, calls_of) = if is_known && !handle.borrows() {
+        (&known, None)
+    } else {
+        (&own, Some(calls_of(handle, attribute)))
+    };
     quote! {
         #[automatically_derived]
         impl #header {
+            type Types = #types;
+            type Calls = #calls;
             #of_parameters
             #of_output
             #facts
-            #types
-            #callable
         }
+
+        #types_of
+
+        #calls_of
 
         #compact_type
     }
 }
 
-/// The method that makes the direct call. Where nothing is lent, it follows
-/// from the types.
-fn callable(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
-    if handle.borrows() {
-        return handle.callable(&call::tokens(handle, attribute));
-    }
+/// Whether `flowcore` knows all types, and that their values travel as usual.
+fn is_known(handle: &Handle<'_>, attribute: &TaskAttribute) -> bool {
+    !attribute.local
+        && attribute.codec == Codec::MessagePack
+        && handle.output.is_known
+        && handle.parameters.iter().all(|parameter| parameter.is_known)
+}
+
+/// What makes the direct call.
+fn calls_of(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
+    let type_name = &handle.type_name;
     let list = handle.parameter_list();
     let private = handle.krate.private(list);
+    let method = if handle.borrows() {
+        handle.callable(&call::tokens(handle, attribute))
+    } else {
+        quote_spanned! {list=>
+            fn callable(
+                __configuration: #private::TaskConfiguration,
+            ) -> ::std::boxed::Box<<Self as ::core::ops::Deref>::Target> {
+                #private::owned_call::<<Self as ::core::ops::Deref>::Target>(#private::call::<Self>, __configuration)
+            }
+        }
+    };
     quote_spanned! {list=>
-        fn callable(
-            __configuration: #private::TaskConfiguration,
-        ) -> ::std::boxed::Box<Self::Target> {
-            #private::owned_call::<Self::Target>(#private::call::<Self>, __configuration)
+        impl #private::CallsOf<Self> for #type_name {
+            #method
         }
     }
 }
@@ -57,20 +86,49 @@ fn callable(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
 /// The constant of all that is no code and needs no types.
 fn facts(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
     let private = handle.private();
-    let info = info(handle, attribute);
-    let parameters = description::parameters(handle);
+    let place = handle.place();
+    let function = naming_text(&handle.function.signature.ident);
+    let key = match &attribute.common.name {
+        Some(name) => quote!(#name),
+        None => quote!(::core::concat!(::core::module_path!(), "::", #function)),
+    };
+    let types = handle.parameters.iter();
+    let types = types.map(|parameter| type_text(&parameter.written));
     let returns = description::returns(handle);
+    let fingerprint = fingerprint(handle.function.code());
+    let is_async = handle.function.signature.asyncness.is_some();
+    let is_local = attribute.local;
+    let defaults = handle.parameters.iter().enumerate();
+    let defaults = defaults.filter_map(|(index, parameter)| {
+        let default = description::default(handle, parameter)?;
+        Some(quote!((#index, #default)))
+    });
+    let descriptions = handle.parameters.iter().enumerate();
+    let descriptions = descriptions.filter(|(_, parameter)| !parameter.description.is_empty());
+    let descriptions = descriptions.map(|(index, parameter)| {
+        let description = &parameter.description;
+        quote!((#index, #description))
+    });
+    let attributes = attributes(handle, attribute);
     quote! {
         const FACTS: #private::TaskFacts = #private::TaskFacts {
-            info: &#info,
-            parameters: &[#parameters],
+            key: #key,
+            #place
+            types: &[#(#types),*],
             returns: #returns,
+            fingerprint: #fingerprint,
+            is_async: #is_async,
+            is_local: #is_local,
+            descriptions: &[#(#descriptions),*],
+            defaults: &[#(#defaults),*],
+            attributes: #attributes,
         };
     }
 }
 
 /// What is known of the types.
-fn types(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
+fn types_of(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
+    let type_name = &handle.type_name;
     let list = handle.parameter_list();
     let private = handle.krate.private(list);
     let access = handle
@@ -85,17 +143,18 @@ fn types(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
     };
     let output = access_of(handle, value, place, (!attribute.local).then_some(codec));
     quote_spanned! {list=>
-        fn types() -> #private::TaskTypes<
-            <Self::Parameters as #private::Parameters>::Access,
-            Self::Output,
-        > {
-            #private::TaskTypes {
-                access: #access,
-                output: #output,
-                write: #private::probe::Probe::<#value>::WRITE,
+        impl #private::TypesOf<Self> for #type_name {
+            fn types() -> #private::TaskTypes<
+                <<Self as #private::TaskDefinition>::Parameters as #private::Parameters>::Access,
+                <Self as #private::TaskDefinition>::Output,
+            > {
+                #private::TaskTypes {
+                    access: #access,
+                    output: #output,
+                    write: #private::probe::Probe::<#value>::WRITE,
+                }
             }
         }
-
     }
 }
 
@@ -138,12 +197,23 @@ fn of_parameters(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream 
             ) -> #private::CacheKey { #call }
         }
     });
+    let is_known = handle.parameters.iter().all(|parameter| parameter.is_known);
+    let values = if is_known {
+        let values = handle.parameters.iter().map(|parameter| {
+            let owned = &parameter.owned;
+            match parameter.mode {
+                Mode::Owned => quote!(#owned),
+                Mode::Shared => quote!(::std::sync::Arc<#owned>),
+            }
+        });
+        quote!((#(#values,)*))
+    } else {
+        quote_spanned!(list=> <Self::Parameters as #private::Parameters>::Values)
+    };
     quote_spanned! {list=>
         type Parameters = #tuple;
 
-        fn run(
-            (#(#names,)*): <Self::Parameters as #private::Parameters>::Values,
-        ) -> #private::TaskBody<Self::Output> #run
+        fn run((#(#names,)*): #values) -> #private::TaskBody<Self::Output> #run
 
         #cache_key
     }
@@ -166,7 +236,11 @@ pub(super) fn key_call(
 fn of_output(handle: &Handle<'_>) -> TokenStream {
     let output = &handle.output;
     let Place { start, end } = output.value_place;
-    let value = shareable(handle, &output.value, output.value_place);
+    let value = if output.is_known {
+        output.value.clone()
+    } else {
+        shareable(handle, &output.value, output.value_place)
+    };
     let name = Ident::new("Output", end);
     let semicolon = quote_spanned!(end=> ;);
     quote_spanned!(start=> type #name = #value #semicolon)
@@ -179,18 +253,11 @@ fn group(delimiter: Delimiter, tokens: TokenStream, span: Span) -> Group {
     group
 }
 
-fn info(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
+/// What the attribute says, as calls.
+fn attributes(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
     let private = handle.private();
-    let place = handle.place();
     let function = naming_text(&handle.function.signature.ident);
     let common = &attribute.common;
-    let key = match &common.name {
-        Some(name) => quote!(#name),
-        None => quote!(::core::concat!(::core::module_path!(), "::", #function)),
-    };
-    let fingerprint = fingerprint(handle.function.code());
-    let is_async = handle.function.signature.asyncness.is_some();
-    let is_local = attribute.local;
     let name = match &common.name {
         Some(name) => quote!(#name),
         None => quote!(#function),
@@ -233,30 +300,21 @@ fn info(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
     let hooks = common.hooks().into_iter();
     let transaction_hooks = attribute.transaction_hooks().into_iter();
     quote! {
-        #private::TaskInfo::new(
-            #private::TaskFunction {
-                key: #key,
-                #place
-                fingerprint: #fingerprint,
-                is_async: #is_async,
-                is_local: #is_local,
-            },
-            #private::TaskAttributes::new(#name, #description)
-                #(.tags(#tags))*
-                #(.retries(#retries))*
-                #(.retry_delay(#retry_delay))*
-                #(.retry_jitter(#retry_jitter))*
-                #(.retry_if(#retry_if))*
-                #(.priority(#priority))*
-                #(.batch(#batch))*
-                #(.resources(#resources))*
-                #(.version(#version))*
-                #(.timeout(#timeout))*
-                #(.task_run_name(#run_name))*
-                #(.results(#results))*
-                #(.hooks(#hooks))*
-                #(.transaction_hooks(#transaction_hooks))*
-        )
+        #private::TaskAttributes::new(#name, #description)
+            #(.tags(#tags))*
+            #(.retries(#retries))*
+            #(.retry_delay(#retry_delay))*
+            #(.retry_jitter(#retry_jitter))*
+            #(.retry_if(#retry_if))*
+            #(.priority(#priority))*
+            #(.batch(#batch))*
+            #(.resources(#resources))*
+            #(.version(#version))*
+            #(.timeout(#timeout))*
+            #(.task_run_name(#run_name))*
+            #(.results(#results))*
+            #(.hooks(#hooks))*
+            #(.transaction_hooks(#transaction_hooks))*
     }
 }
 
@@ -272,7 +330,11 @@ fn parameters(handle: &Handle<'_>) -> Vec<TokenStream> {
     let tokens = handle.parameters.iter().map(|parameter| {
         let Place { start, end } = parameter.place;
         let private = handle.krate.private(start);
-        let owned = shareable(handle, &parameter.owned, parameter.place);
+        let owned = if parameter.is_known {
+            parameter.owned.clone()
+        } else {
+            shareable(handle, &parameter.owned, parameter.place)
+        };
         let mode = match parameter.mode {
             Mode::Owned => quote_spanned!(start=> #private::Owned<),
             Mode::Shared => quote_spanned!(start=> #private::Shared<),
@@ -295,10 +357,22 @@ fn shareable(handle: &Handle<'_>, ty: &TokenStream, place: Place) -> TokenStream
 /// What can be done with a parameter's values.
 fn parameter_access(handle: &Handle<'_>, parameter: &Parameter, local: bool) -> TokenStream {
     let private = handle.krate.private(parameter.place.start);
+    let owned = &parameter.owned;
+    if parameter.is_known && !local {
+        return quote!(#private::ParameterAccess::<#owned>::KNOWN);
+    }
     let codec = (!local).then_some("CODEC");
-    let access = access_of(handle, &parameter.owned, parameter.place, codec);
-    let show = handle.show(&parameter.owned);
-    quote!(#private::ParameterAccess { value: #access, show: #show })
+    let access = access_of(handle, owned, parameter.place, codec);
+    let show = handle.show(owned);
+    let read = description::read(handle, owned);
+    quote! {
+        #private::ParameterAccess {
+            value: #access,
+            show: #show,
+            read: #read,
+            schema: #private::probe::Probe::<#owned>::SCHEMA,
+        }
+    }
 }
 
 /// How values of a type are copied, and coded by this constant of `Portable`.

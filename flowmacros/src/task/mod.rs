@@ -54,7 +54,8 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
     let type_and_static = handle.type_and_static();
     let methods = methods::tokens(&handle);
     let definition = definition::tokens(&handle, &attribute);
-    let common = handle.common_items();
+    let type_name = &handle.type_name;
+    let common = handle.common_items(&quote!(of::<#type_name>()));
     let guard = handle.alias_guard();
     let block = handle.block(&quote! {
         #definition

@@ -150,10 +150,6 @@ impl FlowRun {
         });
     }
 
-    pub(crate) fn release_run(&self, id: RunId) {
-        self.shell.lock().engine.release_run(id);
-    }
-
     pub(crate) fn release_map(&self, id: MapId) {
         self.shell.lock().engine.release_map(id);
     }

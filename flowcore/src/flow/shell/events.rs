@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{FlowRun, end};
 use crate::clock::Timestamp;
 use crate::engine::{End, Engine, MapId, RunId};
-use crate::runner::{AttemptControl, RunReference};
+use crate::runner::{AttemptControl, RunReference, drop_caught};
 
 impl FlowRun {
     /// An attempt begins; `false` if the run has settled.
@@ -84,6 +84,18 @@ impl FlowRun {
     /// The run ends.
     pub(crate) fn settled(self: &Arc<Self>, run: RunReference, end: End) {
         self.update(|shell, now| shell.settle(run, end, now));
+    }
+
+    /// The run ends. Its arguments go before that, and the runs that only they
+    /// held with it.
+    pub(crate) fn settled_without<A>(self: &Arc<Self>, run: RunReference, end: End, arguments: A) {
+        let released = self.releases(|| drop_caught(arguments));
+        self.update(|shell, now| {
+            for id in released {
+                shell.engine.release_run(id);
+            }
+            shell.settle(run, end, now);
+        });
     }
 
     /// A direct call was dropped before it ended.

@@ -17,6 +17,7 @@ mod in_turn;
 mod observed;
 mod outbox;
 mod permits;
+mod releases;
 mod transacted;
 
 use std::borrow::Cow;

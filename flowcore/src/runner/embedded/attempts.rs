@@ -45,6 +45,7 @@ impl EmbeddedSession {
         if control.is_abandoned() {
             self.returned_late(attempt, &control);
         } else {
+            self.keep_following();
             self.finish_attempt(attempt, &control, ending);
         }
     }
@@ -78,8 +79,8 @@ impl EmbeddedSession {
             Next::Settle(end) => {
                 // The arguments go before the run is told to have settled, so
                 // that whoever comes next may be their last reader.
-                let Facts { flow, run, .. } = attempt.without_arguments();
-                flow.settled(run, end);
+                let Attempt { facts, job } = attempt;
+                facts.flow.settled_without(facts.run, end, job);
             }
             Next::Retry { delay, log } => {
                 let facts = &attempt.facts;

@@ -2,6 +2,7 @@
 //! tasks, lanes for async ones.
 
 mod attempts;
+mod following;
 mod lanes;
 mod ready;
 mod threads;
@@ -94,19 +95,27 @@ impl EmbeddedSession {
             Item::Attempt(attempt) => attempt.facts.info.is_async,
             Item::Rows(rows) => rows.job.info().is_async,
         };
+        let is_sync = !is_async || self.slots.one_by_one;
+        let Some(item) = self.kept(item, is_sync) else {
+            return;
+        };
         let mut queues = self.queues.lock();
-        if is_async && !self.slots.one_by_one {
+        if !is_sync {
             queues.asynchronous.push(item);
             self.add_lane(&mut queues);
         } else {
             let many = matches!(item, Item::Rows(_));
-            queues.sync.push(item);
-            if queues.hold.is_none() {
-                queues.hold = crate::runtime::hold();
-            }
-            self.note_urgency(&queues);
+            self.queue(&mut queues, item);
             self.add_threads(&mut queues, many);
         }
+    }
+
+    fn queue(&self, queues: &mut Queues, item: Item) {
+        queues.sync.push(item);
+        if queues.hold.is_none() {
+            queues.hold = crate::runtime::hold();
+        }
+        self.note_urgency(queues);
     }
 }
 

@@ -77,8 +77,12 @@ impl EmbeddedSession {
                     self.add_threads(&mut queues, false);
                 }
                 drop(queues);
-                Hold::keep(hold, || self.work_on(task));
-                queues = self.queues.lock();
+                queues = Hold::keep(hold, || {
+                    self.work_on(task);
+                    let mut queues = self.queues.lock();
+                    self.queue_following(&mut queues);
+                    queues
+                });
                 continue;
             }
             if queues.is_closed {
@@ -239,6 +243,7 @@ impl EmbeddedSession {
     /// The current thread does not count while it waits.
     pub(super) fn lend(self: &Arc<Self>) {
         let mut queues = self.queues.lock();
+        self.queue_following(&mut queues);
         queues.lent += 1;
         let many = queues.sync.has_rows() || !queues.claims.is_empty();
         self.add_threads(&mut queues, many);

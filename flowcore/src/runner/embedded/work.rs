@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::super::control::AttemptControl;
 use super::super::descriptor::RunReference;
-use super::super::drop_caught;
 use super::super::execution::{AttemptBody, Execution, MapJob};
 use super::super::rows::Claim;
 use crate::context::RunContext;
@@ -35,7 +34,8 @@ impl Item {
 /// run is told to have settled.
 pub(super) struct Attempt {
     pub(super) facts: Facts,
-    job: Job,
+    /// The arguments.
+    pub(super) job: Job,
 }
 
 /// An attempt without the arguments.
@@ -49,7 +49,7 @@ pub(super) struct Facts {
     pub(super) number: u32,
 }
 
-enum Job {
+pub(super) enum Job {
     Single(Arc<dyn Execution>),
     Row(Arc<dyn MapJob>, u32),
 }
@@ -67,12 +67,6 @@ impl Attempt {
             },
             job: Job::Single(job),
         }
-    }
-
-    /// Drops the arguments, which may panic.
-    pub(super) fn without_arguments(self) -> Facts {
-        drop_caught(self.job);
-        self.facts
     }
 
     /// Begins the attempt; a sync task has run when this returns.

@@ -1,0 +1,55 @@
+//! What the end of an attempt makes ready, on the thread that ended it.
+//!
+//! That thread looks for work next: it puts all of it into the queue in one
+//! go, and wakes no other for what it takes itself. Invariant: nothing is kept
+//! while user code may run for long; who lends its slot out queues it before.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use super::work::Item;
+use super::{EmbeddedSession, Queues};
+
+std::thread_local! {
+    static KEPT: RefCell<Kept> = const { RefCell::new(Kept { session: None, items: Vec::new() }) };
+}
+
+struct Kept {
+    /// Whose thread this is, while an attempt of it ends.
+    session: Option<*const EmbeddedSession>,
+    items: Vec<Item>,
+}
+
+impl EmbeddedSession {
+    /// From now until the thread looks for work, what becomes ready is kept.
+    pub(super) fn keep_following(self: &Arc<Self>) {
+        KEPT.with_borrow_mut(|kept| kept.session = Some(Arc::as_ptr(self)));
+    }
+
+    /// Keeps a sync attempt, or gives the item back.
+    pub(super) fn kept(self: &Arc<Self>, item: Item, is_sync: bool) -> Option<Item> {
+        // Rows are for all threads at once.
+        if !is_sync || matches!(item, Item::Rows(_)) {
+            return Some(item);
+        }
+        KEPT.with_borrow_mut(|kept| {
+            if kept.session != Some(Arc::as_ptr(self)) {
+                return Some(item);
+            }
+            kept.items.push(item);
+            None
+        })
+    }
+
+    /// Puts into the queue what was kept on this thread.
+    pub(super) fn queue_following(self: &Arc<Self>, queues: &mut Queues) {
+        KEPT.with_borrow_mut(|kept| {
+            if kept.session == Some(Arc::as_ptr(self)) {
+                kept.session = None;
+                for item in kept.items.drain(..) {
+                    self.queue(queues, item);
+                }
+            }
+        });
+    }
+}
