@@ -4,8 +4,10 @@
 //! value that stands for it; the [shared](Server::shared) one ends with the
 //! test program, however that ends.
 
+mod pages;
 mod request;
 mod server;
 
+pub use pages::Pages;
 pub use request::{Answer, request};
 pub use server::Server;

@@ -58,6 +58,9 @@ impl Requirements {
         ),
     ];
 
+    /// What drives a browser.
+    pub const BROWSER: Self = Self::new("browser", include_str!("../../python/browser.txt"));
+
     /// A list in pip's requirements format. Every package in it should be
     /// pinned, those that others need included.
     #[must_use]
@@ -99,6 +102,7 @@ mod tests {
             Requirements::DASK,
             Requirements::DASHBOARD,
             Requirements::PREFECT,
+            Requirements::BROWSER,
         ];
         let older = Requirements::OLDER_DASK
             .into_iter()

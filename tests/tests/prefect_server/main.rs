@@ -5,6 +5,7 @@
 mod control;
 mod deployments;
 mod older;
+mod pages;
 mod reports;
 mod server;
 mod slots;

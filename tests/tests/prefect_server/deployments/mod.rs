@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// The program with the flows, and a home of its own; dropping it ends it.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
     lines: Arc<Mutex<String>>,
     home: TempDir,
@@ -32,7 +32,7 @@ fn command_of(server: &Server, program: &str, home: &TempDir) -> Command {
 
 impl Serving {
     /// Starts it with these arguments, and waits until it serves.
-    fn start(server: &Server, arguments: &[&str]) -> Self {
+    pub(crate) fn start(server: &Server, arguments: &[&str]) -> Self {
         Self::of(server, env!("CARGO_BIN_EXE_served_flows"), arguments)
     }
 
@@ -69,7 +69,7 @@ impl Serving {
         self.lines.lock().expect("nobody panics with it").clone()
     }
 
-    fn file(&self, name: &str) -> String {
+    pub(crate) fn file(&self, name: &str) -> String {
         let path = self.home.path().join(name);
         path.to_str().expect("text").to_owned()
     }
