@@ -87,7 +87,12 @@ fn a_paused_flow_is_resumed_with_input_by_a_python_client() {
     let program = Program::start(server, "people");
     let run = run_in_state(server, "waits-for-people", "Paused");
     let path = format!("/flow_runs/{}/input/paused-1-description", id(&run));
-    assert_eq!(server.get(&path), json!("May it go on?"));
+    // It comes after the state.
+    let description = server.wait_for("the description", |server| {
+        let description = server.get(&path);
+        (!description.is_null()).then_some(description)
+    });
+    assert_eq!(description, json!("May it go on?"));
     // The server checks the input.
     let resume = format!("/flow_runs/{}/resume", id(&run));
     let wrong = json!({"run_input": {"by": 3}});
