@@ -54,6 +54,26 @@ impl StateType {
         }
     }
 
+    /// The type of this name on Prefect's wire.
+    #[cfg(feature = "prefect")]
+    pub(crate) fn from_wire(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// All there are.
+    #[cfg(feature = "prefect")]
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Scheduled,
+        Self::Pending,
+        Self::Running,
+        Self::Completed,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Crashed,
+        Self::Paused,
+        Self::Cancelling,
+    ];
+
     /// Whether a run in a state of this type changes no more.
     #[must_use]
     pub const fn is_terminal(self) -> bool {

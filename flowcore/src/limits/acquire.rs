@@ -241,28 +241,28 @@ impl<T> SlotRequest<T> {
 
     async fn acquire_here(&self) -> Result<Vec<Permit>> {
         let (slots, unknown) = self.slots()?;
-        let mut permits = match slots {
+        let permits = match slots {
             Some(slots) => Acquire::start(&slots)?.await?,
             None => Vec::new(),
         };
         // The limits of this process come first: they are nearer.
         #[cfg(feature = "prefect")]
-        let unknown = self.on_server(unknown, &mut permits).await?;
+        let (permits, unknown) = self.on_server(permits, unknown).await?;
         self.say_unknown(&unknown)?;
         Ok(permits)
     }
 
-    /// Takes slots of limits that only a Prefect server may have; gives those
-    /// that it has not.
+    /// Adds slots of limits that only a Prefect server may have; gives those
+    /// that it has not, too.
     #[cfg(feature = "prefect")]
     async fn on_server<'a>(
         &self,
+        mut permits: Vec<Permit>,
         mut unknown: Vec<&'a String>,
-        permits: &mut Vec<Permit>,
-    ) -> Result<Vec<&'a String>> {
+    ) -> Result<(Vec<Permit>, Vec<&'a String>)> {
         // Tags of runs are limited by this process.
         if unknown.is_empty() || self.is_quiet {
-            return Ok(unknown);
+            return Ok((permits, unknown));
         }
         let wanted = Wanted {
             names: unknown.iter().map(|name| (*name).clone()).collect(),
@@ -273,7 +273,7 @@ impl<T> SlotRequest<T> {
             unknown.retain(|name| !taken.names.contains(name));
             permits.push(Permit::on_server(taken));
         }
-        Ok(unknown)
+        Ok((permits, unknown))
     }
 
     /// The code runs in another process than its flow, which decides.

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::state::StateType;
+
 /// One thing to tell.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Message {
@@ -90,7 +92,7 @@ pub(crate) struct Placeholder {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct StateUpdate {
     /// `PENDING`, …
-    pub(crate) kind: StateKind,
+    pub(crate) kind: StateType,
     pub(crate) name: String,
     pub(crate) message: Option<String>,
     pub(crate) at: Timestamp,
@@ -98,21 +100,6 @@ pub(crate) struct StateUpdate {
     pub(crate) details: serde_json::Map<String, Value>,
     /// The metadata of a persisted result (`api.md` 14).
     pub(crate) data: Option<Value>,
-}
-
-/// Prefect's nine types of states.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub(crate) enum StateKind {
-    Scheduled,
-    Pending,
-    Running,
-    Completed,
-    Failed,
-    Cancelled,
-    Crashed,
-    Paused,
-    Cancelling,
 }
 
 /// A task run as a whole, in its newest state: any update can stand for all

@@ -7,19 +7,17 @@
 //! Source of all facts about the server: `api.md`, checked on Prefect 3.8.8,
 //! 3.0.0 and 2.20.25.
 
-#[allow(dead_code, reason = "what reports is being built on it")]
 pub(crate) mod adoption;
-#[allow(dead_code, reason = "what reports and controls is being built on it")]
 mod client;
 mod deployment;
-#[allow(dead_code, reason = "what reports is being built on it")]
 mod message;
-#[allow(dead_code, reason = "what reports is being built on it")]
+mod on_server;
 mod outbox;
 mod replay;
 pub(crate) mod reporter;
 pub(crate) mod slots;
 mod things;
+mod transition;
 
 pub(crate) use deployment::SCHEDULED_RUN;
 pub use deployment::{
@@ -36,8 +34,4 @@ pub use things::{PrefectError, ServerCall};
 
 pub use replay::{Replayed, replay};
 
-#[expect(
-    unused_imports,
-    reason = "what reports and controls is being built on them"
-)]
-pub(crate) use client::{ApiClient, ApiError, ApiSettings, EventSocket, Secret, ServerVersion};
+pub(crate) use client::{ApiClient, ApiError, EventSocket};

@@ -109,18 +109,6 @@ impl ApiError {
     pub(crate) fn is_doubtful(&self) -> bool {
         matches!(self, Self::NoAnswer { .. })
     }
-
-    /// The status of the answer, if there was one that said no.
-    pub(crate) fn status(&self) -> Option<u16> {
-        match self {
-            Self::Refused { status, .. }
-            | Self::Invalid { status, .. }
-            | Self::Failing { status, .. } => Some(*status),
-            Self::NotFound { .. } => Some(404),
-            Self::Locked { .. } => Some(423),
-            _ => None,
-        }
-    }
 }
 
 /// What the server says of an error, in one of its forms, and not too much of

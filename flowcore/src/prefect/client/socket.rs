@@ -199,14 +199,6 @@ impl EventSocket {
         }
     }
 
-    /// Says goodbye; what was sent before arrives.
-    pub(crate) async fn close(mut self) {
-        // The other side may be gone already.
-        let _ = self.stream.close(None).await;
-        let rest = async { while let Some(Ok(_)) = self.stream.next().await {} };
-        let _ = runtime::timeout(Duration::from_secs(2), rest).await;
-    }
-
     fn broken(&self, error: &SocketError) -> ApiError {
         self.lost(&chain_of(error))
     }

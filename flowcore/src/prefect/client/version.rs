@@ -40,6 +40,7 @@ impl ServerVersion {
     }
 
     /// Whether flows, runs and deployments may have labels.
+    #[cfg_attr(not(test), expect(dead_code, reason = "nothing sends labels yet"))]
     pub(crate) fn has_labels(self) -> bool {
         (self.major, self.minor) >= (3, 1)
     }

@@ -10,6 +10,8 @@ use uuid::Uuid;
 
 use super::error::DeploymentError;
 use super::plan::Checked;
+use crate::prefect::on_server::is_terminal;
+use crate::prefect::transition::{self, Answer};
 use crate::prefect::{ApiClient, ApiError};
 
 /// A run as the server has it; fields that nobody asks for are left out.
@@ -40,7 +42,7 @@ impl ServerRun {
 
     /// Whether nothing is left to be told of it.
     pub(crate) fn is_final(&self) -> bool {
-        is_final(self.kind())
+        is_terminal(self.kind())
     }
 
     /// The slot of the deployment's limit that it holds.
@@ -50,45 +52,14 @@ impl ServerRun {
     }
 }
 
-fn is_final(kind: &str) -> bool {
-    matches!(kind, "COMPLETED" | "FAILED" | "CANCELLED" | "CRASHED")
-}
-
 /// A state that is proposed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Proposal<'a> {
     pub(crate) kind: &'a str,
     pub(crate) name: &'a str,
     pub(crate) message: Option<&'a str>,
-    /// Whether rules count.
+    /// Whether rules do not count.
     pub(crate) force: bool,
-}
-
-/// What the server makes of a proposal.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Verdict {
-    Accepted,
-    /// The run is in another state, and why.
-    Refused {
-        kind: String,
-        reason: String,
-    },
-    /// Not yet.
-    Wait(Duration),
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    status: String,
-    state: Option<ServerState>,
-    #[serde(default)]
-    details: Details,
-}
-
-#[derive(Default, Deserialize)]
-struct Details {
-    reason: Option<String>,
-    delay_seconds: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -221,20 +192,14 @@ impl Server {
         &self,
         run: Uuid,
         proposal: Proposal<'_>,
-    ) -> Result<Verdict, ApiError> {
-        let transition = Uuid::new_v4().to_string();
-        let body = json!({
-            "state": {
-                "type": proposal.kind,
-                "name": proposal.name,
-                "message": proposal.message,
-                "state_details": {"flow_run_id": run, "transition_id": transition},
-            },
-            "force": proposal.force,
+    ) -> Result<Answer, ApiError> {
+        let state = json!({
+            "type": proposal.kind,
+            "name": proposal.name,
+            "message": proposal.message,
+            "state_details": {},
         });
-        let path = format!("/flow_runs/{run}/set_state");
-        let answer: Answer = self.0.post(&path, &body).await?;
-        Ok(answer.verdict(&transition))
+        transition::propose(&self.0, run, state, Uuid::new_v4(), proposal.force).await
     }
 
     pub(super) async fn note_process(&self, run: Uuid, process: u32) -> Result<(), ApiError> {
@@ -255,30 +220,6 @@ impl Server {
         let made: Value = self.0.post(&path, &body).await?;
         drop(made);
         Ok(())
-    }
-}
-
-impl Answer {
-    fn verdict(self, transition: &str) -> Verdict {
-        let is_ours = |state: &ServerState| {
-            let known = state.state_details.get("transition_id");
-            known.and_then(Value::as_str) == Some(transition)
-        };
-        match self.status.as_str() {
-            "ACCEPT" => Verdict::Accepted,
-            "WAIT" => {
-                let seconds = self.details.delay_seconds.unwrap_or(1.0);
-                Verdict::Wait(
-                    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(1)),
-                )
-            }
-            // The answer to the same proposal was lost.
-            "REJECT" if self.state.as_ref().is_some_and(is_ours) => Verdict::Accepted,
-            status => Verdict::Refused {
-                kind: self.state.map(|state| state.kind).unwrap_or_default(),
-                reason: self.details.reason.unwrap_or_else(|| status.to_owned()),
-            },
-        }
     }
 }
 
@@ -329,32 +270,6 @@ fn entrypoint(checked: &Checked) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_proposal_whose_answer_was_lost_is_accepted() {
-        let answer = |transition: &str| -> Answer {
-            serde_json::from_value(json!({
-                "status": "REJECT",
-                "details": {"type": "reject_details", "reason": "This run has already made this state transition."},
-                "state": {"type": "PENDING", "name": "Pending", "message": null,
-                          "state_details": {"transition_id": transition}},
-            }))
-            .unwrap()
-        };
-        assert_eq!(answer("a").verdict("a"), Verdict::Accepted);
-        let refused = answer("b").verdict("a");
-        assert!(matches!(refused, Verdict::Refused { kind, .. } if kind == "PENDING"));
-    }
-
-    #[test]
-    fn a_run_that_is_early_waits() {
-        let answer: Answer = serde_json::from_value(json!({
-            "status": "WAIT", "state": null,
-            "details": {"type": "wait_details", "delay_seconds": 2, "reason": "early"},
-        }))
-        .unwrap();
-        assert_eq!(answer.verdict("a"), Verdict::Wait(Duration::from_secs(2)));
-    }
 
     #[test]
     fn schedules_that_are_there_are_not_made_again() {

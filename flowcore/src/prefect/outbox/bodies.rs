@@ -6,8 +6,9 @@ use uuid::Uuid;
 
 use super::ledger::ServerFlowRun;
 use crate::prefect::message::{
-    LogLine, NewFlowRun, Placeholder, StateKind, StateUpdate, TaskInput, TaskInputs, TaskRunUpdate,
+    LogLine, NewFlowRun, Placeholder, StateUpdate, TaskInput, TaskInputs, TaskRunUpdate,
 };
+use crate::state::StateType;
 
 /// What a message of a state is cut to; the server does it too, and refuses
 /// events that are larger than it likes.
@@ -17,35 +18,10 @@ const LONGEST_MESSAGE: usize = 100_000;
 const LONGEST_LINE: usize = 1_000_000;
 const CUT: &str = "... [truncated]";
 
-impl StateKind {
-    /// The name of the type on the wire.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Scheduled => "SCHEDULED",
-            Self::Pending => "PENDING",
-            Self::Running => "RUNNING",
-            Self::Completed => "COMPLETED",
-            Self::Failed => "FAILED",
-            Self::Cancelled => "CANCELLED",
-            Self::Crashed => "CRASHED",
-            Self::Paused => "PAUSED",
-            Self::Cancelling => "CANCELLING",
-        }
-    }
-
-    /// Whether a run in such a state goes on no more.
-    pub(crate) fn is_terminal(self) -> bool {
-        matches!(
-            self,
-            Self::Completed | Self::Failed | Self::Cancelled | Self::Crashed
-        )
-    }
-}
-
 /// The body of `POST /flow_runs/`.
 pub(super) fn flow_run(new: &NewFlowRun, flow: Uuid, stands_for: Option<Uuid>) -> Value {
     json!({
-        "state": state(&new.state, &[]),
+        "state": state(&new.state),
         "name": new.run_name,
         "flow_id": flow,
         "flow_version": new.version,
@@ -84,21 +60,17 @@ pub(super) fn placeholder(
         "empirical_policy": {"retries": 0, "retry_delay": 0},
         "tags": [],
         "task_inputs": inputs(&placeholder.inputs, server_id),
-        "state": state(state_of_flow, &[]),
+        "state": state(state_of_flow),
     })
 }
 
-/// A state in a request; `details` are put to its own.
-pub(super) fn state(state: &StateUpdate, details: &[(&str, Value)]) -> Value {
-    let mut all = state.details.clone();
-    for (name, value) in details {
-        all.insert((*name).to_owned(), value.clone());
-    }
+/// A state in a request.
+pub(super) fn state(state: &StateUpdate) -> Value {
     json!({
         "type": state.kind.as_str(),
         "name": state.name,
         "message": state.message.as_deref().map(|text| cut(text, LONGEST_MESSAGE)),
-        "state_details": all,
+        "state_details": state.details,
         "data": state.data,
     })
 }
@@ -121,7 +93,7 @@ pub(super) struct EventFacts<'a> {
     pub(super) follows: Option<Uuid>,
     pub(super) occurred: Timestamp,
     /// The state before; `None`: there was none.
-    pub(super) before: Option<&'a (StateKind, String)>,
+    pub(super) before: Option<&'a (StateType, String)>,
     pub(super) flow_run: Option<&'a ServerFlowRun>,
 }
 

@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use crate::prefect::client::{ApiClient, ApiError};
+use crate::prefect::on_server::is_terminal;
 
 /// Which task runs the server knows.
 #[derive(Debug, Default)]
@@ -31,7 +32,7 @@ impl ByRequests {
         let body = json!({"state": state, "force": true});
         let path = format!("/task_runs/{id}/set_state");
         let _: Value = client.post(&path, &body).await?;
-        if ["COMPLETED", "FAILED", "CANCELLED", "CRASHED"].contains(&text(&state["type"])) {
+        if is_terminal(text(&state["type"])) {
             // Making it once more, should it go on, gives the same one.
             self.made.remove(&id);
         }

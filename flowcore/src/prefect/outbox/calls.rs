@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -12,30 +11,9 @@ use uuid::Uuid;
 use super::ledger::{Call, Next, Reply, SentLine};
 use super::{ServerFlowRun, Shared, artifacts, bodies, news};
 use crate::prefect::client::{ApiClient, ApiError};
-use crate::prefect::message::{NewFlowRun, StateKind, StateUpdate};
-
-/// What the server says to a state that a flow run shall have (`api.md` 4).
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Answer {
-    Accept,
-    /// It has this state instead.
-    Reject {
-        kind: Option<StateKind>,
-        name: String,
-        reason: String,
-        /// Of a state that is scheduled.
-        scheduled: Option<Timestamp>,
-    },
-    Wait {
-        delay: Duration,
-    },
-    Abort {
-        reason: String,
-    },
-}
-
-/// The server's words for a transition that it has seen before.
-const SAID_BEFORE: &str = "This run has already made this state transition.";
+use crate::prefect::message::NewFlowRun;
+use crate::prefect::transition::{Answer, propose};
+use crate::state::StateType;
 
 pub(super) async fn make(shared: Arc<Shared>) {
     let mut flows = HashMap::new();
@@ -75,7 +53,7 @@ async fn perform(
             };
             begin(shared, new, flow, *parent).await.map(Reply::Began)
         }
-        Call::Rename { server, name, .. } => {
+        Call::Rename { server, name } => {
             let path = format!("/flow_runs/{server}");
             client.patch(&path, &json!({"name": name})).await?;
             Ok(Reply::Done)
@@ -84,11 +62,11 @@ async fn perform(
             server,
             state,
             transition,
-            ..
         } => {
             // A run that was asked to stop may crash instead.
-            let force = state.kind == StateKind::Crashed;
-            let answer = set_state(client, *server, state, *transition, force).await?;
+            let force = state.kind == StateType::Crashed;
+            let body = bodies::state(state);
+            let answer = propose(client, *server, body, *transition, force).await?;
             if let Answer::Reject { reason, .. } | Answer::Abort { reason } = answer {
                 let name = &state.name;
                 tracing::debug!(
@@ -140,12 +118,8 @@ async fn begin(
         let mut stands_for = None;
         if let (Some(placeholder), Some(parent)) = (&new.placeholder, parent) {
             let body = shared.with(|ledger, _| {
-                bodies::placeholder(placeholder, parent, &new.state, |flow| {
-                    ledger
-                        .place(flow)
-                        .and_then(Result::ok)
-                        .map_or(flow, |known| known.id)
-                })
+                let server_id = |flow| ledger.server_id(flow);
+                bodies::placeholder(placeholder, parent, &new.state, server_id)
             });
             let made: Made = client.post("/task_runs/", &body).await?;
             stands_for = Some(made.id);
@@ -159,75 +133,6 @@ async fn begin(
         flow: made.flow_id,
         flow_name: new.flow_name.clone(),
         deployment: made.deployment_id,
-    })
-}
-
-#[derive(Deserialize)]
-struct Orchestrated {
-    status: String,
-    #[serde(default)]
-    state: Option<GivenState>,
-    #[serde(default)]
-    details: Details,
-}
-
-#[derive(Deserialize)]
-struct GivenState {
-    #[serde(rename = "type")]
-    kind: Option<StateKind>,
-    name: Option<String>,
-    #[serde(default)]
-    state_details: GivenDetails,
-}
-
-#[derive(Default, Deserialize)]
-struct GivenDetails {
-    scheduled_time: Option<Timestamp>,
-}
-
-#[derive(Default, Deserialize)]
-struct Details {
-    reason: Option<String>,
-    delay_seconds: Option<f64>,
-}
-
-/// Proposes a state of a flow run.
-pub(super) async fn set_state(
-    client: &ApiClient,
-    server: Uuid,
-    state: &StateUpdate,
-    transition: Uuid,
-    force: bool,
-) -> Result<Answer, ApiError> {
-    let details = [
-        ("flow_run_id", json!(server)),
-        ("transition_id", json!(transition)),
-    ];
-    let body = json!({"state": bodies::state(state, &details), "force": force});
-    let path = format!("/flow_runs/{server}/set_state");
-    let answer: Orchestrated = client.post(&path, &body).await?;
-    let reason = answer.details.reason.unwrap_or_default();
-    Ok(match answer.status.as_str() {
-        "ACCEPT" => Answer::Accept,
-        // The answer to the first time got lost.
-        "REJECT" if reason == SAID_BEFORE => Answer::Accept,
-        "REJECT" => Answer::Reject {
-            kind: answer.state.as_ref().and_then(|state| state.kind),
-            scheduled: answer
-                .state
-                .as_ref()
-                .and_then(|state| state.state_details.scheduled_time),
-            name: answer
-                .state
-                .and_then(|state| state.name)
-                .unwrap_or_default(),
-            reason,
-        },
-        "WAIT" => Answer::Wait {
-            delay: Duration::try_from_secs_f64(answer.details.delay_seconds.unwrap_or(1.0))
-                .unwrap_or(Duration::from_secs(1)),
-        },
-        _ => Answer::Abort { reason },
     })
 }
 

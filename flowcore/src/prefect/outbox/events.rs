@@ -13,7 +13,7 @@ use super::by_requests::ByRequests;
 use super::ledger::{NextQuestion, Question, Seen};
 use super::{Shared, news, terminal_runs_of};
 use crate::prefect::client::{ApiClient, ApiError, EventSocket};
-use crate::prefect::message::StateKind;
+use crate::prefect::on_server::TypeOnServer;
 
 const PATH: &str = "/events/in";
 /// Sent at once: between batches newer states may melt with older ones.
@@ -60,7 +60,7 @@ struct SeenRun {
 #[derive(Deserialize)]
 struct SeenState {
     #[serde(rename = "type")]
-    kind: StateKind,
+    kind: TypeOnServer,
     timestamp: Timestamp,
 }
 
@@ -77,7 +77,7 @@ pub(super) async fn rows(client: &ApiClient, ids: &[Uuid]) -> Result<Vec<Seen>, 
         is_final: row
             .state
             .as_ref()
-            .is_some_and(|state| state.kind.is_terminal()),
+            .is_some_and(|state| state.kind.0.is_terminal()),
         at: row
             .state
             .filter(|_| has_our_times)

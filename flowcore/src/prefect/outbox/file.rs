@@ -89,11 +89,6 @@ struct Open {
 }
 
 impl WriteAhead {
-    /// Keeps nothing.
-    pub(super) fn nowhere() -> Self {
-        Self::of(Place::Nowhere)
-    }
-
     /// Keeps it in a file in this directory.
     pub(super) fn within(directory: PathBuf, head: Head) -> Self {
         Self::of(Place::Empty(directory, head))
@@ -113,6 +108,7 @@ impl WriteAhead {
     }
 
     /// The file, if there is one that keeps all.
+    #[cfg(test)]
     pub(super) fn path(&self) -> Option<&Path> {
         match &self.place {
             Place::Open(open) => Some(&open.path),

@@ -28,9 +28,10 @@ use uuid::Uuid;
 
 use super::client::{ApiClient, ApiError};
 use super::message::{Message, StateUpdate};
+use super::on_server::terminal_types;
+use super::transition::{Answer, propose};
 use crate::{runtime, settings};
 pub(crate) use artifacts::{change as change_artifact, make as make_artifact};
-pub(crate) use calls::Answer;
 use file::{Head, WriteAhead};
 use ledger::Ledger;
 pub(crate) use ledger::{Finished, ServerFlowRun};
@@ -80,13 +81,6 @@ impl Outbox {
             Ok(outbox) => Ok(outbox.as_ref()),
             Err(error) => Err(error.clone()),
         }
-    }
-
-    /// A way to a server. Nothing is sent before the first message, and
-    /// nothing is kept on disk.
-    pub(crate) fn new(client: ApiClient) -> Self {
-        let ledger = Ledger::new(Uuid::now_v7);
-        Self::with(client, ledger, WriteAhead::nowhere())
     }
 
     fn with(client: ApiClient, ledger: Ledger, ahead: WriteAhead) -> Self {
@@ -172,7 +166,14 @@ impl Outbox {
         self.until(|ledger| ledger.is_in_step(flow).then_some(()))
             .await;
         let transition = Uuid::now_v7();
-        calls::set_state(&self.0.client, server, state, transition, false).await
+        propose(
+            &self.0.client,
+            server,
+            bodies::state(state),
+            transition,
+            false,
+        )
+        .await
     }
 
     /// Waits until all of a flow run, and of those in it, is told and known to
@@ -198,11 +199,6 @@ impl Outbox {
                 refused: None,
             },
         }
-    }
-
-    /// Where what is not told yet is kept, should this process end.
-    pub(crate) fn kept_in(&self) -> Option<PathBuf> {
-        self.0.books.lock().ahead.path().map(ToOwned::to_owned)
     }
 
     /// Waits until a task run outside of flow runs is recorded, but not longer
@@ -272,6 +268,6 @@ async fn news(notify: &Notify, until: Option<Timestamp>) {
 fn terminal_runs_of(flow_run: Uuid) -> serde_json::Value {
     json!({
         "flow_runs": {"id": {"any_": [flow_run]}},
-        "task_runs": {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CANCELLED", "CRASHED"]}}},
+        "task_runs": {"state": {"type": {"any_": terminal_types()}}},
     })
 }

@@ -21,7 +21,9 @@ use super::file::{ENDING, Head, Record, WriteAhead};
 use super::ledger::{Ledger, Seen};
 use super::{Outbox, directory};
 use crate::prefect::client::{ApiClient, ApiError};
-use crate::prefect::message::{Message, StateKind};
+use crate::prefect::message::Message;
+use crate::prefect::on_server::TypeOnServer;
+use crate::state::StateType;
 
 /// What the server has in its queue shows within this time.
 const STILL: Duration = Duration::from_secs(5);
@@ -153,7 +155,7 @@ fn time_of(message: &Message) -> Option<Timestamp> {
 
 #[derive(Deserialize)]
 struct Row {
-    state_type: Option<StateKind>,
+    state_type: Option<TypeOnServer>,
 }
 
 /// Others may have said how flow runs go on.
@@ -167,9 +169,9 @@ async fn look_at_flow_runs(client: &ApiClient, ledger: &mut Ledger) -> Result<()
             }
             Err(error) => return Err(error),
         };
-        match row.state_type {
-            Some(StateKind::Running | StateKind::Pending) | None => {}
-            Some(StateKind::Cancelling) => ledger.end_cancelled(flow),
+        match row.state_type.map(|kind| kind.0) {
+            Some(StateType::Running | StateType::Pending) | None => {}
+            Some(StateType::Cancelling) => ledger.end_cancelled(flow),
             Some(_) => ledger.leave_alone(flow),
         }
     }

@@ -21,9 +21,10 @@ use super::ledger::Ledger;
 use super::{Outbox, replay};
 use crate::prefect::client::{ApiClient, ApiSettings};
 use crate::prefect::message::{
-    LogLine, Message, NewFlowRun, ReportedTask, StateKind, StateUpdate, TaskInputs, TaskRunUpdate,
+    LogLine, Message, NewFlowRun, ReportedTask, StateUpdate, TaskInputs, TaskRunUpdate,
 };
 use crate::settings::Chain;
+use crate::state::StateType;
 
 const SERVER: &str = "FLOW_TEST_PREFECT_API";
 const DIRECTORY: &str = "FLOW_TEST_OUTBOX";
@@ -35,7 +36,7 @@ fn client(address: &str) -> ApiClient {
     ApiClient::new(ApiSettings::read(&chain).unwrap().unwrap()).unwrap()
 }
 
-fn state(kind: StateKind, name: &str) -> StateUpdate {
+fn state(kind: StateType, name: &str) -> StateUpdate {
     StateUpdate {
         kind,
         name: name.to_owned(),
@@ -93,13 +94,13 @@ fn reporting_until_killed() {
         retries: 0,
         retry_delay: 0.0,
         placeholder: None,
-        state: state(StateKind::Pending, "Pending"),
+        state: state(StateType::Pending, "Pending"),
     })));
-    let running = Box::new(state(StateKind::Running, "Running"));
+    let running = Box::new(state(StateType::Running, "Running"));
     outbox.put(Message::FlowState(flow, running));
     for number in 0..RUNS {
         let id = Uuid::now_v7();
-        outbox.put(run(flow, id, number, state(StateKind::Running, "Running")));
+        outbox.put(run(flow, id, number, state(StateType::Running, "Running")));
         outbox.put(Message::Log(Box::new(LogLine {
             logger: "prefect.task_runs".to_owned(),
             level: 20,
@@ -109,7 +110,7 @@ fn reporting_until_killed() {
             task_run: Some(id),
         })));
         if number % 10 != 7 {
-            let completed = state(StateKind::Completed, "Completed");
+            let completed = state(StateType::Completed, "Completed");
             outbox.put(run(flow, id, number, completed));
         }
         std::thread::sleep(Duration::from_millis(5));

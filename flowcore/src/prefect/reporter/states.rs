@@ -3,8 +3,8 @@
 use jiff::SignedDuration;
 
 use crate::clock;
-use crate::prefect::message::{StateKind, StateUpdate};
-use crate::state::{StateName, StateType};
+use crate::prefect::message::StateUpdate;
+use crate::state::StateName;
 
 /// The times at which one run is told to be in its states: the server keeps
 /// one state per microsecond of a run (`api.md` 5.2).
@@ -33,26 +33,12 @@ pub(super) fn truncated(at: clock::Timestamp) -> jiff::Timestamp {
 
 pub(super) fn update(name: StateName, message: Option<String>, at: jiff::Timestamp) -> StateUpdate {
     StateUpdate {
-        kind: kind(name.state_type()),
+        kind: name.state_type(),
         name: name.as_str().to_owned(),
         message,
         at,
         details: serde_json::Map::new(),
         data: None,
-    }
-}
-
-fn kind(kind: StateType) -> StateKind {
-    match kind {
-        StateType::Scheduled => StateKind::Scheduled,
-        StateType::Pending => StateKind::Pending,
-        StateType::Running => StateKind::Running,
-        StateType::Completed => StateKind::Completed,
-        StateType::Failed => StateKind::Failed,
-        StateType::Cancelled => StateKind::Cancelled,
-        StateType::Crashed => StateKind::Crashed,
-        StateType::Paused => StateKind::Paused,
-        StateType::Cancelling => StateKind::Cancelling,
     }
 }
 

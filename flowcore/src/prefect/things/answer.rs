@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::flow::FlowRun;
 use crate::prefect::client::{ApiClient, ApiError};
 use crate::prefect::message::{self, Message};
+use crate::prefect::on_server::is_terminal;
 use crate::prefect::outbox::{self, Outbox, ServerFlowRun};
 use crate::runner::{RunReference, note_waiting};
 use crate::runtime;
@@ -278,8 +279,7 @@ struct StateOnServer {
 
 impl RunOnServer {
     fn has_ended(&self) -> bool {
-        let kind = self.state_type.as_deref();
-        matches!(kind, Some("COMPLETED" | "FAILED" | "CANCELLED" | "CRASHED"))
+        self.state_type.as_deref().is_some_and(is_terminal)
     }
 
     fn to_json(&self) -> Value {

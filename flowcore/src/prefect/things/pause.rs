@@ -22,8 +22,10 @@ use crate::cancellation::block_on;
 use crate::context::RunContext;
 use crate::error::Result;
 use crate::prefect::client::{ApiClient, ApiError};
-use crate::prefect::message::{StateKind, StateUpdate};
-use crate::prefect::outbox::{Answer, Outbox};
+use crate::prefect::message::StateUpdate;
+use crate::prefect::outbox::Outbox;
+use crate::prefect::transition::Answer;
+use crate::state::StateType;
 
 /// Prefect's default.
 const TIMEOUT: Duration = Duration::from_hours(1);
@@ -199,7 +201,7 @@ impl<T: Send + 'static> Pause<T> {
             Answer::Accept => false,
             // It was resumed before: a flow run that is retried.
             Answer::Reject {
-                kind: Some(StateKind::Running),
+                kind: Some(StateType::Running),
                 ..
             } => true,
             Answer::Reject { reason, .. } | Answer::Abort { reason } => {
@@ -256,7 +258,7 @@ impl<T: Send + 'static> Pause<T> {
             details.insert("run_input_keyset".to_owned(), Value::Object(keys));
         }
         StateUpdate {
-            kind: StateKind::Paused,
+            kind: StateType::Paused,
             name: "Paused".to_owned(),
             message: None,
             at: now,

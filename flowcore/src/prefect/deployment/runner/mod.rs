@@ -24,8 +24,9 @@ use self::child::{Assignment, RunProcess};
 use self::machine::{Command, Conclusion, Event, Machine, Order, Rules};
 use self::output::{ERROR, Output};
 use super::farewell::Farewell;
-use super::server::{Proposal, Server, ServerRun, Verdict};
+use super::server::{Proposal, Server, ServerRun};
 use crate::prefect::ApiError;
+use crate::prefect::transition::Answer;
 use crate::runtime;
 use crate::signals::Drain;
 
@@ -253,18 +254,18 @@ impl Shared {
             message: None,
             force: false,
         };
-        let verdict = self.server.propose(run, pending).await;
+        let answer = self.server.propose(run, pending).await;
         let name = self.name_of(run);
-        let is_ours = match verdict {
-            Ok(Verdict::Accepted) => true,
-            Ok(Verdict::Refused { reason, .. }) => {
+        let is_ours = match answer {
+            Ok(Answer::Accept) => true,
+            Ok(Answer::Reject { reason, .. } | Answer::Abort { reason }) => {
                 tracing::info!(
                     target: "flowcore::prefect",
                     "flow run '{name}' is not started here: {reason}"
                 );
                 false
             }
-            Ok(Verdict::Wait(_)) => false,
+            Ok(Answer::Wait { .. }) => false,
             Err(error) => {
                 tracing::warn!(
                     target: "flowcore::prefect",

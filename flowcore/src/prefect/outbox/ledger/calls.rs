@@ -41,12 +41,10 @@ pub(crate) enum Call {
         parent: Option<Uuid>,
     },
     Rename {
-        flow: Uuid,
         server: Uuid,
         name: String,
     },
     State {
-        flow: Uuid,
         server: Uuid,
         state: Box<StateUpdate>,
         transition: Uuid,
@@ -115,19 +113,16 @@ impl Ledger {
                 parent: parent.and_then(FlowEntry::known).map(|known| known.id),
             });
         }
-        let flow = step.flow();
-        let server = self.flows.get(&flow)?.known()?.id;
+        let server = self.flows.get(&step.flow())?.known()?.id;
         Some(match step {
             Step::Begin(_) => return None,
             Step::Artifact(new) => Call::Artifact(self.artifacts.call(new, server)?),
             Step::ArtifactData(_, artifact) => Call::Artifact(self.artifacts.data_call(*artifact)?),
             Step::Rename(_, name) => Call::Rename {
-                flow,
                 server,
                 name: name.clone(),
             },
             Step::State(_, state, transition) => Call::State {
-                flow,
                 server,
                 state: state.clone(),
                 transition: *transition,

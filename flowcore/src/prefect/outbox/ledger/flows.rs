@@ -9,7 +9,8 @@ use super::runs::Sent;
 use super::verify::Asked;
 use super::{Ledger, Note, Step};
 use crate::prefect::client::ApiError;
-use crate::prefect::message::{StateKind, StateUpdate};
+use crate::prefect::message::StateUpdate;
+use crate::state::StateType;
 
 /// A flow run as the server knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -289,6 +290,6 @@ impl Ledger {
 }
 
 /// Whether a task run stays as it is in this state.
-pub(super) fn is_final(kind: StateKind, name: &str) -> bool {
+pub(super) fn is_final(kind: StateType, name: &str) -> bool {
     kind.is_terminal() || name == "NotReady"
 }

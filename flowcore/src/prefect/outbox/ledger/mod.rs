@@ -148,7 +148,7 @@ impl Ledger {
     }
 
     /// The server's id of a flow run; one that is not known there has its own.
-    fn server_id(&self, flow: Uuid) -> Uuid {
+    pub(super) fn server_id(&self, flow: Uuid) -> Uuid {
         let entry = self.flows.get(&flow);
         entry
             .and_then(FlowEntry::known)

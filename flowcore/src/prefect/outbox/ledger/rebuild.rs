@@ -13,7 +13,8 @@ use uuid::Uuid;
 use super::flows::{End, is_final};
 use super::runs::RecordedBy;
 use super::{Ledger, Note, Step};
-use crate::prefect::message::{StateKind, StateUpdate};
+use crate::prefect::message::StateUpdate;
+use crate::state::StateType;
 
 /// What is said of runs that nobody finished.
 pub(crate) const DIED: &str = "The process of this run ended before it told how the run did.";
@@ -41,7 +42,7 @@ impl Ledger {
     pub(crate) fn bury(&mut self) -> usize {
         let last = self.last_time();
         let died = |at| StateUpdate {
-            kind: StateKind::Crashed,
+            kind: StateType::Crashed,
             name: "Crashed".to_owned(),
             message: Some(DIED.to_owned()),
             at,
@@ -167,9 +168,9 @@ impl Ledger {
     pub(crate) fn end_cancelled(&mut self, flow: Uuid) {
         if let Some(entry) = self.flows.get_mut(&flow)
             && let End::Wanted(last) = &mut entry.end
-            && last.kind == StateKind::Crashed
+            && last.kind == StateType::Crashed
         {
-            last.kind = StateKind::Cancelled;
+            last.kind = StateType::Cancelled;
             "Cancelled".clone_into(&mut last.name);
         }
     }

@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use super::flows::is_final;
 use super::{Ledger, Note};
-use crate::prefect::message::{StateKind, TaskRunUpdate};
+use crate::prefect::message::TaskRunUpdate;
 use crate::prefect::outbox::bodies::{self, EventFacts};
+use crate::state::StateType;
 
 /// Events on their way that are not known to be recorded. The server's queue
 /// holds 10,000 for all its clients, and drops what comes beyond.
@@ -50,7 +51,7 @@ impl RunEntry {
 pub(super) struct LastEvent {
     id: Uuid,
     pub(super) occurred: Timestamp,
-    state: (StateKind, String),
+    state: (StateType, String),
 }
 
 /// How it shows that a run's final state is recorded.

@@ -12,14 +12,15 @@ use uuid::Uuid;
 use super::*;
 use crate::prefect::client::ApiError;
 use crate::prefect::message::{
-    LogLine, NewArtifact, NewFlowRun, ReportedTask, StateKind, StateUpdate, TaskInputs,
-    TaskRunUpdate,
+    LogLine, NewArtifact, NewFlowRun, ReportedTask, StateUpdate, TaskInputs, TaskRunUpdate,
 };
+
+use crate::state::StateType;
 
 const FLOW: Uuid = Uuid::from_u128(1);
 const SERVER_FLOW: Uuid = Uuid::from_u128(1001);
 
-fn state(kind: StateKind, name: &str, at: Timestamp) -> StateUpdate {
+fn state(kind: StateType, name: &str, at: Timestamp) -> StateUpdate {
     StateUpdate {
         kind,
         name: name.to_owned(),
@@ -42,11 +43,11 @@ fn begin(at: Timestamp) -> Message {
         retries: 0,
         retry_delay: 0.0,
         placeholder: None,
-        state: state(StateKind::Pending, "Pending", at),
+        state: state(StateType::Pending, "Pending", at),
     }))
 }
 
-fn task_run(number: u128, kind: StateKind, name: &str, at: Timestamp) -> Message {
+fn task_run(number: u128, kind: StateType, name: &str, at: Timestamp) -> Message {
     Message::TaskRun(Box::new(TaskRunUpdate {
         id: Uuid::from_u128(10_000 + number),
         flow: Some(FLOW),
@@ -255,7 +256,7 @@ fn artifacts_are_made_once_and_show_their_newest_data() {
         }
         // Of nothing that was made.
         ledger.put(artifact_data(9, "1"), now);
-        let last = state(StateKind::Completed, "Completed", now);
+        let last = state(StateType::Completed, "Completed", now);
         ledger.finish(FLOW, last);
         until_ended(&mut ledger, &mut server, now, true);
         let shown: Vec<_> = server.artifacts.iter().map(|(_, data)| data).collect();
@@ -311,27 +312,27 @@ fn run(loses: bool, seed: u64, count: u128) -> Server {
         ..Server::default()
     };
     ledger.put(begin(now), now);
-    let running = Box::new(state(StateKind::Running, "Running", now));
+    let running = Box::new(state(StateType::Running, "Running", now));
     ledger.put(Message::FlowState(FLOW, running), now);
     for number in 0..count {
-        ledger.put(task_run(number, StateKind::Pending, "Pending", now), now);
+        ledger.put(task_run(number, StateType::Pending, "Pending", now), now);
         if number % 7 == 3 {
-            ledger.put(task_run(number, StateKind::Pending, "NotReady", now), now);
+            ledger.put(task_run(number, StateType::Pending, "NotReady", now), now);
             continue;
         }
-        ledger.put(task_run(number, StateKind::Running, "Running", now), now);
+        ledger.put(task_run(number, StateType::Running, "Running", now), now);
         let (kind, name) = match number % 5 {
-            1 => (StateKind::Failed, "Failed"),
-            _ => (StateKind::Completed, "Completed"),
+            1 => (StateType::Failed, "Failed"),
+            _ => (StateType::Completed, "Completed"),
         };
         ledger.put(task_run(number, kind, name, now), now);
         if number % 11 == 4 {
             let name = "RolledBack";
-            ledger.put(task_run(number, StateKind::Completed, name, now), now);
+            ledger.put(task_run(number, StateType::Completed, name, now), now);
         }
         ledger.put(line(&format!("line {number}"), now), now);
     }
-    ledger.finish(FLOW, state(StateKind::Completed, "Completed", now));
+    ledger.finish(FLOW, state(StateType::Completed, "Completed", now));
     until_ended(&mut ledger, &mut server, now, loses);
     server
 }
@@ -397,7 +398,7 @@ fn no_more_is_on_its_way_than_the_server_keeps() {
     ledger.answered(*call, Reply::Began(known()), now);
     for number in 0..20_000 {
         ledger.put(
-            task_run(number, StateKind::Completed, "Completed", now),
+            task_run(number, StateType::Completed, "Completed", now),
             now,
         );
     }
@@ -423,7 +424,7 @@ fn a_flow_run_that_is_refused_ends_at_once_and_says_why() {
     let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
     let mut ledger = Ledger::new(Uuid::now_v7);
     ledger.put(begin(now), now);
-    ledger.put(task_run(1, StateKind::Running, "Running", now), now);
+    ledger.put(task_run(1, StateType::Running, "Running", now), now);
     ledger.put(line("lost", now), now);
     let Next::Call(call) = ledger.next_call(now) else {
         panic!("a flow run begins with a call");

@@ -84,21 +84,21 @@ fn die_and_replay(seed: u64, loses: bool, ends: bool) {
     let rounds = usize::try_from(seed % 7).unwrap();
     let now = process.now;
     process.put(begin(now));
-    let running = Box::new(state(StateKind::Running, "Running", now));
+    let running = Box::new(state(StateType::Running, "Running", now));
     process.put(Message::FlowState(FLOW, running));
     for number in 0..RUNS {
         let now = process.now;
-        process.put(task_run(number, StateKind::Pending, "Pending", now));
-        process.put(task_run(number, StateKind::Running, "Running", now));
+        process.put(task_run(number, StateType::Pending, "Pending", now));
+        process.put(task_run(number, StateType::Running, "Running", now));
         process.put(line(&format!("line {number}"), now));
         process.live(&mut server, rounds / 2, loses);
         if ends || number % 3 != 0 {
             let now = process.now;
-            process.put(task_run(number, StateKind::Completed, "Completed", now));
+            process.put(task_run(number, StateType::Completed, "Completed", now));
         }
     }
     if ends {
-        let last = state(StateKind::Completed, "Completed", process.now);
+        let last = state(StateType::Completed, "Completed", process.now);
         process.ledger.finish(FLOW, last);
         process.write();
     }
@@ -145,8 +145,8 @@ fn what_others_said_since_stays() {
     let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
     let mut ledger = Ledger::new(Uuid::now_v7);
     ledger.put(begin(now), now);
-    ledger.put(task_run(1, StateKind::Running, "Running", now), now);
-    ledger.put(task_run(2, StateKind::Completed, "Completed", now), now);
+    ledger.put(task_run(1, StateType::Running, "Running", now), now);
+    ledger.put(task_run(2, StateType::Completed, "Completed", now), now);
     assert_eq!(ledger.bury(), 1);
     let row = |number: u128, state: &str, is_final, seconds: i64| Seen {
         id: Uuid::from_u128(10_000 + number),

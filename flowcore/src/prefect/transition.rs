@@ -1,0 +1,129 @@
+//! A state that a flow run shall have, and what the server says to it
+//! (`api.md` 4).
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::client::{ApiClient, ApiError};
+use super::on_server::TypeOnServer;
+use crate::state::StateType;
+
+/// What the server says.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Answer {
+    Accept,
+    /// It has a state of this type instead, and why.
+    Reject {
+        kind: Option<StateType>,
+        reason: String,
+    },
+    Wait {
+        delay: Duration,
+    },
+    Abort {
+        reason: String,
+    },
+}
+
+/// Proposes a state, as a request has it. Said twice with one id of the
+/// transition, it is made once. `force`: rules do not count.
+pub(crate) async fn propose(
+    client: &ApiClient,
+    run: Uuid,
+    mut state: Value,
+    transition: Uuid,
+    force: bool,
+) -> Result<Answer, ApiError> {
+    let details = &mut state["state_details"];
+    details["flow_run_id"] = json!(run);
+    details["transition_id"] = json!(transition);
+    let body = json!({"state": state, "force": force});
+    let path = format!("/flow_runs/{run}/set_state");
+    let said: Said = client.post(&path, &body).await?;
+    Ok(said.answer(&transition.to_string()))
+}
+
+#[derive(Deserialize)]
+struct Said {
+    status: String,
+    state: Option<GivenState>,
+    #[serde(default)]
+    details: Details,
+}
+
+#[derive(Deserialize)]
+struct GivenState {
+    #[serde(rename = "type")]
+    kind: Option<TypeOnServer>,
+    #[serde(default)]
+    state_details: Map<String, Value>,
+}
+
+#[derive(Default, Deserialize)]
+struct Details {
+    reason: Option<String>,
+    delay_seconds: Option<f64>,
+}
+
+impl Said {
+    fn answer(self, transition: &str) -> Answer {
+        let is_ours = |state: &GivenState| {
+            let known = state.state_details.get("transition_id");
+            known.and_then(Value::as_str) == Some(transition)
+        };
+        let status = self.status.as_str();
+        let reason = || self.details.reason.unwrap_or_else(|| status.to_owned());
+        match status {
+            "ACCEPT" => Answer::Accept,
+            "WAIT" => {
+                let seconds = self.details.delay_seconds.unwrap_or(1.0);
+                let delay = Duration::try_from_secs_f64(seconds);
+                Answer::Wait {
+                    delay: delay.unwrap_or(Duration::from_secs(1)),
+                }
+            }
+            // The answer to the same proposal was lost.
+            "REJECT" if self.state.as_ref().is_some_and(is_ours) => Answer::Accept,
+            "REJECT" => Answer::Reject {
+                kind: self.state.and_then(|state| state.kind).map(|kind| kind.0),
+                reason: reason(),
+            },
+            _ => Answer::Abort { reason: reason() },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proposal_whose_answer_was_lost_is_accepted() {
+        let said = |transition: &str| -> Said {
+            serde_json::from_value(json!({
+                "status": "REJECT",
+                "details": {"type": "reject_details", "reason": "This run has already made this state transition."},
+                "state": {"type": "PENDING", "name": "Pending", "message": null,
+                          "state_details": {"transition_id": transition}},
+            }))
+            .unwrap()
+        };
+        assert_eq!(said("a").answer("a"), Answer::Accept);
+        let refused = said("b").answer("a");
+        assert!(matches!(refused, Answer::Reject { kind, .. } if kind == Some(StateType::Pending)));
+    }
+
+    #[test]
+    fn a_run_that_is_early_waits() {
+        let said: Said = serde_json::from_value(json!({
+            "status": "WAIT", "state": null,
+            "details": {"type": "wait_details", "delay_seconds": 2, "reason": "early"},
+        }))
+        .unwrap();
+        let delay = Duration::from_secs(2);
+        assert_eq!(said.answer("a"), Answer::Wait { delay });
+    }
+}
