@@ -8,6 +8,7 @@
 //! 3.0.0 and 2.20.25.
 
 pub(crate) mod adoption;
+mod cancelling;
 mod client;
 mod deployment;
 mod message;
@@ -34,4 +35,4 @@ pub use things::{PrefectError, ServerCall};
 
 pub use replay::{Replayed, replay};
 
-pub(crate) use client::{ApiClient, ApiError, EventSocket};
+pub(crate) use client::{ApiClient, ApiError};

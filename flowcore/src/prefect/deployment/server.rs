@@ -175,18 +175,6 @@ impl Server {
         Ok(flow.name)
     }
 
-    /// Which of these runs shall be cancelled.
-    pub(super) async fn cancelling(&self, runs: &[Uuid]) -> Result<Vec<Uuid>, ApiError> {
-        let filter = json!({
-            "flow_runs": {
-                "id": {"any_": runs},
-                "state": {"type": {"any_": ["CANCELLING", "CANCELLED"]}},
-            },
-        });
-        let found: Vec<Identified> = self.0.ask("/flow_runs/filter", &filter).await?;
-        Ok(found.into_iter().map(|run| run.id).collect())
-    }
-
     /// Proposes a state. Said twice, it counts once.
     pub(crate) async fn propose(
         &self,

@@ -8,7 +8,6 @@ mod child;
 mod exit;
 mod machine;
 mod output;
-mod watch;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -26,6 +25,7 @@ use self::output::{ERROR, Output};
 use super::farewell::Farewell;
 use super::server::{Proposal, Server, ServerRun};
 use crate::prefect::ApiError;
+use crate::prefect::cancelling;
 use crate::prefect::transition::Answer;
 use crate::runtime;
 use crate::signals::Drain;
@@ -121,7 +121,7 @@ impl Runner {
             .spawn(async move { shared.poll_for_ever().await });
         let shared = Arc::clone(&self.shared);
         self.tasks
-            .spawn(async move { watch::events(&shared).await });
+            .spawn(async move { shared.listen_for_ever().await });
         let shared = Arc::clone(&self.shared);
         self.tasks.spawn(async move {
             shared.drain.asked().await;
@@ -198,6 +198,19 @@ impl Shared {
         let _ = self.events.send(event);
     }
 
+    /// Hears which runs shall be cancelled. Servers and proxies that let no
+    /// socket through leave it to [`poll_for_ever`](Self::poll_for_ever).
+    async fn listen_for_ever(&self) {
+        loop {
+            let client = self.server.client();
+            let listened = cancelling::listen(client, |run| self.tell(Event::Cancel(run)));
+            if let Err(error) = listened.await {
+                tracing::debug!(target: "flowcore::prefect", "{error}");
+            }
+            runtime::sleep(cancelling::AGAIN).await;
+        }
+    }
+
     /// Asks the server what is scheduled, again and again.
     async fn poll_for_ever(&self) {
         let deployments: Vec<_> = self.served.iter().map(|served| served.id).collect();
@@ -219,7 +232,10 @@ impl Shared {
                 ),
                 Err(error) => tracing::debug!(target: "flowcore::prefect", "{error}"),
             }
-            watch::poll(self).await;
+            cancelling::poll(self.server.client(), &self.runs(), |run| {
+                self.tell(Event::Cancel(run));
+            })
+            .await;
             runtime::sleep(spread(every)).await;
         }
     }
