@@ -229,10 +229,10 @@ impl<T: Send + 'static> Pause<T> {
     /// Says which input is wanted, before anybody can give it.
     async fn announce(&self, asks: &Asks) -> Result<(), PrefectError> {
         if let Some(schema) = &self.schema {
-            asks.tell("schema", &schema.to_string()).await?;
+            asks.tell("schema", schema).await?;
         }
         if let Some(text) = &self.description {
-            asks.tell("description", text).await?;
+            asks.tell("description", &json!(text)).await?;
         }
         Ok(())
     }
@@ -314,9 +314,10 @@ impl Asks {
         format!("{}-{name}", self.keys)
     }
 
-    async fn tell(&self, name: &str, value: &str) -> Result<(), ApiError> {
+    /// The server keeps JSON as text.
+    async fn tell(&self, name: &str, value: &Value) -> Result<(), ApiError> {
         let path = format!("/flow_runs/{}/input", self.server);
-        let body = json!({"key": self.key(name), "value": value});
+        let body = json!({"key": self.key(name), "value": value.to_string()});
         match self.client.post::<Option<Value>>(&path, &body).await {
             // Said before: by a request whose answer got lost, or by the
             // attempt before this one.
