@@ -117,18 +117,14 @@ impl RunContext {
     }
 
     pub(crate) fn current() -> Option<Self> {
-        Self::with_current(|context| Some(context?.clone()))
+        CURRENT.try_with(Clone::clone).ok()
     }
 
-    /// Looks at the context of this code; none outside of flows.
-    pub(crate) fn with_current<R>(look: impl FnOnce(Option<&Self>) -> R) -> R {
-        let mut look = Some(look);
-        let mut ask = |context: Option<&Self>| look.take().map(|look| look(context));
-        let here = CURRENT
-            .try_with(|context| ask(Some(context)))
-            .ok()
-            .flatten();
-        here.or_else(|| ask(None)).expect("asked once")
+    /// Looks at the context of this code, without a copy; none outside of
+    /// flows.
+    pub(crate) fn with_current<R>(look: impl Fn(Option<&Self>) -> R) -> R {
+        let here = CURRENT.try_with(|context| look(Some(context)));
+        here.unwrap_or_else(|_| look(None))
     }
 
     /// The run without what surrounded it where it was submitted.

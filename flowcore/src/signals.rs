@@ -145,6 +145,21 @@ mod drain;
 #[cfg(feature = "prefect")]
 pub(crate) use drain::{Drain, raise};
 
+impl Signals {
+    #[cfg(feature = "prefect")]
+    async fn next(&mut self) -> Signal {
+        let received = std::pin::pin!(self.received());
+        match select(received, std::pin::pin!(drain::raised())).await {
+            Either::Left((signal, _)) | Either::Right((signal, _)) => signal,
+        }
+    }
+
+    #[cfg(not(feature = "prefect"))]
+    async fn next(&mut self) -> Signal {
+        self.received().await
+    }
+}
+
 #[cfg(unix)]
 struct Signals {
     interrupt: tokio::signal::unix::Signal,
@@ -159,19 +174,6 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         })
-    }
-
-    #[cfg(feature = "prefect")]
-    async fn next(&mut self) -> Signal {
-        let received = std::pin::pin!(self.received());
-        match select(received, std::pin::pin!(drain::raised())).await {
-            Either::Left((signal, _)) | Either::Right((signal, _)) => signal,
-        }
-    }
-
-    #[cfg(not(feature = "prefect"))]
-    async fn next(&mut self) -> Signal {
-        self.received().await
     }
 
     async fn received(&mut self) -> Signal {
@@ -192,19 +194,6 @@ impl Signals {
     #[allow(clippy::unnecessary_wraps)]
     fn new() -> std::io::Result<Self> {
         Ok(Self)
-    }
-
-    #[cfg(feature = "prefect")]
-    async fn next(&mut self) -> Signal {
-        let received = std::pin::pin!(self.received());
-        match select(received, std::pin::pin!(drain::raised())).await {
-            Either::Left((signal, _)) | Either::Right((signal, _)) => signal,
-        }
-    }
-
-    #[cfg(not(feature = "prefect"))]
-    async fn next(&mut self) -> Signal {
-        self.received().await
     }
 
     async fn received(&mut self) -> Signal {

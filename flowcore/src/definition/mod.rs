@@ -1,6 +1,7 @@
 //! What the macros generate and what is known of tasks and flows before they
 //! run.
 
+mod arity;
 mod callable;
 mod default_retries;
 mod description;
@@ -21,6 +22,7 @@ mod statics;
 mod task;
 mod validation;
 
+pub(crate) use arity::each_arity;
 #[cfg(feature = "prefect")]
 pub(crate) use callable::Facts;
 pub use callable::{

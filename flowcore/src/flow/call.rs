@@ -19,6 +19,7 @@ use crate::cancellation::block_on;
 use crate::context::{RunContext, Surroundings};
 use crate::definition::{
     BodyFuture, CacheKey, LentArguments, Parameters, TaskConfiguration, TaskDefinition, TaskError,
+    each_arity,
 };
 use crate::engine::RunId;
 use crate::error::Result;
@@ -371,19 +372,7 @@ macro_rules! owned_calls {
     };
 }
 
-owned_calls!();
-owned_calls!(A);
-owned_calls!(A, B);
-owned_calls!(A, B, C);
-owned_calls!(A, B, C, D);
-owned_calls!(A, B, C, D, E);
-owned_calls!(A, B, C, D, E, F);
-owned_calls!(A, B, C, D, E, F, G);
-owned_calls!(A, B, C, D, E, F, G, H);
-owned_calls!(A, B, C, D, E, F, G, H, I);
-owned_calls!(A, B, C, D, E, F, G, H, I, J);
-owned_calls!(A, B, C, D, E, F, G, H, I, J, K);
-owned_calls!(A, B, C, D, E, F, G, H, I, J, K, L);
+each_arity!(owned_calls);
 
 /// The direct call of a task whose arguments are all owned. The types of the
 /// arguments are no bound here: a wrong one would be told once more.

@@ -4,7 +4,6 @@
 //! `FLOW_PICTURES=docs/guide/pictures` keeps the pictures of the guide.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use flow_tests::prefect::{Pages, Server};
 use serde_json::{Value, json};
@@ -35,27 +34,34 @@ fn newest_run(server: &Server, of: &Value) -> Option<Value> {
     runs.get(0).cloned()
 }
 
+/// Runs a flow of a program, and gives its only run and the path of its page.
+fn page_of_run(server: &Server, program: &str, argument: &str, flow: &str) -> (Value, String) {
+    let home = tempfile::tempdir().expect("a directory");
+    let mut program = server.command(program, home.path());
+    let output = program.arg(argument).output().expect("the program starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let filter = json!({"flows": {"name": {"any_": [flow]}}});
+    let run = newest_run(server, &filter).expect("the run");
+    let path = format!("/runs/flow-run/{}", run["id"].as_str().expect("an id"));
+    (run, path)
+}
+
 #[test]
 #[ignore = "slow lane: a browser"]
 fn the_page_of_a_run_shows_graph_states_and_lines() {
     let server = Server::with_pages().unwrap_or_else(|error| panic!("{error}"));
     let pages = server_and_pages(&server);
-    let home = tempfile::tempdir().expect("a directory");
-    let mut program: Command = server.command(env!("CARGO_BIN_EXE_reported_flows"), home.path());
-    let output = program.arg("design").output().expect("the program starts");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    let filter = json!({"flows": {"name": {"any_": ["inc-double-add-sum"]}}});
-    let run = newest_run(&server, &filter).expect("the run");
-    let path = format!("/runs/flow-run/{}", run["id"].as_str().expect("an id"));
-
+    let pictures = tempfile::tempdir().expect("a directory");
+    let program = env!("CARGO_BIN_EXE_reported_flows");
+    let (run, path) = page_of_run(&server, program, "design", "inc-double-add-sum");
     let name = run["name"].as_str().expect("a name");
     let text = pages
         .show(
             &path,
             None,
             &[name, "Completed", "13 Task runs", "x is 3"],
-            &picture(&home, "run-page"),
+            &picture(&pictures, "run-page"),
         )
         .unwrap_or_else(|error| panic!("{error}"));
     assert!(text.contains("a warning of the flow"), "{text}");
@@ -64,7 +70,7 @@ fn the_page_of_a_run_shows_graph_states_and_lines() {
             &path,
             Some("Task Runs"),
             &["13 Task runs", "sum_all"],
-            &picture(&home, "task-runs"),
+            &picture(&pictures, "task-runs"),
         )
         .unwrap_or_else(|error| panic!("{error}"));
 }
@@ -74,22 +80,15 @@ fn the_page_of_a_run_shows_graph_states_and_lines() {
 fn artifacts_show_under_the_run_that_makes_them() {
     let server = Server::with_pages().unwrap_or_else(|error| panic!("{error}"));
     let pages = server_and_pages(&server);
-    let home = tempfile::tempdir().expect("a directory");
-    let mut program = server.command(env!("CARGO_BIN_EXE_prefect_things"), home.path());
-    let output = program
-        .arg("artifacts")
-        .output()
-        .expect("the program starts");
-    assert!(output.status.success(), "{output:?}");
-    let filter = json!({"flows": {"name": {"any_": ["makes-artifacts"]}}});
-    let run = newest_run(&server, &filter).expect("the run");
-    let path = format!("/runs/flow-run/{}", run["id"].as_str().expect("an id"));
+    let pictures = tempfile::tempdir().expect("a directory");
+    let program = env!("CARGO_BIN_EXE_prefect_things");
+    let (_, path) = page_of_run(&server, program, "artifacts", "makes-artifacts");
     pages
         .show(
             &path,
             Some("Artifacts"),
             &["my-table", "from-afar"],
-            &picture(&home, "artifacts"),
+            &picture(&pictures, "artifacts"),
         )
         .unwrap_or_else(|error| panic!("{error}"));
 }

@@ -19,6 +19,7 @@ pub use plan::{Deployment, FlowDeployment};
 pub use schedule::Schedule;
 pub(crate) use scheduled::MODE as SCHEDULED_RUN;
 pub use serve::{Deploy, Deploying, Serve, serve};
+pub(super) use server::find;
 
 #[doc = include_str!("../../../../docs/guide/deployments.md")]
 #[cfg(doctest)]

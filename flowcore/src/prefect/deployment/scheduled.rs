@@ -18,6 +18,7 @@ use crate::definition::{Definition, flows};
 use crate::error::{Error, Result};
 use crate::mode::ProcessMode;
 use crate::prefect::adoption;
+use crate::prefect::slots::renew_once;
 use crate::signals::{self, Signal};
 
 /// Our mark: who started the process, and the flow's key.
@@ -179,7 +180,8 @@ impl Lease {
         let (server, lease) = (server.clone(), lease.to_owned());
         Self(crate::runtime::process_service().spawn(async move {
             loop {
-                if let Err(error) = server.renew(&lease, Self::DURATION).await {
+                let renewed = renew_once(server.client(), &lease, Self::DURATION);
+                if let Err(error) = renewed.await {
                     tracing::warn!(
                         target: "flowcore::prefect",
                         "the slot of the deployment's concurrency limit may be lost: {error}"

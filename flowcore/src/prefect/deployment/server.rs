@@ -1,10 +1,9 @@
 //! What deployments and their runs ask a Prefect server. Source: `api.md` 3,
 //! 4, 13, 15.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -101,7 +100,7 @@ impl Server {
         let made: Identified = self.0.post("/flows/", &json!({"name": flow})).await?;
         let flow_id = made.id;
         let mut body = checked.to_json();
-        if let Some(old) = self.deployment(flow, name).await? {
+        if let Some(old) = find::<Existing>(&self.0, flow, name).await? {
             let id = old.id;
             // Schedules that are sent are new ones, with new runs.
             if old.has_schedules(&body) {
@@ -136,16 +135,6 @@ impl Server {
             }
             (Err(error), _) => Err(error.into()),
         }
-    }
-
-    async fn deployment(&self, flow: &str, name: &str) -> Result<Option<Existing>, ApiError> {
-        // A filter: names may hold what a path cannot.
-        let filter = json!({
-            "flows": {"name": {"any_": [flow]}},
-            "deployments": {"name": {"any_": [name]}},
-        });
-        let found: Vec<Existing> = self.0.ask("/deployments/filter", &filter).await?;
-        Ok(found.into_iter().next())
     }
 
     pub(super) async fn pause(&self, deployment: Uuid) -> Result<(), ApiError> {
@@ -200,15 +189,24 @@ impl Server {
         drop(made);
         Ok(())
     }
+}
 
-    /// Keeps the slot of a limit for so long.
-    pub(crate) async fn renew(&self, lease: &str, duration: Duration) -> Result<(), ApiError> {
-        let path = format!("/v2/concurrency_limits/leases/{lease}/renew");
-        let body = json!({"lease_duration": duration.as_secs_f64()});
-        let made: Value = self.0.post(&path, &body).await?;
-        drop(made);
-        Ok(())
-    }
+/// What is wanted of a deployment, if there is one of this name.
+pub(in crate::prefect) async fn find<T>(
+    client: &ApiClient,
+    flow: &str,
+    name: &str,
+) -> Result<Option<T>, ApiError>
+where
+    T: DeserializeOwned + Send + 'static,
+{
+    // A filter: names may hold what a path cannot.
+    let filter = json!({
+        "flows": {"name": {"any_": [flow]}},
+        "deployments": {"name": {"any_": [name]}},
+    });
+    let found: Vec<T> = client.ask("/deployments/filter", &filter).await?;
+    Ok(found.into_iter().next())
 }
 
 /// A deployment that is there already.

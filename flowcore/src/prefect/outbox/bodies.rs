@@ -1,7 +1,7 @@
 //! The JSON that a server reads. Source of all names: `api.md` 3, 5.1, 6, 8.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::ledger::ServerFlowRun;
@@ -190,36 +190,41 @@ fn task_run(update: &TaskRunUpdate, server_id: impl Fn(Uuid) -> Uuid) -> Value {
 fn related(update: &TaskRunUpdate, flow_run: Option<&ServerFlowRun>) -> Vec<Value> {
     /// The server takes no more than 100.
     const MOST_TAGS: usize = 80;
-    let mut all = Vec::new();
-    let mut add = |id: String, role: &str, name: Option<&str>| {
-        let mut one = Map::new();
-        one.insert("prefect.resource.id".to_owned(), id.into());
-        one.insert("prefect.resource.role".to_owned(), role.into());
-        if let Some(name) = name {
-            one.insert("prefect.resource.name".to_owned(), name.into());
-        }
-        all.push(Value::Object(one));
-    };
-    for tag in update.task.tags.iter().take(MOST_TAGS) {
-        add(format!("prefect.tag.{tag}"), "tag", None);
-    }
+    let tags = update.task.tags.iter().take(MOST_TAGS);
+    let tags = tags.map(|tag| {
+        json!({
+            "prefect.resource.id": format!("prefect.tag.{tag}"),
+            "prefect.resource.role": "tag",
+        })
+    });
+    let mut all: Vec<Value> = tags.collect();
     if let Some(run) = flow_run {
-        add(
-            format!("prefect.flow-run.{}", run.id),
-            "flow-run",
-            Some(&run.name),
-        );
-        add(
-            format!("prefect.flow.{}", run.flow),
-            "flow",
-            Some(&run.flow_name),
-        );
+        all.extend(resources_of(run));
         if let Some(deployment) = run.deployment {
             let id = format!("prefect.deployment.{deployment}");
-            add(id, "deployment", None);
+            all.push(json!({
+                "prefect.resource.id": id,
+                "prefect.resource.role": "deployment",
+            }));
         }
     }
     all
+}
+
+/// A flow run and its flow, as resources that an event has to do with.
+pub(crate) fn resources_of(run: &ServerFlowRun) -> [Value; 2] {
+    [
+        json!({
+            "prefect.resource.id": format!("prefect.flow-run.{}", run.id),
+            "prefect.resource.role": "flow-run",
+            "prefect.resource.name": run.name,
+        }),
+        json!({
+            "prefect.resource.id": format!("prefect.flow.{}", run.flow),
+            "prefect.resource.role": "flow",
+            "prefect.resource.name": run.flow_name,
+        }),
+    ]
 }
 
 fn inputs(inputs: &TaskInputs, server_id: impl Fn(Uuid) -> Uuid) -> Value {

@@ -15,6 +15,8 @@ mod ledger;
 pub(super) mod replay;
 #[cfg(test)]
 mod replay_tests;
+#[cfg(test)]
+mod test_messages;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -32,6 +34,7 @@ use super::on_server::terminal_types;
 use super::transition::{Answer, propose};
 use crate::{runtime, settings};
 pub(crate) use artifacts::{change as change_artifact, make as make_artifact};
+pub(crate) use bodies::resources_of;
 use file::{Head, WriteAhead};
 use ledger::Ledger;
 pub(crate) use ledger::{Finished, ServerFlowRun};

@@ -9,7 +9,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -18,11 +17,9 @@ use uuid::Uuid;
 
 use super::file::{Head, WriteAhead};
 use super::ledger::Ledger;
-use super::{Outbox, replay};
+use super::{Outbox, replay, test_messages};
 use crate::prefect::client::{ApiClient, ApiSettings};
-use crate::prefect::message::{
-    LogLine, Message, NewFlowRun, ReportedTask, StateUpdate, TaskInputs, TaskRunUpdate,
-};
+use crate::prefect::message::{Message, StateUpdate, TaskRunUpdate};
 use crate::settings::Chain;
 use crate::state::StateType;
 
@@ -37,37 +34,16 @@ fn client(address: &str) -> ApiClient {
 }
 
 fn state(kind: StateType, name: &str) -> StateUpdate {
-    StateUpdate {
-        kind,
-        name: name.to_owned(),
-        message: None,
-        at: Timestamp::now(),
-        details: serde_json::Map::new(),
-        data: None,
-    }
+    test_messages::state(kind, name, Timestamp::now())
 }
 
 fn run(flow: Uuid, id: Uuid, number: usize, state: StateUpdate) -> Message {
+    let (at, has_ended) = (state.at, state.kind.is_terminal());
+    let update = test_messages::task_run(flow, id, number, id.to_string(), state);
     Message::TaskRun(Box::new(TaskRunUpdate {
-        id,
-        flow: Some(flow),
-        task: Arc::new(ReportedTask {
-            key: "task".to_owned(),
-            version: None,
-            tags: Vec::new(),
-            retries: 0,
-            retry_delays: Vec::new(),
-        }),
-        name: format!("task-{number}"),
-        dynamic_key: id.to_string(),
-        inputs: Arc::new(TaskInputs::new()),
-        run_count: 1,
-        flow_run_count: 1,
-        expected_start: state.at,
-        start: Some(state.at),
-        end: state.kind.is_terminal().then_some(state.at),
-        run_time: 0.0,
-        state,
+        start: Some(at),
+        end: has_ended.then_some(at),
+        ..update
     }))
 }
 
@@ -83,32 +59,16 @@ fn reporting_until_killed() {
     let ahead = WriteAhead::within(PathBuf::from(directory), head);
     let outbox = Outbox::with(client, Ledger::new(Uuid::now_v7), ahead);
     let flow = Uuid::now_v7();
-    outbox.put(Message::FlowRun(Box::new(NewFlowRun {
-        id: flow,
-        adopted: None,
-        flow_name: "killed".to_owned(),
-        run_name: format!("killed-{flow}"),
-        version: None,
-        parameters: json!({}),
-        tags: Vec::new(),
-        retries: 0,
-        retry_delay: 0.0,
-        placeholder: None,
-        state: state(StateType::Pending, "Pending"),
-    })));
+    let name = format!("killed-{flow}");
+    let begin = test_messages::flow_run(flow, "killed", &name, Timestamp::now());
+    outbox.put(begin);
     let running = Box::new(state(StateType::Running, "Running"));
     outbox.put(Message::FlowState(flow, running));
     for number in 0..RUNS {
         let id = Uuid::now_v7();
         outbox.put(run(flow, id, number, state(StateType::Running, "Running")));
-        outbox.put(Message::Log(Box::new(LogLine {
-            logger: "prefect.task_runs".to_owned(),
-            level: 20,
-            message: format!("line {number}"),
-            at: Timestamp::now(),
-            flow: Some(flow),
-            task_run: Some(id),
-        })));
+        let text = format!("line {number}");
+        outbox.put(test_messages::line(&text, Timestamp::now(), flow, Some(id)));
         if number % 10 != 7 {
             let completed = state(StateType::Completed, "Completed");
             outbox.put(run(flow, id, number, completed));

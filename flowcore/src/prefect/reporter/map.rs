@@ -12,7 +12,7 @@ use super::task::{Entered, Identity, Run, Task};
 use crate::clock::Timestamp;
 use crate::engine::{Map, MapId};
 use crate::flow::{Changes, FlowRun, task_run_id};
-use crate::prefect::message::TaskRunUpdate;
+use crate::prefect::message::{TaskInputs, TaskRunUpdate};
 use crate::runner::RunReference;
 use crate::state::StateName;
 
@@ -112,9 +112,11 @@ impl ReportedMap {
         for row in rows.clone() {
             let index = row as usize;
             let run = RunReference::row(id, row);
-            let Some(state) = self.runs.get_mut(index) else {
+            if index >= self.runs.len() {
                 continue;
-            };
+            }
+            let identity = self.identity_of_row(around, run, layout.length, changes);
+            let state = &mut self.runs[index];
             let is_settled = name.is_settled() && name != StateName::RolledBack;
             let mut at = changes.at();
             if is_settled {
@@ -127,18 +129,6 @@ impl ReportedMap {
             } else {
                 None
             };
-            let identity = Identity {
-                id: task_run_id(around.flow.id(), run),
-                flow: around.told_flow,
-                flow_run_count: around.flow_run_count,
-                name: changes
-                    .given_name(run)
-                    .unwrap_or_else(|| around.flow.task_run_name(&self.task.name, run)),
-                inputs: self
-                    .sources
-                    .of_rows(&(row..row + 1), layout.length, around.layouts),
-                submitted: self.submitted,
-            };
             let entered = Entered {
                 name,
                 message,
@@ -148,6 +138,42 @@ impl ReportedMap {
             };
             tell(state.enters(entered, &self.task, identity));
         }
+    }
+
+    fn identity(
+        &self,
+        around: &Around<'_>,
+        id: Uuid,
+        name: String,
+        inputs: Arc<TaskInputs>,
+    ) -> Identity {
+        Identity {
+            id,
+            flow: around.told_flow,
+            flow_run_count: around.flow_run_count,
+            name,
+            inputs,
+            submitted: self.submitted,
+        }
+    }
+
+    /// A row as a task run of its own; `length` rows tell their inputs.
+    fn identity_of_row(
+        &mut self,
+        around: &Around<'_>,
+        run: RunReference,
+        length: u32,
+        changes: &Changes<'_>,
+    ) -> Identity {
+        let RunReference::Row(_, row) = run else {
+            unreachable!("rows of maps are told here");
+        };
+        let given = changes.given_name(run);
+        let name = given.unwrap_or_else(|| around.flow.task_run_name(&self.task.name, run));
+        let inputs = self
+            .sources
+            .of_rows(&(row..row + 1), length, around.layouts);
+        self.identity(around, task_run_id(around.flow.id(), run), name, inputs)
     }
 
     fn in_batches(
@@ -202,15 +228,10 @@ impl ReportedMap {
             });
             let message = batch.message(count_of(&whole));
             for (name, at) in running.into_iter().chain(entered) {
+                let run = layout.id(around.flow.id(), id, number);
+                let run_name = format!("{}[{}..{}]", self.task.name, whole.start, whole.end);
                 let inputs = self.sources.of_rows(&whole, layout.length, around.layouts);
-                let identity = Identity {
-                    id: layout.id(around.flow.id(), id, number),
-                    flow: around.told_flow,
-                    flow_run_count: around.flow_run_count,
-                    name: format!("{}[{}..{}]", self.task.name, whole.start, whole.end),
-                    inputs,
-                    submitted: self.submitted,
-                };
+                let identity = self.identity(around, run, run_name, inputs);
                 let message = match name {
                     StateName::Running => None,
                     StateName::RolledBack => name.own_message().map(str::to_owned),
@@ -251,18 +272,7 @@ impl ReportedMap {
             let at = time(map.ended[index], changes.at());
             let mut state = Run::default();
             state.ran(map.started[index], at);
-            let identity = Identity {
-                id: task_run_id(around.flow.id(), run),
-                flow: around.told_flow,
-                flow_run_count: around.flow_run_count,
-                name: changes
-                    .given_name(run)
-                    .unwrap_or_else(|| around.flow.task_run_name(&self.task.name, run)),
-                inputs: self
-                    .sources
-                    .of_rows(&(row..row + 1), u32::MAX, around.layouts),
-                submitted: self.submitted,
-            };
+            let identity = self.identity_of_row(around, run, u32::MAX, changes);
             let entered = Entered {
                 name,
                 message: changes.message(run).map(|message| message.to_string()),
@@ -285,14 +295,10 @@ impl ReportedMap {
     ) {
         let message = changes.message(RunReference::row(id, 0));
         let run = RunReference::row(id, u32::MAX);
-        let identity = Identity {
-            id: task_run_id(around.flow.id(), run),
-            flow: around.told_flow,
-            flow_run_count: around.flow_run_count,
-            name: format!("{}[..]", self.task.name),
-            inputs: self.sources.of_run(around.layouts),
-            submitted: self.submitted,
-        };
+        let run = task_run_id(around.flow.id(), run);
+        let run_name = format!("{}[..]", self.task.name);
+        let inputs = self.sources.of_run(around.layouts);
+        let identity = self.identity(around, run, run_name, inputs);
         let entered = Entered {
             name,
             message: message.map(|message| message.to_string()),

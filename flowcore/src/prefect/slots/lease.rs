@@ -8,7 +8,7 @@ use tokio::task::AbortHandle;
 
 use super::decrement;
 use super::returns::Return;
-use crate::prefect::client::ApiClient;
+use crate::prefect::client::{ApiClient, ApiError};
 use crate::runtime;
 
 /// How often a renewal is tried.
@@ -63,13 +63,11 @@ impl Lease {
 
 /// At three quarters of the duration, again and again.
 async fn renew(client: ApiClient, id: String, duration: Duration) {
-    let path = format!("/v2/concurrency_limits/leases/{id}/renew");
-    let body = json!({"lease_duration": duration.as_secs()});
     loop {
         tokio::time::sleep(duration * 3 / 4).await;
         for attempt in 1..=ATTEMPTS {
-            let error = match client.post::<Option<Value>>(&path, &body).await {
-                Ok(_) => break,
+            let error = match renew_once(&client, &id, duration).await {
+                Ok(()) => break,
                 Err(error) => error,
             };
             if attempt == ATTEMPTS || !error.may_pass() {
@@ -81,6 +79,17 @@ async fn renew(client: ApiClient, id: String, duration: Duration) {
             }
         }
     }
+}
+
+/// Keeps what a lease holds for so long.
+pub(crate) async fn renew_once(
+    client: &ApiClient,
+    lease: &str,
+    duration: Duration,
+) -> Result<(), ApiError> {
+    let path = format!("/v2/concurrency_limits/leases/{lease}/renew");
+    let body = json!({"lease_duration": duration.as_secs_f64()});
+    client.post::<Option<Value>>(&path, &body).await.map(drop)
 }
 
 impl Drop for Lease {

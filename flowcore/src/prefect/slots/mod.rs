@@ -21,6 +21,7 @@ use super::client::{ApiClient, ApiError};
 use crate::runner::note_waiting;
 use crate::runtime;
 use lease::Lease;
+pub(super) use lease::renew_once;
 pub(crate) use returns::settle;
 
 /// How long a server may be away before code goes on without its limits.

@@ -17,6 +17,7 @@ use crate::context::RunContext;
 use crate::error::{Error, Result};
 use crate::flow::FlowRun;
 use crate::prefect::client::{ApiClient, ApiError};
+use crate::prefect::deployment;
 use crate::prefect::message::{self, Message};
 use crate::prefect::on_server::is_terminal;
 use crate::prefect::outbox::{self, Outbox, ServerFlowRun};
@@ -231,16 +232,7 @@ async fn emit(
     let mut related: Vec<Value> = new.related.into_iter().map(Value::Object).collect();
     if let Some(asker) = asker {
         if let Some(run) = asker.flow_run().await? {
-            related.push(json!({
-                "prefect.resource.id": format!("prefect.flow-run.{}", run.id),
-                "prefect.resource.role": "flow-run",
-                "prefect.resource.name": run.name,
-            }));
-            related.push(json!({
-                "prefect.resource.id": format!("prefect.flow.{}", run.flow),
-                "prefect.resource.role": "flow",
-                "prefect.resource.name": run.flow_name,
-            }));
+            related.extend(outbox::resources_of(&run));
         }
         if let Some(task_run) = asker.task_run() {
             related.push(json!({
@@ -366,19 +358,15 @@ pub(super) async fn wait(time: Duration) {
 }
 
 async fn find_deployment(client: &ApiClient, name: &str) -> Result<Uuid, PrefectError> {
-    let Some((flow, deployment)) = name.split_once('/') else {
+    let Some((flow, own)) = name.split_once('/') else {
         return Err(PrefectError::Name {
             what: "the deployment",
             name: name.to_owned(),
             rule: "it is called by its flow and its own name, such as `etl/nightly`",
         });
     };
-    let filter = json!({
-        "flows": {"name": {"any_": [flow]}},
-        "deployments": {"name": {"any_": [deployment]}},
-    });
-    let found: Vec<Made> = client.ask("/deployments/filter", &filter).await?;
-    match found.first() {
+    let found: Option<Made> = deployment::find(client, flow, own).await?;
+    match found {
         Some(found) => Ok(found.id),
         None => Err(PrefectError::NotFound {
             what: "deployment",

@@ -1,6 +1,7 @@
 //! Task runs: which events go out, and how many at once.
 
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -125,17 +126,24 @@ impl Ledger {
             }
         }
         let id = update.id;
-        let entry = self.runs.entry(id).or_insert_with(|| RunEntry {
-            newest: (*update).clone(),
-            unsent: VecDeque::new(),
-            is_queued: false,
-            last: None,
-            recorded_by: RecordedBy::Nothing,
-        });
+        let newest = (*update).clone();
+        let entry = match self.runs.entry(id) {
+            Entry::Occupied(known) => {
+                let entry = known.into_mut();
+                entry.newest = newest;
+                entry
+            }
+            Entry::Vacant(vacant) => vacant.insert(RunEntry {
+                newest,
+                unsent: VecDeque::new(),
+                is_queued: false,
+                last: None,
+                recorded_by: RecordedBy::Nothing,
+            }),
+        };
         if melts {
             entry.unsent.clear();
         }
-        entry.newest = (*update).clone();
         entry.unsent.push_back(*update);
         if !entry.is_queued {
             entry.is_queued = true;

@@ -3,7 +3,6 @@
 mod death;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -11,75 +10,27 @@ use uuid::Uuid;
 
 use super::*;
 use crate::prefect::client::ApiError;
-use crate::prefect::message::{
-    LogLine, NewArtifact, NewFlowRun, ReportedTask, StateUpdate, TaskInputs, TaskRunUpdate,
-};
+use crate::prefect::message::NewArtifact;
+use crate::prefect::outbox::test_messages::{self, state};
 
 use crate::state::StateType;
 
 const FLOW: Uuid = Uuid::from_u128(1);
 const SERVER_FLOW: Uuid = Uuid::from_u128(1001);
 
-fn state(kind: StateType, name: &str, at: Timestamp) -> StateUpdate {
-    StateUpdate {
-        kind,
-        name: name.to_owned(),
-        message: None,
-        at,
-        details: serde_json::Map::new(),
-        data: None,
-    }
-}
-
 fn begin(at: Timestamp) -> Message {
-    Message::FlowRun(Box::new(NewFlowRun {
-        id: FLOW,
-        adopted: None,
-        flow_name: "flow".to_owned(),
-        run_name: "run".to_owned(),
-        version: None,
-        parameters: serde_json::json!({}),
-        tags: Vec::new(),
-        retries: 0,
-        retry_delay: 0.0,
-        placeholder: None,
-        state: state(StateType::Pending, "Pending", at),
-    }))
+    test_messages::flow_run(FLOW, "flow", "run", at)
 }
 
 fn task_run(number: u128, kind: StateType, name: &str, at: Timestamp) -> Message {
-    Message::TaskRun(Box::new(TaskRunUpdate {
-        id: Uuid::from_u128(10_000 + number),
-        flow: Some(FLOW),
-        task: Arc::new(ReportedTask {
-            key: "task".to_owned(),
-            version: None,
-            tags: Vec::new(),
-            retries: 0,
-            retry_delays: Vec::new(),
-        }),
-        name: format!("task-{number}"),
-        dynamic_key: number.to_string(),
-        inputs: Arc::new(TaskInputs::new()),
-        state: state(kind, name, at),
-        run_count: 1,
-        flow_run_count: 1,
-        expected_start: at,
-        start: None,
-        end: None,
-        run_time: 0.0,
-    }))
+    let id = Uuid::from_u128(10_000 + number);
+    let state = state(kind, name, at);
+    let update = test_messages::task_run(FLOW, id, number, number.to_string(), state);
+    Message::TaskRun(Box::new(update))
 }
 
 fn line(text: &str, at: Timestamp) -> Message {
-    Message::Log(Box::new(LogLine {
-        logger: "prefect.flow_runs".to_owned(),
-        level: 20,
-        message: text.to_owned(),
-        at,
-        flow: Some(FLOW),
-        task_run: None,
-    }))
+    test_messages::line(text, at, FLOW, None)
 }
 
 fn known() -> ServerFlowRun {
@@ -241,13 +192,7 @@ fn artifact_data(number: u128, data: &str) -> Message {
 #[test]
 fn artifacts_are_made_once_and_show_their_newest_data() {
     for seed in 1..60 {
-        let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
-        let mut ledger = Ledger::new(Uuid::now_v7);
-        let mut server = Server {
-            random: seed,
-            ..Server::default()
-        };
-        ledger.put(begin(now), now);
+        let (mut ledger, mut server, now) = begun(seed);
         for (number, data) in [(0, "same"), (1, "same"), (2, "other"), (1, "twice told")] {
             ledger.put(artifact(number, data), now);
         }
@@ -262,6 +207,18 @@ fn artifacts_are_made_once_and_show_their_newest_data() {
         let shown: Vec<_> = server.artifacts.iter().map(|(_, data)| data).collect();
         assert_eq!(shown, ["same", "same", "100"], "seed {seed}");
     }
+}
+
+/// A ledger with a flow run, and a server that loses what this seed says.
+fn begun(seed: u64) -> (Ledger, Server, Timestamp) {
+    let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
+    let mut ledger = Ledger::new(Uuid::now_v7);
+    ledger.put(begin(now), now);
+    let server = Server {
+        random: seed,
+        ..Server::default()
+    };
+    (ledger, server, now)
 }
 
 /// Runs ledger and server until the flow run has ended.
@@ -305,13 +262,7 @@ fn until_ended(ledger: &mut Ledger, server: &mut Server, mut now: Timestamp, los
 }
 
 fn run(loses: bool, seed: u64, count: u128) -> Server {
-    let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
-    let mut ledger = Ledger::new(Uuid::now_v7);
-    let mut server = Server {
-        random: seed,
-        ..Server::default()
-    };
-    ledger.put(begin(now), now);
+    let (mut ledger, mut server, now) = begun(seed);
     let running = Box::new(state(StateType::Running, "Running", now));
     ledger.put(Message::FlowState(FLOW, running), now);
     for number in 0..count {

@@ -210,7 +210,7 @@ impl Ledger {
     }
 }
 
-impl super::verify::Asked {
+impl Asked {
     /// Rows were looked at: it takes a while until that makes sense again.
     fn look_again(&mut self, now: Timestamp) {
         let over = |since: Timestamp| is_past(since, STILL, now);
