@@ -4,10 +4,10 @@
 
 Only flows whose names contain the part are run; an empty one is in all of them.
 Of those, SHARE (from 0) of so many SHARES: every SHARES-th one.
-Starts a real Prefect server on a free port of the loopback. The last line on
-standard output is a JSON list with one object for each row: its name, and lines
-of a label and a text, which `tests/tests/prefect/` writes in the same words for
-ours.
+They are told to the server of `PREFECT_API_URL`, which knows of no others. The
+last line on standard output is a JSON list with one object for each row: its
+name, and lines of a label and a text, which `tests/tests/prefect/` writes in the
+same words for ours.
 """
 
 import asyncio
@@ -16,8 +16,10 @@ import json
 import re
 import sys
 import time
+import types
 
 import flows
+import prefect.client.base
 from prefect import flow, task
 from prefect.client.orchestration import get_client
 from prefect.context import SyncClientContext
@@ -25,7 +27,6 @@ from prefect.events.worker import EventsWorker
 from prefect.futures import PrefectFuture
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import State
-from prefect.testing.utilities import prefect_test_harness
 
 PATIENCE = 300
 
@@ -171,22 +172,38 @@ def describe(server, rows):
             if row is None:
                 continue  # the one that was waited for
             label = f"{kind} {run['name']} of {flow_names[of['flow_id']]}"
-            row.append([label, " → ".join(server.history(kind, run))])
+            history = server.history(kind, run)
+            if kind == "Flow run" and history == ["Pending()"]:
+                continue  # asked for twice: see `wait_less_for_the_database`
+            row.append([label, " → ".join(history)])
     for row in lines.values():
         row[:] = [[label, readable(text)] for label, text in row]
 
 
+def wait_less_for_the_database():
+    """A server on SQLite refuses a request (503) that wants to write while it
+    records a task run. The client asks again, two seconds later: most of the
+    time of most rows, and for nothing.
+
+    When the flow run was made before the server refused, there are two: one of
+    them stays Pending for ever.
+    """
+    shorter = types.SimpleNamespace(**vars(time))
+    shorter.sleep = lambda seconds: time.sleep(seconds / 20)
+    prefect.client.base.time = shorter
+
+
 def main():
-    with prefect_test_harness(server_startup_timeout=PATIENCE):
-        # Each run would wait up to a second for the end of its heartbeat.
-        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-            # One client for all: each would load the system's certificates.
-            with SyncClientContext.get_or_create():
-                rows = observe()
-            with get_client(sync_client=True) as client:
-                server = Server(client)
-                server.wait_until_recorded()
-                describe(server, rows)
+    wait_less_for_the_database()
+    # Each run would wait up to a second for the end of its heartbeat.
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        # One client for all: each would load the system's certificates.
+        with SyncClientContext.get_or_create():
+            rows = observe()
+        with get_client(sync_client=True) as client:
+            server = Server(client)
+            server.wait_until_recorded()
+            describe(server, rows)
     print(json.dumps(rows))
 
 

@@ -58,6 +58,7 @@ impl Server {
     /// As [`start`](Self::start).
     pub fn in_environment(environment: Environment, settings: &[(&str, &str)]) -> Result<Self> {
         let directory = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
+        environment.copy_prefect_database(&directory.path().join("prefect.db"))?;
         let settings = settings
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));

@@ -74,16 +74,42 @@ impl Environment {
         }
 
         fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
-        // Beside the environment, not in it: it is held while the directory
-        // itself is removed and made. The operating system frees it when this
-        // process ends, however it ends.
-        let path = parent.join(format!("{name}.lock"));
-        let lock = File::create(&path).map_err(Error::io("create", &path))?;
-        lock.lock().map_err(Error::io("lock", &path))?;
+        let _lock = environment.lock()?;
         if !environment.is_complete() {
             environment.make(&interpreter, requirements)?;
         }
         Ok(environment)
+    }
+
+    /// A file of the environment that is made at most once, by whoever asks
+    /// first.
+    pub(super) fn once(
+        &self,
+        name: &str,
+        make: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<PathBuf> {
+        let file = self.root.join(name);
+        if !file.exists() {
+            let _lock = self.lock()?;
+            if !file.exists() {
+                // One whose maker was killed is no file of this name.
+                let unfinished = self.root.join(format!("{name}.unfinished"));
+                make(&unfinished)?;
+                fs::rename(&unfinished, &file).map_err(Error::io("rename", &unfinished))?;
+            }
+        }
+        Ok(file)
+    }
+
+    /// Keeps others from making the environment, or a file of it. The operating
+    /// system frees it when this process ends, however it ends.
+    fn lock(&self) -> Result<File> {
+        // Beside the environment, not in it: it is held while the directory
+        // itself is removed and made.
+        let path = self.root.with_added_extension("lock");
+        let lock = File::create(&path).map_err(Error::io("create", &path))?;
+        lock.lock().map_err(Error::io("lock", &path))?;
+        Ok(lock)
     }
 
     /// The interpreter inside the environment.

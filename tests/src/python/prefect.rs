@@ -1,8 +1,10 @@
-//! Programs that use Prefect, and a server that they start.
+//! Programs that use Prefect, and the database of a server.
 
-use std::env;
 use std::path::Path;
+use std::{env, fs};
 
+use super::environment::Environment;
+use super::error::{Error, Result};
 use super::process::Program;
 
 /// Nothing is told to anybody, and nothing is started that is not looked at.
@@ -13,6 +15,31 @@ const SETTINGS: [(&str, &str); 5] = [
     ("PREFECT_LOGGING_TO_API_ENABLED", "false"),
     ("PREFECT_LOGGING_LEVEL", "CRITICAL"),
 ];
+
+impl Environment {
+    /// Writes the empty database of a new server to this file.
+    ///
+    /// A server would make it itself, in a hundred migrations: half of the time
+    /// until it listens. It is made once for each environment.
+    pub(crate) fn copy_prefect_database(&self, to: &Path) -> Result<()> {
+        let empty = self.once("prefect.db", |file| {
+            let home = tempfile::tempdir().map_err(Error::io("create", env::temp_dir()))?;
+            // The older ones cannot be started as a module.
+            self.program(self.command("prefect"))
+                .argument("server")
+                .argument("database")
+                .argument("upgrade")
+                .argument("--yes")
+                .with_prefect(home.path())
+                .run()?;
+            let made = home.path().join("prefect.db");
+            fs::copy(&made, file).map_err(Error::io("copy", &made))?;
+            Ok(())
+        })?;
+        fs::copy(&empty, to).map_err(Error::io("copy", &empty))?;
+        Ok(())
+    }
+}
 
 impl Program {
     /// Runs the program with all of Prefect's files in this directory: its

@@ -18,7 +18,7 @@ use std::panic::resume_unwind;
 use std::path::Path;
 use std::time::Duration;
 
-use flow_tests::python::Environment;
+use flow_tests::prefect::Server;
 use serde::Deserialize;
 
 use crate::record::{Line, Record, comparable};
@@ -44,12 +44,8 @@ const SHARES: usize = 2;
 
 /// What becomes of the flows with Prefect.
 fn with_prefect() -> Vec<(String, Record)> {
-    let environment = Environment::prefect().expect("Python and a package registry");
     let mut shares: Vec<_> = std::thread::scope(|scope| {
-        let start = |share| {
-            let environment = &environment;
-            scope.spawn(move || share_with_prefect(environment, share))
-        };
+        let start = |share| scope.spawn(move || share_with_prefect(share));
         let threads: Vec<_> = (0..SHARES).map(start).collect();
         let rows = threads.into_iter().map(|thread| {
             let rows = thread.join();
@@ -65,15 +61,19 @@ fn with_prefect() -> Vec<(String, Record)> {
         .collect()
 }
 
-fn share_with_prefect(environment: &Environment, share: usize) -> Vec<(String, Record)> {
-    let directory = tempfile::tempdir().expect("a temporary directory");
+fn share_with_prefect(share: usize) -> Vec<(String, Record)> {
+    // It would add states of its own to runs that have ended, some time later.
+    let settings = [(
+        "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_ENABLED",
+        "false",
+    )];
+    let server = Server::with_settings(&settings).unwrap_or_else(|error| panic!("{error}"));
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/prefect/observe.py");
-    let rows: Vec<Observed> = environment
+    let rows: Vec<Observed> = server
         .program(program)
         .argument(wanted())
         .argument(share.to_string())
         .argument(SHARES.to_string())
-        .with_prefect(directory.path())
         .limit(PATIENCE)
         .run_json()
         .unwrap_or_else(|error| panic!("{error}"));
