@@ -4,10 +4,12 @@
 //! value that stands for it; the [shared](Server::shared) one ends with the
 //! test program, however that ends.
 
+mod door;
 mod pages;
 mod request;
 mod server;
 
+pub use door::Door;
 pub use pages::Pages;
 pub use request::{Answer, request};
 pub use server::Server;

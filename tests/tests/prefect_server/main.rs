@@ -2,6 +2,7 @@
 //!
 //! All tests share one server, unless they do harm to it.
 
+mod asks;
 mod control;
 mod deployments;
 mod older;

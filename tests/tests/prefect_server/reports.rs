@@ -6,18 +6,24 @@ use flow_tests::prefect::Server;
 use serde_json::{Value, json};
 
 /// What one run of the child did, and what its server knows.
-struct Told {
+pub(super) struct Told {
     /// From the engine.
     engine: Value,
-    stderr: String,
+    pub(super) stderr: String,
     /// The flow run at the top.
-    flow_run: Value,
+    pub(super) flow_run: Value,
     home: tempfile::TempDir,
 }
 
 fn run(server: &Server, flow: &str) -> Told {
+    run_with(server, flow, &[])
+}
+
+/// With settings beside those of the server.
+pub(super) fn run_with(server: &Server, flow: &str, settings: &[(&str, &str)]) -> Told {
     let home = tempfile::tempdir().expect("a folder");
     let mut command = server.command(env!("CARGO_BIN_EXE_reported_flows"), home.path());
+    command.envs(settings.iter().copied());
     let output = command.arg(flow).output().expect("the child starts");
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{stderr}");
@@ -41,11 +47,11 @@ fn run(server: &Server, flow: &str) -> Told {
 }
 
 impl Told {
-    fn id(&self) -> &str {
+    pub(super) fn id(&self) -> &str {
         self.flow_run["id"].as_str().expect("an id")
     }
 
-    fn task_runs(&self, server: &Server) -> Vec<Value> {
+    pub(super) fn task_runs(&self, server: &Server) -> Vec<Value> {
         let of_flow = json!({"flow_runs": {"id": {"any_": [self.id()]}}});
         server.all("task_runs", &of_flow)
     }

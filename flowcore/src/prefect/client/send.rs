@@ -106,6 +106,11 @@ impl ApiClient {
         &self.0.settings
     }
 
+    /// Whether the server has ever answered.
+    pub(crate) fn was_answered(&self) -> bool {
+        self.0.is_known.load(Ordering::Relaxed)
+    }
+
     pub(super) fn tls(&self) -> rustls::ClientConfig {
         self.0.tls.clone()
     }

@@ -37,7 +37,7 @@ pub(crate) struct ApiSettings {
     /// Whether this is Prefect Cloud, which has no versions and no CSRF.
     pub(crate) is_cloud: bool,
     /// `PREFECT_UI_URL`, or what follows from the API's address.
-    pub(crate) ui: Option<Url>,
+    ui: Option<Url>,
 }
 
 /// What shows who we are.
@@ -107,6 +107,16 @@ impl ApiSettings {
     /// The address of a path, which begins with a slash.
     pub(crate) fn at(&self, path: &str) -> String {
         format!("{}{path}", self.url.as_str().trim_end_matches('/'))
+    }
+
+    /// The address of a page of the user interface, whose path begins with a
+    /// slash; `None` if nobody knows where that is.
+    pub(crate) fn page(&self, path: &str) -> Option<String> {
+        let mut ui = self.ui.clone()?;
+        // An address that is printed; both fail for those that have neither.
+        let _ = ui.set_password(None);
+        let _ = ui.set_username("");
+        Some(format!("{}{path}", ui.as_str().trim_end_matches('/')))
     }
 
     /// The address of a WebSocket.
@@ -245,7 +255,8 @@ mod tests {
             settings.socket_at("/events/in"),
             "ws://host:4200/api/events/in"
         );
-        assert_eq!(settings.ui.unwrap().as_str(), "http://host:4200/");
+        let page = settings.page("/runs/flow-run/1").unwrap();
+        assert_eq!(page, "http://host:4200/runs/flow-run/1");
         assert_eq!((settings.timeout.as_secs(), settings.retries), (60, 5));
         assert!(settings.csrf && !settings.insecure && !settings.is_cloud);
     }
@@ -255,9 +266,17 @@ mod tests {
         let address = "https://api.prefect.cloud/api/accounts/a/workspaces/w";
         let settings = read(&[("PREFECT_API_URL", address)]).unwrap().unwrap();
         assert!(settings.is_cloud && !settings.csrf);
-        let ui = "https://app.prefect.cloud/account/a/workspace/w";
-        assert_eq!(settings.ui.unwrap().as_str(), ui);
+        let page = "https://app.prefect.cloud/account/a/workspace/w/runs/flow-run/1";
+        assert_eq!(settings.page("/runs/flow-run/1").unwrap(), page);
         assert!(settings.url.as_str().starts_with("https"));
+    }
+
+    #[test]
+    fn pages_are_where_a_setting_says_or_nowhere() {
+        let page = |variables: &[_]| read(variables).unwrap().unwrap().page("/runs");
+        let ui = ("PREFECT_UI_URL", "https://me:hidden@ui.host/prefect/");
+        assert_eq!(page(&[URL, ui]).unwrap(), "https://ui.host/prefect/runs");
+        assert_eq!(page(&[("PREFECT_API_URL", "http://host/prefect")]), None);
     }
 
     #[test]

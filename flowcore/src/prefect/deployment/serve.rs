@@ -259,10 +259,10 @@ impl Serve {
                 name: one.plan.name.clone(),
             });
         }
-        if let Some(ui) = &server.client().settings().ui {
-            for one in &served {
-                let page = ui.as_str().trim_end_matches('/');
-                tracing::info!(target: "flowcore::prefect", "{page}/deployments/deployment/{}", one.id);
+        for one in &served {
+            let page = format!("/deployments/deployment/{}", one.id);
+            if let Some(page) = server.client().settings().page(&page) {
+                tracing::info!(target: "flowcore::prefect", "{page}");
             }
         }
         let drain = Drain::begin();

@@ -127,6 +127,7 @@ async fn begin(
         let body = bodies::flow_run(new, flow, stands_for);
         client.post("/flow_runs/", &body).await?
     };
+    say_where(client, &made);
     Ok(ServerFlowRun {
         id: made.id,
         name: made.name,
@@ -134,6 +135,18 @@ async fn begin(
         flow_name: new.flow_name.clone(),
         deployment: made.deployment_id,
     })
+}
+
+/// Prefect's line for people; the server is not told of it.
+fn say_where(client: &ApiClient, run: &MadeRun) {
+    let page = format!("/runs/flow-run/{}", run.id);
+    if let Some(page) = client.settings().page(&page) {
+        tracing::info!(
+            target: "flowcore::prefect",
+            who = format!("Flow run '{}'", run.name),
+            "View at {page}"
+        );
+    }
 }
 
 #[derive(Deserialize)]

@@ -108,7 +108,6 @@ impl WriteAhead {
     }
 
     /// The file, if there is one that keeps all.
-    #[cfg(test)]
     pub(super) fn path(&self) -> Option<&Path> {
         match &self.place {
             Place::Open(open) => Some(&open.path),

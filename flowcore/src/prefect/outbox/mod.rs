@@ -18,7 +18,7 @@ mod replay_tests;
 #[cfg(test)]
 mod test_messages;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -179,37 +179,50 @@ impl Outbox {
         .await
     }
 
-    /// Waits until all of a flow run, and of those in it, is told and known to
-    /// be recorded, then sets its final state; not longer than `limit`. What
-    /// is left then goes on being told as long as the process lives.
-    pub(crate) async fn finish(
-        &self,
-        flow: Uuid,
-        last: StateUpdate,
-        limit: Duration,
-        progress: impl Fn(usize),
-    ) -> Finished {
+    /// The flow run has ended: when all of it, and of those in it, is told and
+    /// known to be recorded, this is its final state.
+    pub(crate) fn ends(&self, flow: Uuid, last: StateUpdate) {
         self.0.with(|ledger, _| ledger.finish(flow, last));
         self.wake();
+    }
+
+    /// Waits until a flow run that [has ended](Self::ends) is told with all that
+    /// belongs to it. Who stops waiting stops nothing: what is left goes on
+    /// being told as long as the process lives.
+    pub(crate) async fn told(&self, flow: Uuid, progress: impl Fn(usize)) -> Finished {
         let done = self.until(|ledger| {
             progress(ledger.left(flow));
             ledger.finished(flow)
         });
-        match runtime::timeout(limit, done).await {
-            Some(finished) => finished,
-            None => Finished {
-                left: self.0.with(|ledger, _| ledger.left(flow)) + 1,
-                refused: None,
-            },
-        }
+        done.await
     }
 
-    /// Waits until a task run outside of flow runs is recorded, but not longer
-    /// than `limit`; whether it is.
-    pub(crate) async fn finish_alone(&self, run: Uuid, limit: Duration) -> bool {
+    /// How many things of a flow run that has ended are still to be told.
+    pub(crate) fn left(&self, flow: Uuid) -> usize {
+        // And its final state.
+        self.0.with(|ledger, _| ledger.left(flow)) + 1
+    }
+
+    /// Waits until a task run outside of flow runs is recorded.
+    pub(crate) async fn told_alone(&self, run: Uuid) {
         self.wake();
         let done = self.until(|ledger| ledger.is_recorded(run).then_some(()));
-        runtime::timeout(limit, done).await.is_some()
+        done.await;
+    }
+
+    /// Whether the server has ever answered.
+    pub(crate) fn was_answered(&self) -> bool {
+        self.0.client.was_answered()
+    }
+
+    /// The server's address as messages show it.
+    pub(crate) fn shown_url(&self) -> String {
+        self.0.client.settings().shown_url()
+    }
+
+    /// The file that keeps what is not known to be recorded, if there is one.
+    pub(crate) fn kept(&self) -> Option<PathBuf> {
+        self.0.books.lock().ahead.path().map(Path::to_owned)
     }
 
     /// Waits until the ledger has an answer.

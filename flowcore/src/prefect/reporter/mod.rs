@@ -20,7 +20,6 @@ mod task;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -104,16 +103,20 @@ pub(crate) async fn finish(flow: &FlowRun) {
     else {
         return;
     };
+    reporter.outbox.ends(flow.id(), last);
     if is_subflow {
-        let now = Duration::ZERO;
-        reporter.outbox.finish(flow.id(), last, now, |_| {}).await;
         return;
     }
     let progress = drain::Progress::new(flow);
-    let limit = drain::limit();
-    let told = |left| progress.left(left);
-    let finished = reporter.outbox.finish(flow.id(), last, limit, told).await;
-    drain::say(flow, &finished, limit);
+    let told = reporter.outbox.told(flow.id(), |left| progress.left(left));
+    match drain::wait(reporter.outbox, told).await {
+        Ok(finished) => {
+            if let Some(refused) = &finished.refused {
+                drain::say_refused(flow, refused);
+            }
+        }
+        Err(gave_up) => drain::say_left(flow, &gave_up, reporter.outbox),
+    }
 }
 
 /// A task that was called outside of flows has ended. The end of
@@ -132,7 +135,7 @@ pub(crate) async fn finish_alone(flow: &FlowRun) {
         alone.map(|alone| alone.push(run)).is_some()
     };
     if !ends_with_main {
-        reporter.outbox.finish_alone(run, drain::limit()).await;
+        reporter.wait_alone([run]).await;
     }
 }
 
@@ -145,23 +148,23 @@ pub(crate) async fn told_at_end<F: Future>(main: F) -> F::Output {
         return output;
     };
     let alone = reporter.reported.lock().alone.take();
-    let told = async {
-        for run in alone.into_iter().flatten() {
-            reporter.outbox.finish_alone(run, Duration::MAX).await;
-        }
-    };
-    let limit = drain::limit();
-    if crate::runtime::timeout(limit, told).await.is_none() {
-        tracing::warn!(
-            target: "flowcore::prefect",
-            "the program ends before its server knows all of its task runs, after {} s",
-            limit.as_secs_f64()
-        );
-    }
+    reporter.wait_alone(alone.into_iter().flatten()).await;
     output
 }
 
 impl Reporter {
+    /// Waits until the server knows these task runs outside of flows.
+    async fn wait_alone(&self, runs: impl IntoIterator<Item = Uuid>) {
+        let told = async {
+            for run in runs {
+                self.outbox.told_alone(run).await;
+            }
+        };
+        if let Err(gave_up) = drain::wait(self.outbox, told).await {
+            drain::say_left_alone(&gave_up, self.outbox);
+        }
+    }
+
     /// Nothing more happens in the flow run.
     fn forget(&self, flow: &FlowRun) -> Option<ReportedFlow> {
         let mut reported = self.reported.lock();

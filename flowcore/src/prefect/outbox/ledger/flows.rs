@@ -25,8 +25,6 @@ pub(crate) struct ServerFlowRun {
 /// How reporting of a flow run ended.
 #[derive(Debug)]
 pub(crate) struct Finished {
-    /// How many things were not told, or not known to be recorded.
-    pub(crate) left: usize,
     /// Why the server does not know the flow run, if it refused it.
     pub(crate) refused: Option<ApiError>,
 }
@@ -216,10 +214,7 @@ impl Ledger {
     /// How it ended, once it has.
     pub(crate) fn finished(&mut self, flow: Uuid) -> Option<Finished> {
         let Some(entry) = self.flows.get(&flow) else {
-            return Some(Finished {
-                left: 0,
-                refused: None,
-            });
+            return Some(Finished { refused: None });
         };
         let refused = match &entry.place {
             Place::Refused(error) => Some(error.clone()),
@@ -232,7 +227,7 @@ impl Ledger {
             self.flows.remove(&one);
             self.artifacts.forget(one);
         }
-        Some(Finished { left: 0, refused })
+        Some(Finished { refused })
     }
 
     /// How many things of a flow run, and of those in it, are still to be
