@@ -11,11 +11,15 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 
+#[cfg(feature = "prefect")]
+use super::Interrupt;
 use super::{FlowRun, end};
 use crate::context::RunContext;
 use crate::definition::{Failure, FlowAttempt, FlowBody, FlowCode, InvalidParameters, TaskError};
 use crate::error::Error;
 use crate::flag::Flag;
+#[cfg(feature = "prefect")]
+use crate::prefect::verdict::{self, Verdict};
 use crate::runner::{Caught, PanicReport, catch, drop_caught, install_hook};
 use crate::runtime::now;
 use crate::state::StateName;
@@ -148,9 +152,59 @@ pub(super) struct Again<'a> {
     pub(super) left: Option<Left>,
 }
 
-/// Waits until another attempt may begin; `false` if the flow run was ended
-/// from outside meanwhile.
-pub(super) async fn wait_for_retry(flow: &Arc<FlowRun>, again: Again<'_>) -> bool {
+/// What came of the time between two attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waited {
+    Begins,
+    /// A server says that there is no other attempt.
+    Ends,
+    /// The flow run was ended from outside.
+    IsInterrupted,
+}
+
+/// Whether a server that the flow run is told to lets it be tried again.
+pub(super) async fn may_be_retried(flow: &Arc<FlowRun>, failure: &Failure) -> bool {
+    #[cfg(feature = "prefect")]
+    if flow.is_observed() {
+        let asked = verdict::after_failure(flow.id(), failure);
+        return !matches!(until_interrupted(flow, asked).await, Some(Verdict::Ends));
+    }
+    let _ = (flow, failure);
+    true
+}
+
+/// What a server says to the attempt that is about to begin.
+#[cfg(feature = "prefect")]
+async fn may_begin(flow: &Arc<FlowRun>) -> Waited {
+    if flow.is_observed() {
+        let asked = verdict::before_attempt(flow.id());
+        if until_interrupted(flow, asked).await == Some(Verdict::Ends) {
+            return Waited::Ends;
+        }
+    }
+    Waited::Begins
+}
+
+/// A verdict, unless the flow run is ended from outside; one that says that it
+/// is cancelled ends it so.
+#[cfg(feature = "prefect")]
+async fn until_interrupted(
+    flow: &Arc<FlowRun>,
+    asked: impl Future<Output = Verdict>,
+) -> Option<Verdict> {
+    let interrupted = flow.interrupted().wait();
+    let verdict = match select(pin!(asked), pin!(interrupted)).await {
+        Either::Left((verdict, _)) => verdict,
+        Either::Right(_) => return None,
+    };
+    if verdict == Verdict::IsCancelled {
+        flow.interrupt(Interrupt::Cancelled);
+    }
+    Some(verdict)
+}
+
+/// Waits until another attempt may begin.
+pub(super) async fn wait_for_retry(flow: &Arc<FlowRun>, again: Again<'_>) -> Waited {
     let Again {
         failure,
         delay,
@@ -160,7 +214,7 @@ pub(super) async fn wait_for_retry(flow: &Arc<FlowRun>, again: Again<'_>) -> boo
         .life()
         .await_retry(failure, |state| flow.tell_state(state))
     {
-        return false;
+        return Waited::IsInterrupted;
     }
     end::say_failed(flow, failure);
     end::say(
@@ -181,5 +235,13 @@ pub(super) async fn wait_for_retry(flow: &Arc<FlowRun>, again: Again<'_>) -> boo
         }
     };
     select(pin!(waits), pin!(flow.interrupted().wait())).await;
-    flow.reopen()
+    #[cfg(feature = "prefect")]
+    if may_begin(flow).await == Waited::Ends {
+        return Waited::Ends;
+    }
+    if flow.reopen() {
+        Waited::Begins
+    } else {
+        Waited::IsInterrupted
+    }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::aggregate::{Aggregate, FlowOutcome};
-use super::attempt::{Again, BodyEnd, make_body, run_body, wait_for_retry};
+use super::attempt::{Again, BodyEnd, Waited, make_body, may_be_retried, run_body, wait_for_retry};
 use super::call::{Call, Ended, Startable};
 use super::observer::Began;
 use super::running::Registration;
@@ -45,7 +45,11 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
             Some(text.clone())
         })
     });
-    let (id, name) = identity(configuration.options(), name);
+    let Identity {
+        id,
+        name,
+        attempts: before,
+    } = Identity::of(configuration.options(), name);
     let results = {
         let around = RunContext::caller();
         let parent = around.as_ref().map(|context| &**context.flow());
@@ -53,6 +57,7 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
         FlowResults::of_flow(configuration.options(), parent, written)
     };
     let flow = FlowRun::new(id, name, results);
+    flow.had_attempts(before);
     let startable = Startable {
         flow: Arc::clone(&flow),
         blocks: code.blocks(),
@@ -133,14 +138,30 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
     })
 }
 
-/// The run's id, and its name if it has one: a run that a server has scheduled
-/// is the same there and here.
-fn identity(options: &FlowOptions, name: Option<String>) -> (Uuid, Option<String>) {
-    #[cfg(feature = "prefect")]
-    if let Some(adopted) = crate::prefect::adoption::take() {
-        return (adopted.id, name.or_else(|| Some(adopted.name.clone())));
+/// Who a run is: one that a server has scheduled is the same there and here.
+struct Identity {
+    id: Uuid,
+    name: Option<String>,
+    /// How many attempts were made in processes before this one.
+    attempts: u32,
+}
+
+impl Identity {
+    fn of(options: &FlowOptions, name: Option<String>) -> Self {
+        #[cfg(feature = "prefect")]
+        if let Some(adopted) = crate::prefect::adoption::take() {
+            return Self {
+                id: adopted.id,
+                name: name.or_else(|| Some(adopted.name.clone())),
+                attempts: adopted.attempts,
+            };
+        }
+        Self {
+            id: options.resumed().unwrap_or_else(Uuid::now_v7),
+            name,
+            attempts: 0,
+        }
     }
-    (options.resumed().unwrap_or_else(Uuid::now_v7), name)
 }
 
 /// Why the run cannot begin.
@@ -187,10 +208,11 @@ async fn attempts<T: Send + Sync + 'static>(
     outcome: FlowOutcome<T>,
     guard: &StopOnDrop,
 ) -> FlowEnd<T> {
+    let mut is_first = true;
     loop {
         let before = flow.life().attempt();
         let attempt = FlowAttempt {
-            is_first: before == 0,
+            is_first: std::mem::take(&mut is_first),
             // Without its tasks it would only fail in the same way again.
             is_last: before >= options.retries_in_force() || flow.symbolic().is_some(),
         };
@@ -213,15 +235,25 @@ async fn attempts<T: Send + Sync + 'static>(
             Some(failure) if !attempt.is_last && is_failed(failure) => failure,
             _ => return ended,
         };
+        if !may_be_retried(flow, failure).await {
+            return ended;
+        }
         guard.code_has_ended(false);
         let again = Again {
             failure,
             delay: options.retry_delay_in_force().before(number),
             left: ran.left,
         };
-        if !wait_for_retry(flow, again).await {
-            let interrupt = flow.life().interrupt().unwrap_or(Interrupt::Cancelled);
-            return FlowEnd::failed(interrupt.of_flow(info.key, flow.name()));
+        match wait_for_retry(flow, again).await {
+            Waited::Begins => {}
+            Waited::Ends => {
+                guard.code_has_ended(true);
+                return ended;
+            }
+            Waited::IsInterrupted => {
+                let interrupt = flow.life().interrupt().unwrap_or(Interrupt::Cancelled);
+                return FlowEnd::failed(interrupt.of_flow(info.key, flow.name()));
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ pub(super) struct Life(Mutex<Inner>);
 
 struct Inner {
     state: State,
-    /// Attempts begun.
+    /// Attempts begun, in processes before this one too.
     attempt: u32,
     interrupt: Option<Interrupt>,
     wakers: Vec<Waker>,
@@ -47,6 +47,11 @@ impl Life {
     /// The attempt that runs or ran last, from 1; 0 before the first.
     pub(super) fn attempt(&self) -> u32 {
         self.0.lock().attempt
+    }
+
+    /// So many attempts were made in processes before this one.
+    pub(super) fn had_attempts(&self, attempts: u32) {
+        self.0.lock().attempt = attempts;
     }
 
     /// The flow's function begins; says for which time. Observers are told by

@@ -99,6 +99,8 @@ pub(crate) fn task_run_name(task: &str, seed: u64, run: RunReference) -> String 
 pub(crate) fn task_run_id(flow_run: Uuid, run: RunReference) -> Uuid {
     let (high, low) = flow_run.as_u64_pair();
     let hash = hash(run);
+    #[cfg(feature = "prefect")]
+    let hash = hash ^ crate::prefect::adoption::salt_of(flow_run);
     // A version for ids that are made by a rule of one's own (RFC 9562).
     let bits = u128::from(mix(high ^ hash)) << 64 | u128::from(mix(low ^ hash));
     uuid::Builder::from_custom_bytes(bits.to_be_bytes()).into_uuid()

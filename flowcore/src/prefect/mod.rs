@@ -19,6 +19,7 @@ pub(crate) mod reporter;
 pub(crate) mod slots;
 mod things;
 mod transition;
+pub(crate) mod verdict;
 
 pub(crate) use deployment::SCHEDULED_RUN;
 pub use deployment::{

@@ -37,13 +37,59 @@ pub(crate) async fn propose(
     transition: Uuid,
     force: bool,
 ) -> Result<Answer, ApiError> {
+    identify(&mut state, run, transition);
+    let body = json!({"state": state, "force": force});
+    let said: Said = client.post(&path(run), &body).await?;
+    Ok(said.answer(&transition.to_string()))
+}
+
+/// Proposes the state in which an attempt has failed. The server may make
+/// AwaitingRetry of it, and would not if the same were said once more: so it
+/// is looked what became of a proposal whose answer got lost.
+pub(crate) async fn propose_failure(
+    client: &ApiClient,
+    run: Uuid,
+    mut state: Value,
+    transition: Uuid,
+) -> Result<Answer, ApiError> {
+    identify(&mut state, run, transition);
+    let body = json!({"state": state, "force": false});
+    let transition = transition.to_string();
+    loop {
+        match client.post_once::<Said>(&path(run), &body).await {
+            Ok(said) => return Ok(said.answer(&transition)),
+            Err(error) if error.is_doubtful() => {}
+            Err(error) => return Err(error),
+        }
+        let seen: Seen = client.get(&format!("/flow_runs/{run}")).await?;
+        let said = Said {
+            status: "REJECT".to_owned(),
+            state: seen.state,
+            details: Details::default(),
+        };
+        match said.answer(&transition) {
+            Answer::Reject {
+                kind: None | Some(StateType::Running),
+                ..
+            } => {}
+            answer => return Ok(answer),
+        }
+    }
+}
+
+fn path(run: Uuid) -> String {
+    format!("/flow_runs/{run}/set_state")
+}
+
+fn identify(state: &mut Value, run: Uuid, transition: Uuid) {
     let details = &mut state["state_details"];
     details["flow_run_id"] = json!(run);
     details["transition_id"] = json!(transition);
-    let body = json!({"state": state, "force": force});
-    let path = format!("/flow_runs/{run}/set_state");
-    let said: Said = client.post(&path, &body).await?;
-    Ok(said.answer(&transition.to_string()))
+}
+
+#[derive(Deserialize)]
+struct Seen {
+    state: Option<GivenState>,
 }
 
 #[derive(Deserialize)]

@@ -197,6 +197,16 @@ async fn nobody_comes() -> Result<()> {
     pause.await
 }
 
+/// Fails in its attempts before this one.
+#[flow(retries = 2, retry_delay = "1s")]
+async fn retried_in_rust(good_at: u32) -> Result<u32> {
+    let attempt = flowcore::run_info().map_or(0, |run| run.attempt);
+    if attempt < good_at {
+        return Err(Error::msg(format!("attempt {attempt}")));
+    }
+    Ok(attempt)
+}
+
 #[flow]
 async fn asks_without_a_server() -> Result<String> {
     Ok(variables::get::<u8>("x").await.unwrap_err().to_string())
@@ -219,6 +229,10 @@ async fn main() -> Result<()> {
         "cancelled" => json!(waits_to_be_cancelled().await.map_err(|e| e.to_string())),
         "people" => waits_for_people().await?,
         "nobody" => json!(nobody_comes().await.map_err(|e| e.to_string())),
+        "retried" => {
+            let good_at = argument().parse()?;
+            json!(retried_in_rust(good_at).await.map_err(|e| e.to_string()))
+        }
         "no_server" => json!(asks_without_a_server().await?),
         other => return Err(Error::msg(format!("there is no flow `{other}`"))),
     };

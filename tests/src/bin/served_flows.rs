@@ -95,13 +95,32 @@ async fn served_failure() -> Result<()> {
     Err(Error::msg("the disk is full"))
 }
 
+#[task]
+fn served_step(file: String) -> usize {
+    note(Some(&file), "step");
+    7
+}
+
+/// Fails the first time that it is executed.
+#[flow(persist_result)]
+async fn served_second(file: String) -> Result<usize> {
+    let step = served_step.submit(&file).await?;
+    note(Some(&file), "flow");
+    let text = std::fs::read_to_string(&file)?;
+    let before = text.lines().filter(|line| *line == "flow").count();
+    if before == 1 {
+        return Err(Error::msg("not yet"));
+    }
+    Ok(step)
+}
+
 /// Calls a function with a flow of this name, whatever its type is.
 macro_rules! with_flow {
     ($name:expr, |$flow:ident| $code:expr) => {
         with_flow!(
             $name, $flow, $code,
             served_greeting served_once served_slow served_waiting served_deaf served_death
-            served_failure
+            served_failure served_second
         )
     };
     ($name:expr, $flow:ident, $code:expr, $($known:ident)*) => {

@@ -14,9 +14,13 @@ struct Program {
 
 impl Program {
     fn start(server: &Server, flow: &str) -> Self {
+        Self::of(server, &[flow])
+    }
+
+    fn of(server: &Server, arguments: &[&str]) -> Self {
         let home = tempfile::tempdir().expect("a directory");
         let mut command = server.command(env!("CARGO_BIN_EXE_prefect_things"), home.path());
-        let child = command.arg(flow).stdout(Stdio::piped()).spawn();
+        let child = command.args(arguments).stdout(Stdio::piped()).spawn();
         Self {
             child: Some(child.expect("the program starts")),
             _home: home,
@@ -106,6 +110,47 @@ fn a_paused_flow_is_resumed_with_input_by_a_python_client() {
     server.post(&resume, &json!({}));
     assert_eq!(program.end(), json!({"by": "Ada", "amount": 7}));
     run_in_state(server, "waits-for-people", "Completed");
+}
+
+/// What the server has of the only run of a flow that has ended: how often it
+/// ran, its states by name, and what the server knows of its retries.
+fn retries_of(server: &Server, flow: &str, good_at: u32) -> Value {
+    let filter = json!({
+        "flows": {"name": {"any_": [flow]}},
+        "flow_runs": {"state": {"type": {"any_": ["COMPLETED", "FAILED"]}}},
+    });
+    server.wait_for(&format!("a run of {flow} that has ended"), |server| {
+        let runs = server.all("flow_runs", &filter);
+        let is_it = |run: &&Value| run["parameters"]["good_at"] == good_at;
+        let run = runs.iter().find(is_it)?;
+        let states = server.get(&format!("/flow_run_states/?flow_run_id={}", id(run)));
+        let states = states.as_array().expect("a list").iter();
+        // In the order of time.
+        let mut states: Vec<_> = states
+            .map(|state| (state["timestamp"].to_string(), state["name"].clone()))
+            .collect();
+        states.sort_by(|one, other| one.0.cmp(&other.0));
+        let states: Vec<_> = states.into_iter().map(|(_, name)| name).collect();
+        Some(json!({
+            "run_count": run["run_count"], "states": states, "policy": run["empirical_policy"],
+        }))
+    })
+}
+
+#[test]
+fn a_retried_flow_leaves_the_records_that_it_leaves_in_python() {
+    let server = Server::shared();
+    for (good_at, result) in [(3, json!({"Ok": 3})), (9, json!({"Err": "attempt 3"}))] {
+        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/python/prefect/retried.py");
+        let program = server.program(program).argument(good_at.to_string());
+        let state: String = program.run_json().unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(state, if good_at == 3 { "Completed" } else { "Failed" });
+        let python = retries_of(server, "retried-in-python", good_at);
+        let said = Program::of(server, &["retried", &good_at.to_string()]).end();
+        assert_eq!(said, result);
+        assert_eq!(retries_of(server, "retried-in-rust", good_at), python);
+        assert_eq!(python["run_count"], 3);
+    }
 }
 
 #[test]

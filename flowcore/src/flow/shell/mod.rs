@@ -306,6 +306,17 @@ impl FlowRun {
         self.life.attempt().max(1)
     }
 
+    /// How many attempts were made in processes before this one; only while it
+    /// begins.
+    #[cfg(feature = "prefect")]
+    pub(crate) fn attempts_before(&self) -> u32 {
+        self.life.attempt()
+    }
+
+    pub(in crate::flow) fn had_attempts(&self, attempts: u32) {
+        self.life.had_attempts(attempts);
+    }
+
     /// The run's tags: the flow's, and those of the scope that it begins in.
     pub(crate) fn tags(&self) -> &[String] {
         self.tags.get().map_or(&[], Vec::as_slice)

@@ -17,8 +17,9 @@ use super::server::{Proposal, Server, ServerRun};
 use crate::definition::{Definition, flows};
 use crate::error::{Error, Result};
 use crate::mode::ProcessMode;
-use crate::prefect::adoption;
+use crate::prefect::adoption::{self, Adopted};
 use crate::prefect::slots::renew_once;
+use crate::prefect::verdict::{self, Verdict};
 use crate::signals::{self, Signal};
 
 /// Our mark: who started the process, and the flow's key.
@@ -116,14 +117,20 @@ async fn adopt(id: Uuid, key: &str, keeper: Keeper) -> Result<i32> {
         Err(error) => return refuse(&server, &run, "CRASHED", &error.to_string()).await,
     };
     let parameters = Value::Object(run.parameters.clone());
-    adoption::adopt(run.id, run.name.clone());
-    let call = match flow.call_json(parameters) {
-        Ok(call) => call,
-        Err(error) => {
-            let message = format!("Validation of flow parameters failed with error: {error}");
-            return refuse(&server, &run, "FAILED", &message).await;
-        }
-    };
+    // A call that nobody awaits does nothing.
+    if let Err(error) = flow.call_json(parameters.clone()) {
+        let message = format!("Validation of flow parameters failed with error: {error}");
+        return refuse(&server, &run, "FAILED", &message).await;
+    }
+    let (attempts, has_begun) = run.attempts();
+    let mut adopted = Adopted::new(run.id, run.name.clone(), attempts, has_begun);
+    match verdict::before_begin(server.client(), run.id).await {
+        Verdict::GoesOn => adopted.is_running = true,
+        Verdict::Unasked => {}
+        Verdict::Ends | Verdict::IsCancelled => return Ok(0),
+    }
+    adoption::adopt(adopted);
+    let call = flow.call_json(parameters)?;
     let _lease = run.lease().map(|lease| Lease::keep(&server, lease));
     if keeper == Keeper::Runner {
         crate::console::mark_lines();

@@ -24,6 +24,18 @@ pub(crate) struct ServerRun {
     pub(crate) parameters: Map<String, Value>,
     pub(crate) state: Option<ServerState>,
     pub(crate) next_scheduled_start_time: Option<Timestamp>,
+    #[serde(default)]
+    run_count: u32,
+    #[serde(default)]
+    empirical_policy: Policy,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct Policy {
+    /// It was suspended: that it runs again is no further attempt.
+    #[serde(default)]
+    resuming: Option<bool>,
+    retry_type: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -42,6 +54,36 @@ impl ServerRun {
     /// Whether nothing is left to be told of it.
     pub(crate) fn is_final(&self) -> bool {
         is_terminal(self.kind())
+    }
+
+    /// How many attempts were made before the one that is to begin, and whether
+    /// the run has begun before at all.
+    pub(crate) fn attempts(&self) -> (u32, bool) {
+        let is_resumed = self.empirical_policy.resuming == Some(true);
+        let attempts = self.run_count.saturating_sub(u32::from(is_resumed));
+        (attempts, self.run_count > 0)
+    }
+
+    /// Whether the process that executes it waits for its next attempt: it is
+    /// scheduled, and for nobody else.
+    pub(crate) fn is_retried_by_its_process(&self) -> bool {
+        self.kind() == "SCHEDULED"
+            && self.empirical_policy.retry_type.as_deref() == Some("in_process")
+    }
+
+    /// Whether it goes on later, in another process: it is scheduled, or was
+    /// suspended.
+    pub(crate) fn goes_on_elsewhere(&self) -> bool {
+        let is_suspended = || {
+            let details = self.state.as_ref().map(|state| &state.state_details);
+            let later = details.and_then(|details| details.get("pause_reschedule"));
+            later == Some(&Value::Bool(true))
+        };
+        match self.kind() {
+            "SCHEDULED" => !self.is_retried_by_its_process(),
+            "PAUSED" => is_suspended(),
+            _ => false,
+        }
     }
 
     /// The slot of the deployment's limit that it holds.

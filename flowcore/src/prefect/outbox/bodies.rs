@@ -1,7 +1,7 @@
 //! The JSON that a server reads. Source of all names: `api.md` 3, 5.1, 6, 8.
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::ledger::ServerFlowRun;
@@ -35,13 +35,20 @@ pub(super) fn flow_run(new: &NewFlowRun, flow: Uuid, stands_for: Option<Uuid>) -
     })
 }
 
-/// The body of `PATCH /flow_runs/{id}` for a run that was there before.
-pub(super) fn adoption(new: &NewFlowRun) -> Value {
-    json!({"flow_version": new.version, "empirical_policy": policy(new)})
+/// The body of `PATCH /flow_runs/{id}` for a run that was there before, with
+/// this policy: the server keeps there which pauses it had.
+pub(super) fn adoption(new: &NewFlowRun, mut known: Map<String, Value>) -> Value {
+    known.extend(policy(new));
+    json!({"flow_version": new.version, "empirical_policy": known})
 }
 
-fn policy(new: &NewFlowRun) -> Value {
-    json!({"retries": new.retries, "retry_delay": new.retry_delay.ceil()})
+/// Whole seconds, as in Python.
+fn policy(new: &NewFlowRun) -> Map<String, Value> {
+    let delay = new.retry_delay.floor();
+    Map::from_iter([
+        ("retries".to_owned(), new.retries.into()),
+        ("retry_delay".to_owned(), delay.into()),
+    ])
 }
 
 /// The body of `POST /task_runs/` for what stands for a subflow.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::ledger::{Call, Next, Reply, SentLine};
@@ -19,7 +19,11 @@ pub(super) async fn make(shared: Arc<Shared>) {
     let mut flows = HashMap::new();
     loop {
         match shared.with(super::Ledger::next_call) {
-            Next::Wait(until) => news(&shared.for_calls, until).await,
+            Next::Wait(until) => {
+                // That there is nothing to ask for can be what somebody waits for.
+                shared.progress.notify_waiters();
+                news(&shared.for_calls, until).await;
+            }
             Next::Call(call) => {
                 let reply = match perform(&shared, &call, &mut flows).await {
                     Ok(reply) => reply,
@@ -95,6 +99,13 @@ struct Made {
     id: Uuid,
 }
 
+/// What a run that was there before is known by.
+#[derive(Deserialize)]
+struct Known {
+    #[serde(default)]
+    empirical_policy: Map<String, Value>,
+}
+
 #[derive(Deserialize)]
 struct MadeRun {
     id: Uuid,
@@ -112,7 +123,9 @@ async fn begin(
     let client = &shared.client;
     let made: MadeRun = if let Some(adopted) = new.adopted {
         let path = format!("/flow_runs/{adopted}");
-        client.patch(&path, &bodies::adoption(new)).await?;
+        let known: Known = client.get(&path).await?;
+        let body = bodies::adoption(new, known.empirical_policy);
+        client.patch(&path, &body).await?;
         client.get(&path).await?
     } else {
         let mut stands_for = None;

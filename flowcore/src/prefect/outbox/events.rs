@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::by_requests::ByRequests;
 use super::ledger::{NextQuestion, Question, Seen};
-use super::{Shared, news, terminal_runs_of};
+use super::{Shared, bodies, news, terminal_runs_of};
 use crate::prefect::client::{ApiClient, ApiError, EventSocket};
 use crate::prefect::on_server::TypeOnServer;
 
@@ -88,8 +88,17 @@ pub(super) async fn rows(client: &ApiClient, ids: &[Uuid]) -> Result<Vec<Seen>, 
 
 async fn ask(shared: &Shared, question: &Question) -> Result<(), ApiError> {
     match question {
-        Question::Count { flow, server, sent } => {
-            let filter = terminal_runs_of(*server);
+        Question::Count {
+            flow,
+            server,
+            sent,
+            since,
+        } => {
+            let mut filter = terminal_runs_of(*server);
+            if let Some(since) = since {
+                let since = json!({"after_": bodies::time(*since)});
+                filter["task_runs"]["expected_start_time"] = since;
+            }
             let count: u64 = shared.client.ask("/task_runs/count", &filter).await?;
             shared.with(|ledger, now| ledger.counted(*flow, *sent, count, now));
         }

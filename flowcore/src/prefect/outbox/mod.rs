@@ -154,6 +154,25 @@ impl Outbox {
         known.await
     }
 
+    /// The server's id of a flow run, when all requests about it that were put
+    /// in before are made.
+    ///
+    /// # Errors
+    ///
+    /// If the server refused the flow run.
+    pub(crate) async fn in_step(&self, flow: Uuid) -> Result<Uuid, ApiError> {
+        let server = self.server_id(flow).await?;
+        self.until(|ledger| ledger.is_in_step(flow).then_some(()))
+            .await;
+        Ok(server)
+    }
+
+    /// The server has the state in which a flow run stays: its end here is not
+    /// told as another one.
+    pub(crate) fn is_decided(&self, flow: Uuid) {
+        self.0.with(|ledger, _| ledger.is_decided(flow));
+    }
+
     /// Asks for a state of a flow run, after all that was put in about it
     /// before, and gives the server's answer.
     ///
@@ -165,9 +184,7 @@ impl Outbox {
         flow: Uuid,
         state: &StateUpdate,
     ) -> Result<Answer, ApiError> {
-        let server = self.server_id(flow).await?;
-        self.until(|ledger| ledger.is_in_step(flow).then_some(()))
-            .await;
+        let server = self.in_step(flow).await?;
         let transition = Uuid::now_v7();
         propose(
             &self.0.client,

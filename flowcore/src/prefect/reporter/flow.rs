@@ -14,9 +14,10 @@ use super::states::{self, Sequence};
 use super::task::{Entered, Identity, Run, Task};
 use crate::clock::Timestamp;
 use crate::context::RunContext;
-use crate::definition::RetryDelay;
+use crate::definition::{FlowOptions, RetryDelay};
 use crate::engine::{Change, MapId, RunId};
 use crate::flow::{Began, Changes, FlowRun, Submission, Submitted, task_run_id};
+use crate::prefect::adoption;
 use crate::prefect::message::{
     NewFlowRun, Placeholder, StateUpdate, TaskInput, TaskInputs, TaskRunUpdate,
 };
@@ -32,6 +33,8 @@ pub(super) struct ReportedFlow {
     /// How often its function has begun.
     count: u32,
     delay: Option<RetryDelay>,
+    /// The state that the server has made itself, and that it is in next.
+    pub(super) made: Option<StateName>,
     /// Its final state.
     pub(super) last: Option<StateUpdate>,
     /// The task run that is called outside of flows.
@@ -58,7 +61,8 @@ impl ReportedFlow {
         Self {
             told: began.flow.map(|_| flow.id()),
             sequence: Sequence::default(),
-            count: 0,
+            count: flow.attempts_before(),
+            made: adoption::is_running(flow.id()).then_some(StateName::Running),
             delay: began
                 .flow
                 .map(|(_, options)| options.retry_delay_in_force().clone()),
@@ -98,7 +102,7 @@ impl ReportedFlow {
                 .unwrap_or_else(|| Value::Object(serde_json::Map::new())),
             tags: flow.tags().to_vec(),
             retries: options.retries_in_force(),
-            retry_delay: options.retry_delay_in_force().before(1).as_secs_f64(),
+            retry_delay: shortest_delay(options),
             placeholder,
             state: states::update(StateName::Pending, None, self.sequence.next(began.at)),
         })
@@ -140,6 +144,9 @@ impl ReportedFlow {
         let flow = self.told?;
         if state.name() == StateName::Running {
             self.count += 1;
+        }
+        if self.made.take() == Some(state.name()) {
+            return None;
         }
         let at = self.sequence.next(state.at());
         let message = state.message().map(str::to_owned);
@@ -301,4 +308,13 @@ impl ReportedFlow {
             }
         }
     }
+}
+
+/// The server knows one delay, in seconds, and lets no attempt begin earlier.
+fn shortest_delay(options: &FlowOptions) -> f64 {
+    let delay = options.retry_delay_in_force();
+    let retries = 1..=options.retries_in_force().max(1);
+    // Of long lists the last one repeats, and what grows begins with the least.
+    let delays = retries.take(100).map(|retry| delay.before(retry));
+    delays.min().unwrap_or_default().as_secs_f64()
 }

@@ -32,7 +32,7 @@ use super::adoption;
 use super::message::Message;
 use super::outbox::Outbox;
 use crate::flow::{Began, Changes, FlowRun, Observer, Submission, Watch};
-use crate::state::State;
+use crate::state::{State, StateName};
 
 /// Watches the flow runs of the process.
 pub(crate) struct Reporter {
@@ -116,6 +116,15 @@ pub(crate) async fn finish(flow: &FlowRun) {
             }
         }
         Err(gave_up) => drain::say_left(flow, &gave_up, reporter.outbox),
+    }
+}
+
+/// The server has made a state itself that a flow run is in next.
+pub(crate) fn is_made(flow: Uuid, state: StateName) {
+    if let Some(reporter) = of_process()
+        && let Some(entry) = reporter.reported.lock().flows.get_mut(&flow)
+    {
+        entry.made = Some(state);
     }
 }
 

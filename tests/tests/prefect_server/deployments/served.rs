@@ -71,6 +71,44 @@ fn a_failed_flow_is_a_failed_run() {
 }
 
 #[test]
+fn a_failed_run_that_somebody_retries_finds_its_finished_tasks() {
+    let server = Server::shared();
+    let serving = Serving::start(server, &["serve", "retried", "served_second"]);
+    let deployment = deployment(server, "served-second", "retried");
+    let file = serving.file("second");
+    let run = start_run(server, &deployment, &json!({"file": file}));
+    let ended = wait_for_end(server, &run);
+    assert_eq!(ended["state_type"], "FAILED", "{ended}");
+    // What the page's button does.
+    let state =
+        json!({"type": "SCHEDULED", "name": "AwaitingRetry", "message": "Retry from the UI"});
+    let body = json!({"state": state, "force": false});
+    let said = server.post(&format!("/flow_runs/{run}/set_state"), &body);
+    assert_eq!(said["status"], "ACCEPT", "{said}");
+    let ended = wait_for_state(server, &run, &["COMPLETED"]);
+    assert_eq!(ended["run_count"], 2);
+    let written = std::fs::read_to_string(file).expect("it was written");
+    assert_eq!(written, "step\nflow\nflow\n");
+    let filter = json!({"flow_runs": {"id": {"any_": [run]}}});
+    let mut runs: Vec<_> = server
+        .all("task_runs", &filter)
+        .iter()
+        .map(|run| {
+            (
+                run["flow_run_run_count"].as_u64(),
+                text(&run["state_name"]).to_owned(),
+            )
+        })
+        .collect();
+    runs.sort();
+    let expected = [
+        (Some(1), "Completed".to_owned()),
+        (Some(2), "Cached".to_owned()),
+    ];
+    assert_eq!(runs, expected);
+}
+
+#[test]
 fn a_cancelled_run_is_cancelled_whether_it_listens_or_not() {
     let server = Server::shared();
     let serving = Serving::start(

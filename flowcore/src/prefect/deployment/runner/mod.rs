@@ -249,6 +249,9 @@ impl Shared {
         } = &mut *known;
         old.retain(|run, _| taken.contains(run));
         for run in runs {
+            if run.is_retried_by_its_process() {
+                continue;
+            }
             due.push((run.next_scheduled_start_time.unwrap_or(now), run.id));
             old.insert(run.id, run);
         }
@@ -399,8 +402,8 @@ impl Shared {
     /// unless it was cancelled.
     async fn end(&self, run: Uuid, crash: Option<String>) -> Result<(), ApiError> {
         let seen = self.server.run(run).await?;
-        let waits = matches!(seen.kind(), "SCHEDULED" | "PAUSED");
-        if seen.kind() == "CANCELLED" || (crash.is_some() && (seen.is_final() || waits)) {
+        let is_left = seen.is_final() || seen.goes_on_elsewhere();
+        if seen.kind() == "CANCELLED" || (crash.is_some() && is_left) {
             return Ok(());
         }
         let name = &seen.name;

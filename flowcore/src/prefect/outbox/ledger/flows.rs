@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -33,6 +34,8 @@ pub(crate) struct Finished {
 pub(super) struct FlowEntry {
     place: Place,
     parent: Option<Uuid>,
+    /// When it began in this process, if others may have executed it before.
+    pub(super) since: Option<Timestamp>,
     /// Requests about it that are still to be made.
     pub(super) steps: usize,
     /// States of it so far.
@@ -48,6 +51,8 @@ pub(super) struct FlowEntry {
     /// Its attempt, and how often that was paused.
     pauses: (u32, u32),
     pub(super) end: End,
+    /// Its last state is the server's already.
+    is_decided: bool,
 }
 
 #[derive(Debug)]
@@ -70,6 +75,7 @@ impl FlowEntry {
         Self {
             place: Place::NotYet,
             parent,
+            since: None,
             steps: 1,
             states: 0,
             runs: HashSet::new(),
@@ -79,6 +85,7 @@ impl FlowEntry {
             asked: Asked::default(),
             pauses: (0, 0),
             end: End::Open,
+            is_decided: false,
         }
     }
 
@@ -211,6 +218,13 @@ impl Ledger {
         }
     }
 
+    /// Its last state is the server's already.
+    pub(crate) fn is_decided(&mut self, flow: Uuid) {
+        if let Some(entry) = self.flows.get_mut(&flow) {
+            entry.is_decided = true;
+        }
+    }
+
     /// How it ended, once it has.
     pub(crate) fn finished(&mut self, flow: Uuid) -> Option<Finished> {
         let Some(entry) = self.flows.get(&flow) else {
@@ -261,8 +275,10 @@ impl Ledger {
             let Some(entry) = self.flows.get_mut(&flow) else {
                 continue;
             };
-            if let End::Wanted(last) = std::mem::replace(&mut entry.end, End::Told) {
-                self.state(flow, last);
+            match std::mem::replace(&mut entry.end, End::Told) {
+                End::Wanted(_) if entry.is_decided => self.note(Note::Over(flow)),
+                End::Wanted(last) => self.state(flow, last),
+                End::Open | End::Told => {}
             }
         }
     }

@@ -103,7 +103,9 @@ impl Ledger {
         match message {
             Message::FlowRun(new) => {
                 let parent = new.placeholder.as_ref().map(|one| one.parent);
-                self.flows.insert(new.id, FlowEntry::new(parent));
+                let mut entry = FlowEntry::new(parent);
+                entry.since = new.adopted.map(|_| new.state.at);
+                self.flows.insert(new.id, entry);
                 self.steps.push_back(Step::Begin(new));
             }
             Message::FlowRunName(flow, name) => self.rename(flow, name),

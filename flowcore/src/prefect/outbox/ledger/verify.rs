@@ -13,8 +13,13 @@ use super::runs::RecordedBy;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
     /// How many task runs of the flow run are in a terminal state? Of `sent`
-    /// ones it shall know.
-    Count { flow: Uuid, server: Uuid, sent: u64 },
+    /// ones it shall know. `since`: those before were told by another process.
+    Count {
+        flow: Uuid,
+        server: Uuid,
+        sent: u64,
+        since: Option<Timestamp>,
+    },
     /// In which state are these task runs?
     Rows(Vec<Uuid>),
 }
@@ -133,6 +138,7 @@ impl Ledger {
                 flow,
                 server,
                 sent: entry.sent.finals,
+                since: entry.since,
             });
         }
         let mut rows = counted;
