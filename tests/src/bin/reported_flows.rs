@@ -2,10 +2,14 @@
 //! reports to the server that its environment names, and tells on standard
 //! output, as JSON, what the engine did.
 //!
-//!     reported_flows FLOW
+//!     reported_flows FLOW [ARGUMENT …]
+//!     reported_flows replay
 
-use flowcore::RunReport;
+use std::thread;
+use std::time::Duration;
+
 use flowcore::prelude::*;
+use flowcore::{Artifact, RunReport};
 use serde_json::json;
 
 #[task(tags = ["numbers"], version = "7")]
@@ -74,6 +78,62 @@ async fn every_kind(n: i64) -> Result<i64> {
     Ok(first.await? + after.await? + nested.await? + sub)
 }
 
+/// One in ten fails, another one is tried again.
+#[task(retries = 1, task_run_name = "step {number}")]
+fn step(number: u64, pause: u64) -> Result<u64> {
+    thread::sleep(Duration::from_millis(pause));
+    let attempt = flowcore::run_info().map_or(1, |run| run.attempt);
+    tracing::info!("step {number}, attempt {attempt}");
+    match number % 10 {
+        3 if attempt == 1 => Err(Error::msg("not at first")),
+        7 => Err(Error::msg(format!("never {number}"))),
+        _ => Ok(number),
+    }
+}
+
+#[flow]
+async fn substep(number: u64) -> Result<i64> {
+    tracing::info!("step {number} goes down");
+    inc.submit(i64::try_from(number).unwrap_or_default()).await
+}
+
+/// Step by step, so that it takes its time whatever its server does. With
+/// `stays` it does not end.
+#[flow]
+async fn steady(steps: u64, pause: u64, stays: bool) -> Result<()> {
+    for number in 0..steps {
+        step.submit(number, pause).wait(None).await;
+        if number % 20 == 10 {
+            substep(number).await?;
+            let artifact = Artifact::markdown(format!("step {number}")).key("steps");
+            artifact.create().await?;
+        }
+    }
+    if stays {
+        std::future::pending::<()>().await;
+    }
+    Ok(())
+}
+
+#[task(task_run_name = "row {number}")]
+fn row(number: u64) -> u64 {
+    number
+}
+
+/// More at once than a server records in a moment.
+#[flow]
+async fn burst(rows: u64) -> Result<()> {
+    let mut rows_of_maps = Vec::new();
+    for first in (0..rows).step_by(1_000) {
+        let numbers: Vec<u64> = (first..rows.min(first + 1_000)).collect();
+        rows_of_maps.push(row.map(numbers));
+    }
+    for mapped in rows_of_maps {
+        mapped.wait(None).await;
+    }
+    Ok(())
+}
+
 /// What the engine did.
 fn tell<T>(report: &RunReport<T>) {
     let states = |states: &[flowcore::StateChange]| {
@@ -106,9 +166,18 @@ fn tell<T>(report: &RunReport<T>) {
 
 #[flowcore::main]
 async fn main() -> Result<()> {
-    match std::env::args().nth(1).as_deref() {
+    let mut arguments = std::env::args().skip(1);
+    let what = arguments.next();
+    let mut number = || {
+        let number = arguments.next().and_then(|text| text.parse().ok());
+        number.unwrap_or_default()
+    };
+    match what.as_deref() {
         Some("design") => tell(&inc_double_add_sum((0..4).collect(), None).report().await),
         Some("every_kind") => tell(&every_kind(3).report().await),
+        Some("steady") => tell(&steady(number(), number(), number() > 0).report().await),
+        Some("burst") => tell(&burst(number()).report().await),
+        Some("replay") => println!("{}", flowcore::replay().await?),
         Some("alone") => println!("{}", inc(4).await?),
         other => return Err(Error::msg(format!("there is no flow {other:?}"))),
     }

@@ -2,14 +2,18 @@
 //!
 //! A server has a folder, a database and a port of its own, and ends with the
 //! value that stands for it; the [shared](Server::shared) one ends with the
-//! test program, however that ends.
+//! test program, however that ends. Between a program and its server there can
+//! be a [way on which things go wrong](FaultyWay).
 
 mod door;
+mod faults;
+mod frames;
 mod pages;
 mod request;
 mod server;
 
 pub use door::Door;
+pub use faults::{Faults, FaultyWay, Met};
 pub use pages::Pages;
 pub use request::{Answer, request};
 pub use server::Server;

@@ -7,7 +7,7 @@ use flow_tests::prefect::{Door, Server};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::reports::run_with;
+use super::told::run_with;
 
 /// How often a text stands in another.
 fn count(text: &str, part: &str) -> usize {

@@ -5,9 +5,11 @@
 mod asks;
 mod control;
 mod deployments;
+mod faults;
 mod older;
 mod pages;
 mod reports;
 mod server;
 mod slots;
 mod things;
+mod told;

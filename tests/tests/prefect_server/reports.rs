@@ -5,80 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use flow_tests::prefect::Server;
 use serde_json::{Value, json};
 
-/// What one run of the child did, and what its server knows.
-pub(super) struct Told {
-    /// From the engine.
-    engine: Value,
-    pub(super) stderr: String,
-    /// The flow run at the top.
-    pub(super) flow_run: Value,
-    home: tempfile::TempDir,
-}
-
-fn run(server: &Server, flow: &str) -> Told {
-    run_with(server, flow, &[])
-}
-
-/// With settings beside those of the server.
-pub(super) fn run_with(server: &Server, flow: &str, settings: &[(&str, &str)]) -> Told {
-    let home = tempfile::tempdir().expect("a folder");
-    let mut command = server.command(env!("CARGO_BIN_EXE_reported_flows"), home.path());
-    command.envs(settings.iter().copied());
-    let output = command.arg(flow).output().expect("the child starts");
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{stderr}");
-    let engine: Value =
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"));
-    let name = engine["flows"][0]["name"].as_str().expect("a name");
-    let found = server.all(
-        "flow_runs",
-        &json!({
-            "flow_runs": {"name": {"any_": [name]}},
-            "flows": {"name": {"any_": [engine["flows"][0]["flow"]]}},
-        }),
-    );
-    assert_eq!(found.len(), 1, "{stderr}");
-    Told {
-        flow_run: found[0].clone(),
-        engine,
-        stderr,
-        home,
-    }
-}
-
-impl Told {
-    pub(super) fn id(&self) -> &str {
-        self.flow_run["id"].as_str().expect("an id")
-    }
-
-    pub(super) fn task_runs(&self, server: &Server) -> Vec<Value> {
-        let of_flow = json!({"flow_runs": {"id": {"any_": [self.id()]}}});
-        server.all("task_runs", &of_flow)
-    }
-}
-
-/// Names of runs with the names and messages of their last states.
-fn ends(runs: &[Value]) -> BTreeMap<String, (String, Option<String>)> {
-    runs.iter()
-        .map(|run| {
-            let name = run["name"].as_str().expect("a name").to_owned();
-            let state = match run["states"].as_array() {
-                Some(states) => states.last().expect("a state"),
-                None => &run["state"],
-            };
-            let message = state["message"].as_str().filter(|text| !text.is_empty());
-            let text = state["name"].as_str().expect("a state").to_owned();
-            (name, (text, message.map(str::to_owned)))
-        })
-        .collect()
-}
-
-fn engine_runs(told: &Told, flow_run: &str) -> Vec<Value> {
-    let runs = told.engine["runs"].as_array().expect("runs").iter();
-    runs.filter(|run| run["flow_run"] == flow_run)
-        .cloned()
-        .collect()
-}
+use super::told::{ends, run};
 
 #[test]
 fn the_flow_of_the_design_is_told_whole() {
@@ -97,7 +24,7 @@ fn the_flow_of_the_design_is_told_whole() {
 
     let runs = told.task_runs(server);
     assert_eq!(runs.len(), 13);
-    assert_eq!(ends(&runs), ends(&engine_runs(&told, name)));
+    assert_eq!(ends(&runs), ends(&told.engine_runs(name)));
     let by_name: BTreeMap<_, _> = runs
         .iter()
         .map(|run| (run["id"].as_str().expect("an id"), run))
@@ -194,7 +121,7 @@ fn subflows_nested_tasks_failures_and_retries_are_told() {
     let (placeholders, runs): (Vec<_>, Vec<_>) = runs
         .into_iter()
         .partition(|run| run["state"]["state_details"]["child_flow_run_id"].is_string());
-    assert_eq!(ends(&runs), ends(&engine_runs(&told, name)));
+    assert_eq!(ends(&runs), ends(&told.engine_runs(name)));
 
     let shaky = runs.iter().find(|run| {
         run["name"]
@@ -215,7 +142,7 @@ fn subflows_nested_tasks_failures_and_retries_are_told() {
     let of_child = json!({"flow_runs": {"id": {"any_": [child["id"]]}}});
     let child_runs = server.all("task_runs", &of_child);
     let child_name = child["name"].as_str().expect("a name");
-    assert_eq!(ends(&child_runs), ends(&engine_runs(&told, child_name)));
+    assert_eq!(ends(&child_runs), ends(&told.engine_runs(child_name)));
 
     let starts_with = |text: &str| {
         runs.iter()
@@ -237,5 +164,4 @@ fn subflows_nested_tasks_failures_and_retries_are_told() {
         .find(|run| run["task_inputs"]["wait_for"].is_array())
         .expect("a run that waits");
     assert_eq!(waiting["task_inputs"]["wait_for"][0]["id"], shaky["id"]);
-    drop(told.home);
 }

@@ -1,0 +1,254 @@
+//! What goes wrong between a flow and its server: nothing is lost, nothing is
+//! there twice, all is in order and ends as it did.
+
+use std::path::Path;
+use std::time::Duration;
+
+use flow_tests::prefect::{Faults, FaultyWay, Server};
+use serde_json::json;
+
+use super::told::{Program, Told, command, lines, task_runs};
+
+/// The way to a server, and all the time that it takes.
+fn patient(url: &str) -> [(&str, &str); 2] {
+    [
+        ("PREFECT_API_URL", url),
+        ("PREFECT_REPORTING_DRAIN_TIMEOUT", "1200"),
+    ]
+}
+
+/// What `steady` writes into so many steps.
+fn steps(count: u64) -> Vec<String> {
+    let mut lines = Vec::new();
+    for number in 0..count {
+        lines.push(format!("step {number}, attempt 1"));
+        if matches!(number % 10, 3 | 7) {
+            lines.push(format!("step {number}, attempt 2"));
+        }
+    }
+    lines
+}
+
+/// Everything of a `steady` flow of so many steps is on the server, once.
+fn check_steady(told: &Told, server: &Server, count: u64) {
+    told.check(server);
+    assert_eq!(told.lines(server, "step"), steps(count));
+    let of_run = json!({"flow_runs": {"id": {"any_": [told.id()]}}});
+    let artifacts = server.all("artifacts", &of_run);
+    let mut texts: Vec<_> = artifacts
+        .iter()
+        .filter(|artifact| artifact["key"] == "steps")
+        .map(|artifact| artifact["data"].as_str().expect("a text").to_owned())
+        .collect();
+    texts.sort_by_key(|text| (text.len(), text.clone()));
+    let wanted: Vec<_> = (10..count).step_by(20).collect();
+    let wanted: Vec<_> = wanted.iter().map(|n| format!("step {n}")).collect();
+    assert_eq!(texts, wanted);
+}
+
+/// The server has a task run of the flow, so it is in the middle of it.
+fn wait_for_runs(server: &Server, count: u64) {
+    server.wait_for(&format!("{count} task runs"), |server| {
+        let filter = json!({"flows": {"name": {"any_": ["steady"]}}});
+        let found = server.request("POST", "/task_runs/count", Some(&filter));
+        (found.body.as_u64()? >= count).then_some(())
+    });
+}
+
+/// A `steady` flow of so many steps, on a bad way to a server of its own.
+fn goes_a_bad_way(count: u64, faults: Faults) -> Told {
+    let server = Server::start().unwrap_or_else(|error| panic!("{error}"));
+    let way = FaultyWay::to(server.address(), faults).expect("a port");
+    let told = Program::start(
+        &server,
+        &patient(&way.url()),
+        &["steady", &count.to_string(), "20"],
+    )
+    .end(&server);
+    println!("{:?}", way.met());
+    check_steady(&told, &server, count);
+    told
+}
+
+#[test]
+fn a_flow_on_a_bad_way_to_a_server_that_is_killed_is_told_whole() {
+    let mut server = Server::start().unwrap_or_else(|error| panic!("{error}"));
+    let faults = Faults {
+        busy: 10,
+        too_often: 3,
+        lost_answers: 10,
+        frames: Some(60),
+        ..Faults::default()
+    };
+    let way = FaultyWay::to(server.address(), faults).expect("a port");
+    let program = Program::start(&server, &patient(&way.url()), &["steady", "60", "30"]);
+    wait_for_runs(&server, 20);
+    server.kill().expect("it ends");
+    server.restart().unwrap_or_else(|error| panic!("{error}"));
+    let told = program.end(&server);
+    check_steady(&told, &server, 60);
+    let met = way.met();
+    assert!(
+        met.refused > 0 && met.lost_answers > 0 && met.cuts > 0,
+        "{met:?}"
+    );
+}
+
+#[test]
+#[ignore = "slow lane: a server is away for ten seconds"]
+fn a_server_that_is_killed_and_comes_back_knows_all() {
+    let mut server = Server::start().unwrap_or_else(|error| panic!("{error}"));
+    let program = Program::start(&server, &patient(&server.url()), &["steady", "200", "80"]);
+    wait_for_runs(&server, 50);
+    server.kill().expect("it ends");
+    std::thread::sleep(Duration::from_secs(10));
+    server.restart().unwrap_or_else(|error| panic!("{error}"));
+    check_steady(&program.end(&server), &server, 200);
+}
+
+#[test]
+#[ignore = "slow lane: each answer takes two seconds"]
+fn a_slow_server_knows_all() {
+    goes_a_bad_way(
+        200,
+        Faults {
+            delay: Duration::from_secs(2),
+            ..Faults::default()
+        },
+    );
+}
+
+#[test]
+#[ignore = "slow lane: waits for the server to record it"]
+fn a_socket_that_is_cut_again_and_again_loses_nothing() {
+    let server = Server::start().unwrap_or_else(|error| panic!("{error}"));
+    let faults = Faults {
+        frames: Some(200),
+        ..Faults::default()
+    };
+    let way = FaultyWay::to(server.address(), faults).expect("a port");
+    let told = Program::start(&server, &patient(&way.url()), &["burst", "2000"]).end(&server);
+    told.check(&server);
+    let met = way.met();
+    assert!(met.cuts >= 5, "{met:?}");
+    check_steady(
+        &Program::start(&server, &patient(&way.url()), &["steady", "400", "5"]).end(&server),
+        &server,
+        400,
+    );
+}
+
+#[test]
+#[ignore = "slow lane: waits for the server to record it"]
+fn a_server_that_is_mostly_busy_knows_all() {
+    goes_a_bad_way(
+        200,
+        Faults {
+            busy: 80,
+            ..Faults::default()
+        },
+    );
+}
+
+#[test]
+#[ignore = "slow lane: waits as often as the server says so"]
+fn a_server_that_is_asked_too_often_knows_all() {
+    goes_a_bad_way(
+        200,
+        Faults {
+            too_often: 40,
+            ..Faults::default()
+        },
+    );
+}
+
+#[test]
+#[ignore = "slow lane: waits for the server to record it"]
+fn answers_that_are_lost_make_nothing_twice() {
+    goes_a_bad_way(
+        200,
+        Faults {
+            lost_answers: 25,
+            ..Faults::default()
+        },
+    );
+}
+
+/// Waits until what the child has to tell is in its file up to this text.
+fn wait_for_file(home: &Path, text: &str) {
+    let directory = home.join("flowcore/outbox");
+    let start = std::time::Instant::now();
+    loop {
+        let files = std::fs::read_dir(&directory).into_iter().flatten();
+        let has_it = files.flatten().any(|file| {
+            std::fs::read_to_string(file.path()).is_ok_and(|content| content.contains(text))
+        });
+        if has_it {
+            return;
+        }
+        assert!(start.elapsed() < Duration::from_mins(2), "no `{text}`");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A `steady` flow of so many steps is killed, and its end told by `replay`.
+fn is_killed_and_replayed(count: u64, faults: &Faults) {
+    let server = Server::start().unwrap_or_else(|error| panic!("{error}"));
+    let way = FaultyWay::to(server.address(), faults.clone()).expect("a port");
+    let mut program = Program::start(
+        &server,
+        &patient(&way.url()),
+        &["steady", &count.to_string(), "5", "1"],
+    );
+    wait_for_file(program.home(), &format!("step {}, attempt 1\"", count - 1));
+    program.kill();
+    for first in [true, false] {
+        let replay = command(&server, program.home(), &patient(&way.url()), &["replay"]).output();
+        let replay = replay.expect("it starts");
+        let said = String::from_utf8_lossy(&replay.stdout);
+        assert!(replay.status.success(), "{replay:?}");
+        assert_eq!(said.starts_with("1 files replayed"), first, "{replay:?}");
+    }
+    let filter = json!({"flows": {"name": {"any_": ["steady"]}}});
+    let runs = server.all("flow_runs", &filter);
+    assert_eq!(runs.len(), 1);
+    assert_eq!(runs[0]["state"]["name"], "Crashed", "{}", runs[0]);
+    let id = runs[0]["id"].as_str().expect("an id");
+    assert_eq!(lines(&server, id, "step"), steps(count));
+    let runs: Vec<_> = task_runs(&server, id)
+        .into_iter()
+        .filter(|run| !run["state"]["state_details"]["child_flow_run_id"].is_string())
+        .collect();
+    assert_eq!(runs.len() as u64, count);
+    for run in runs {
+        let failed = run["state"]["message"]
+            .as_str()
+            .is_some_and(|message| message.contains("never"));
+        let state = run["state"]["name"].as_str().expect("a name");
+        match state {
+            "Completed" => assert!(!failed, "{run}"),
+            "Failed" => assert!(failed, "{run}"),
+            // The last one may have been on its way into the file.
+            "Crashed" => {}
+            _ => panic!("{run}"),
+        }
+    }
+}
+
+#[test]
+#[ignore = "slow lane: waits for the server to record it"]
+fn what_a_killed_process_left_is_replayed_once() {
+    is_killed_and_replayed(200, &Faults::default());
+}
+
+#[test]
+#[ignore = "slow lane: waits for the server to record it"]
+fn what_a_killed_process_left_is_replayed_once_on_a_bad_way() {
+    let faults = Faults {
+        busy: 20,
+        lost_answers: 20,
+        frames: Some(60),
+        ..Faults::default()
+    };
+    is_killed_and_replayed(100, &faults);
+}
