@@ -106,6 +106,7 @@ pub use mapped::{Completions, Mapped};
 pub use prefect::{
     Artifact, CreatedArtifact, DeploymentRun, Event, Pause, PrefectError, RunDeployment,
     SecretValue, ServerCall, emit_event, pause_flow_run, pause_for_input, run_deployment, secret,
+    suspend_flow_run, suspend_for_input,
 };
 #[cfg(feature = "prefect")]
 pub use prefect::{

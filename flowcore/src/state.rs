@@ -126,6 +126,9 @@ pub enum StateName {
     Cancelling,
     /// Ended because someone asked for it.
     Cancelled,
+    /// The flow run of a deployment has left its process, and goes on in
+    /// another one when someone resumes it. Its type is Paused.
+    Suspended,
 }
 
 impl StateName {
@@ -147,6 +150,7 @@ impl StateName {
             Self::Crashed => "Crashed",
             Self::Cancelling => "Cancelling",
             Self::Cancelled => "Cancelled",
+            Self::Suspended => "Suspended",
         }
     }
 
@@ -162,6 +166,7 @@ impl StateName {
             Self::Crashed => StateType::Crashed,
             Self::Cancelling => StateType::Cancelling,
             Self::Cancelled => StateType::Cancelled,
+            Self::Suspended => StateType::Paused,
         }
     }
 
@@ -171,11 +176,11 @@ impl StateName {
         matches!(self.state_type(), StateType::Completed)
     }
 
-    /// Whether nothing more happens to a run in this state: the terminal
-    /// types, and NotReady.
+    /// Whether nothing more happens to a run in this state, here: the terminal
+    /// types, NotReady and Suspended.
     #[must_use]
     pub const fn is_settled(self) -> bool {
-        self.state_type().is_terminal() || matches!(self, Self::NotReady)
+        self.state_type().is_terminal() || matches!(self, Self::NotReady | Self::Suspended)
     }
 
     /// What every state of this name says of itself.
@@ -189,7 +194,7 @@ impl StateName {
     pub(crate) const fn error_kind(self) -> ErrorKind {
         match self {
             Self::TimedOut => ErrorKind::TimedOut,
-            Self::Cancelled => ErrorKind::Cancelled,
+            Self::Cancelled | Self::Suspended => ErrorKind::Cancelled,
             Self::Crashed => ErrorKind::Crashed,
             Self::NotReady => ErrorKind::NotReady,
             _ => ErrorKind::Failed,

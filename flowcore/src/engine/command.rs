@@ -55,7 +55,8 @@ impl Tally {
             | StateName::Running
             | StateName::Retrying
             | StateName::AwaitingRetry
-            | StateName::Cancelling => return,
+            | StateName::Cancelling
+            | StateName::Suspended => return,
         } += runs;
     }
 

@@ -12,6 +12,8 @@ use crate::state::StateName;
 pub(crate) enum Interrupt {
     /// Its call was dropped.
     Dropped,
+    /// It goes on later, in another process.
+    Suspended,
     /// Somebody cancelled it.
     Cancelled,
     /// The process ends.
@@ -23,6 +25,7 @@ impl Interrupt {
     pub(super) fn of_flow(self, key: &str, run_name: &str) -> Failure {
         let message = match self {
             Self::Dropped => "Flow run was dropped before it ended.",
+            Self::Suspended => "Flow run was suspended.",
             Self::Cancelled => "Flow run was cancelled successfully.",
             Self::Signal(signal) => signal.message(),
         };
@@ -33,6 +36,7 @@ impl Interrupt {
     pub(super) fn of_runs(self) -> Failure {
         let message = match self {
             Self::Dropped => "Flow run was dropped before it ended.",
+            Self::Suspended => "Flow run was suspended.",
             Self::Cancelled => "Flow run was cancelled.",
             Self::Signal(signal) => signal.message(),
         };
@@ -42,7 +46,7 @@ impl Interrupt {
     /// What becomes of runs that have started.
     pub(super) fn how(self) -> Stop {
         match self {
-            Self::Dropped | Self::Cancelled => Stop::Ask,
+            Self::Dropped | Self::Suspended | Self::Cancelled => Stop::Ask,
             Self::Signal(_) => Stop::Force,
         }
     }
@@ -53,6 +57,7 @@ impl Interrupt {
         about: impl FnOnce(crate::error::ErrorBuilder) -> crate::error::ErrorBuilder,
     ) -> Failure {
         let name = match self {
+            Self::Suspended => StateName::Suspended,
             Self::Dropped | Self::Cancelled => StateName::Cancelled,
             Self::Signal(_) => StateName::Crashed,
         };

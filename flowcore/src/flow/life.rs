@@ -96,6 +96,18 @@ impl Life {
         true
     }
 
+    /// The run goes on later, in another process: the state in which it waits
+    /// for that is its last one here. `false` as in [`note`](Self::note).
+    #[cfg(feature = "prefect")]
+    pub(super) fn suspend(&self) -> bool {
+        let mut life = self.0.lock();
+        if life.state.is_settled() || life.interrupt >= Some(Interrupt::Suspended) {
+            return false;
+        }
+        life.interrupt = Some(Interrupt::Suspended);
+        true
+    }
+
     /// The run ends: well, or as the failure says.
     pub(super) fn end(
         &self,

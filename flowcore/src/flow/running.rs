@@ -111,13 +111,23 @@ pub(super) fn family(flow: &Arc<FlowRun>) -> Vec<Arc<FlowRun>> {
 /// Cancels a flow run of the process, if it has not ended.
 #[cfg(feature = "prefect")]
 pub(crate) fn cancel(id: Uuid) {
-    let flow = {
-        let running = RUNNING.lock();
-        running.flows.get(&id).map(|entry| Arc::clone(&entry.flow))
-    };
-    if let Some(flow) = flow {
+    if let Some(flow) = find(id) {
         flow.interrupt(Interrupt::Cancelled);
     }
+}
+
+/// A flow run of the process was suspended by others: it leaves.
+#[cfg(feature = "prefect")]
+pub(crate) fn suspend(id: Uuid) {
+    if let Some(flow) = find(id) {
+        flow.suspend();
+    }
+}
+
+#[cfg(feature = "prefect")]
+fn find(id: Uuid) -> Option<Arc<FlowRun>> {
+    let running = RUNNING.lock();
+    running.flows.get(&id).map(|entry| Arc::clone(&entry.flow))
 }
 
 /// Cancels all flow runs of the process.

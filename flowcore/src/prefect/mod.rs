@@ -31,6 +31,7 @@ pub use things::deployments::{DeploymentRun, RunDeployment, run_deployment};
 pub use things::events::{Event, emit_event};
 pub use things::pause::{Pause, pause_flow_run, pause_for_input};
 pub use things::secrets::{SecretValue, secret};
+pub use things::suspend::{suspend_flow_run, suspend_for_input};
 pub(crate) use things::variables;
 pub use things::{PrefectError, ServerCall};
 

@@ -191,6 +191,12 @@ async fn waits_for_people() -> Result<Value> {
     Ok(json!(approval))
 }
 
+/// Nobody would start it again.
+#[flow]
+async fn leaves_for_ever() -> Result<()> {
+    flowcore::suspend_flow_run().await
+}
+
 #[flow]
 async fn nobody_comes() -> Result<()> {
     let pause = flowcore::pause_flow_run().timeout(Duration::from_millis(500));
@@ -228,6 +234,14 @@ async fn main() -> Result<()> {
         "slots" => asks_for_slots(argument(), argument()).await?,
         "cancelled" => json!(waits_to_be_cancelled().await.map_err(|e| e.to_string())),
         "people" => waits_for_people().await?,
+        "leaves" => {
+            let error = leaves_for_ever().await.unwrap_err();
+            let is_typed = matches!(
+                error.downcast_ref(),
+                Some(PrefectError::NotSuspended { .. })
+            );
+            json!({"typed": is_typed, "error": error.to_string()})
+        }
         "nobody" => json!(nobody_comes().await.map_err(|e| e.to_string())),
         "retried" => {
             let good_at = argument().parse()?;

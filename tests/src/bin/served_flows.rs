@@ -114,13 +114,29 @@ async fn served_second(file: String) -> Result<usize> {
     Ok(step)
 }
 
+#[derive(schemars::JsonSchema, serde::Deserialize)]
+struct Approval {
+    by: String,
+}
+
+/// Leaves its process until somebody says yes.
+#[flow(persist_result)]
+async fn served_suspended(file: String) -> Result<String> {
+    served_step.submit(&file).await?;
+    note(Some(&file), "before");
+    let asked = flowcore::suspend_for_input::<Approval>().description("May it go on?");
+    let approval = asked.await?;
+    note(Some(&file), &format!("after {}", approval.by));
+    Ok(approval.by)
+}
+
 /// Calls a function with a flow of this name, whatever its type is.
 macro_rules! with_flow {
     ($name:expr, |$flow:ident| $code:expr) => {
         with_flow!(
             $name, $flow, $code,
             served_greeting served_once served_slow served_waiting served_deaf served_death
-            served_failure served_second
+            served_failure served_second served_suspended
         )
     };
     ($name:expr, $flow:ident, $code:expr, $($known:ident)*) => {

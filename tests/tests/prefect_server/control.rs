@@ -112,6 +112,16 @@ fn a_paused_flow_is_resumed_with_input_by_a_python_client() {
     run_in_state(server, "waits-for-people", "Completed");
 }
 
+#[test]
+fn a_flow_that_nobody_would_start_again_is_not_suspended() {
+    let server = Server::shared();
+    let said = Program::start(server, "leaves").end();
+    assert_eq!(said["typed"], true, "{said}");
+    let error = said["error"].as_str().expect("a text");
+    assert!(error.contains("`serve` or `deploy` the flow"), "{error}");
+    run_in_state(server, "leaves-for-ever", "Failed");
+}
+
 /// What the server has of the only run of a flow that has ended: how often it
 /// ran, its states by name, and what the server knows of its retries.
 fn retries_of(server: &Server, flow: &str, good_at: u32) -> Value {

@@ -94,6 +94,16 @@ impl FlowRun {
         }
     }
 
+    /// The flow run leaves this process: its code is left where it waits, and
+    /// what it has submitted runs to its end, so that it is found again.
+    #[cfg(feature = "prefect")]
+    pub(crate) fn suspend(&self) {
+        if self.life.suspend() {
+            self.interrupted.set();
+            self.stopping().set();
+        }
+    }
+
     /// Its own state is final: well, or as the failure says.
     pub(in crate::flow) fn has_final_state(
         &self,

@@ -7,7 +7,7 @@ use std::io::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::state::State;
+use crate::state::{State, StateName};
 
 /// No line of a program begins so.
 const MARK: &str = "\u{1e}flow run ended ";
@@ -26,6 +26,11 @@ impl Farewell {
             name: state.name().as_str().to_owned(),
             message: state.message().map(str::to_owned),
         }
+    }
+
+    /// Whether the run goes on in another process, which may have begun.
+    pub(super) fn is_of_suspended(&self) -> bool {
+        self.name == StateName::Suspended.as_str()
     }
 
     /// Says it, in a line of its own on standard output.

@@ -21,6 +21,7 @@ use crate::prefect::adoption::{self, Adopted};
 use crate::prefect::slots::renew_once;
 use crate::prefect::verdict::{self, Verdict};
 use crate::signals::{self, Signal};
+use crate::state::StateName;
 
 /// Our mark: who started the process, and the flow's key.
 pub(crate) const VARIABLE: &str = "FLOW_SCHEDULED_RUN";
@@ -139,7 +140,8 @@ async fn adopt(id: Uuid, key: &str, keeper: Keeper) -> Result<i32> {
     if keeper == Keeper::Runner {
         Farewell::of(&state).say();
     }
-    Ok(i32::from(!state.is_completed()))
+    let is_well = state.is_completed() || state.name() == StateName::Suspended;
+    Ok(i32::from(!is_well))
 }
 
 /// The flow of the mark, if the server means the same.

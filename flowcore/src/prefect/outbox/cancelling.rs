@@ -1,4 +1,5 @@
-//! Flow runs of this process that shall be cancelled on the server.
+//! Flow runs of this process that others want something of, on the server: that
+//! they are cancelled, or leave.
 //!
 //! Only flow runs that are reported can be meant. Each is told once; what it
 //! then does is up to the engine.
@@ -12,7 +13,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::Shared;
-use crate::prefect::cancelling;
+use crate::prefect::cancelling::{self, Wish};
 
 /// Most flow runs are over before; they need no socket.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -20,16 +21,15 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// Between two questions, as often as Prefect's runner asks.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// What is told of a flow run that shall be cancelled, by its id in this
-/// process.
-pub(super) type Cancel = fn(Uuid);
+/// What does with a flow run what is wanted, by its id in this process.
+pub(super) type Obey = fn(Uuid, Wish);
 
 /// Watches for ever.
-pub(super) async fn watch(shared: Arc<Shared>, cancel: Cancel) {
+pub(super) async fn watch(shared: Arc<Shared>, obey: Obey) {
     let told = Told {
         shared: &shared,
         runs: Mutex::default(),
-        cancel,
+        obey,
     };
     let events = std::pin::pin!(told.events());
     let questions = std::pin::pin!(told.questions());
@@ -41,7 +41,7 @@ struct Told<'a> {
     shared: &'a Shared,
     /// Those that were told, by their ids on the server.
     runs: Mutex<HashMap<Uuid, Uuid>>,
-    cancel: Cancel,
+    obey: Obey,
 }
 
 impl Told<'_> {
@@ -62,21 +62,22 @@ impl Told<'_> {
         }
     }
 
-    fn tell(&self, server: Uuid) {
+    fn tell(&self, server: Uuid, wish: Wish) {
         let open = self.open();
         let mut runs = self.runs.lock();
         runs.retain(|run, _| open.contains_key(run));
         if let Some(flow) = open.get(&server)
             && runs.insert(server, *flow).is_none()
         {
-            (self.cancel)(*flow);
+            (self.obey)(*flow, wish);
         }
     }
 
     async fn events(&self) {
         loop {
             self.open_for_a_while().await;
-            let listened = cancelling::listen(&self.shared.client, |run| self.tell(run));
+            let listened =
+                cancelling::listen(&self.shared.client, |run, wish| self.tell(run, wish));
             if let Err(error) = listened.await {
                 tracing::debug!(target: "flowcore::prefect", "{error}");
             }
@@ -88,7 +89,7 @@ impl Told<'_> {
         loop {
             tokio::time::sleep(PAUSE).await;
             let runs: Vec<Uuid> = self.open().into_keys().collect();
-            cancelling::poll(&self.shared.client, &runs, |run| self.tell(run)).await;
+            cancelling::poll(&self.shared.client, &runs, |run, wish| self.tell(run, wish)).await;
         }
     }
 }

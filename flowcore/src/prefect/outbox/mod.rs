@@ -28,6 +28,7 @@ use serde_json::json;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use super::cancelling::Wish;
 use super::client::{ApiClient, ApiError};
 use super::message::{Message, StateUpdate};
 use super::on_server::terminal_types;
@@ -115,8 +116,7 @@ impl Outbox {
             let service = runtime::process_service();
             service.spawn(calls::make(Arc::clone(&self.0)));
             service.spawn(events::send(Arc::clone(&self.0)));
-            let cancel = crate::flow::cancel;
-            service.spawn(cancelling::watch(Arc::clone(&self.0), cancel));
+            service.spawn(cancelling::watch(Arc::clone(&self.0), obey));
         });
         self.0.for_calls.notify_one();
         self.0.for_events.notify_one();
@@ -125,6 +125,14 @@ impl Outbox {
     /// Whether the flow run is told of here, and has not ended.
     pub(crate) fn reports(&self, flow: Uuid) -> bool {
         self.0.with(|ledger, _| ledger.has(flow))
+    }
+
+    /// Whether the flow run is known to be one of a deployment.
+    pub(crate) fn has_deployment(&self, flow: Uuid) -> bool {
+        self.0.with(|ledger, _| {
+            let place = ledger.place(flow).and_then(Result::ok);
+            place.is_some_and(|known| known.deployment.is_some())
+        })
     }
 
     /// The number of the next pause in this attempt of a flow run, from 1.
@@ -277,6 +285,14 @@ impl Shared {
             ahead.clear();
         }
         answer
+    }
+}
+
+/// A flow run of this process does what others want of it.
+fn obey(flow: Uuid, wish: Wish) {
+    match wish {
+        Wish::Cancel => crate::flow::cancel(flow),
+        Wish::Suspend => crate::flow::suspend(flow),
     }
 }
 

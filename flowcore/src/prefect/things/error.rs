@@ -81,6 +81,16 @@ pub enum PrefectError {
         /// Why.
         problem: &'static str,
     },
+    /// The flow run cannot be suspended from here.
+    #[error("the flow run is not suspended: {problem}")]
+    NotSuspended {
+        /// Why, and what to do.
+        problem: &'static str,
+    },
+    /// The flow run is suspended: its process is about to end, and what is
+    /// behind the call runs when somebody has resumed it.
+    #[error("the flow run is suspended, and goes on in another process when somebody resumes it")]
+    Suspended,
     /// Nobody has resumed the flow run in time.
     #[error("nobody has resumed the flow run within {} second(s)", limit.as_secs_f64())]
     PauseTimedOut {
@@ -119,6 +129,7 @@ impl PrefectError {
             | Self::Server(_)
             | Self::Refused { .. }
             | Self::NotFound { .. } => ErrorKind::Other,
+            Self::Suspended => ErrorKind::Cancelled,
             _ => ErrorKind::Invalid,
         };
         let message = self.to_string();

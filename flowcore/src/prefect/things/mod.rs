@@ -14,6 +14,7 @@ pub(crate) mod events;
 pub(crate) mod pause;
 mod question;
 pub(crate) mod secrets;
+pub(crate) mod suspend;
 pub(crate) mod variables;
 
 pub(crate) use answer::answer_from_home;

@@ -1,8 +1,9 @@
 //! Flow runs that wait for people: paused on the server until somebody resumes
 //! them there, with input if they ask for some.
 //!
-//! The process waits with its flow run; nothing of it ends. Source: `api.md`
-//! 12.
+//! The process of a flow run that is paused waits with it, and nothing of it
+//! ends; that of one that is suspended [leaves](super::suspend). Source:
+//! `api.md` 12.
 
 use std::fmt;
 use std::future::IntoFuture;
@@ -16,8 +17,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::PrefectError;
 use super::answer::wait;
+use super::{PrefectError, suspend};
 use crate::cancellation::block_on;
 use crate::context::RunContext;
 use crate::error::Result;
@@ -103,6 +104,8 @@ pub struct Pause<T> {
     key: Option<String>,
     timeout: Duration,
     poll_interval: Duration,
+    /// Whether the process leaves.
+    suspends: bool,
     read: fn(Value) -> Result<T, PrefectError>,
 }
 
@@ -123,7 +126,15 @@ impl<T: Send + 'static> Pause<T> {
             key: None,
             timeout: TIMEOUT,
             poll_interval: POLL_INTERVAL,
+            suspends: false,
             read,
+        }
+    }
+
+    pub(super) fn suspends(self) -> Self {
+        Self {
+            suspends: true,
+            ..self
         }
     }
 
@@ -139,16 +150,16 @@ impl<T: Send + 'static> Pause<T> {
         self
     }
 
-    /// How often it is looked whether somebody has resumed. Default: every two
-    /// seconds.
+    /// How often it is looked whether somebody has resumed; only where the
+    /// process waits. Default: every two seconds.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = interval.max(Duration::from_millis(50));
         self
     }
 
-    /// Tells this pause from others of the flow run: a flow run that is retried
-    /// does not pause again where it was resumed. Default: the number of the
-    /// pause.
+    /// Tells this pause from others of the flow run: one that was suspended and
+    /// resumed goes on behind those that it had. One that is retried comes by all
+    /// of them once more. Default: the number of the pause.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
         self
@@ -169,13 +180,14 @@ impl<T: Send + 'static> Pause<T> {
     }
 
     async fn paused(self) -> Result<T, PrefectError> {
-        let context = RunContext::caller().ok_or(PrefectError::NotPaused {
-            problem: "it is called outside of a flow",
-        })?;
+        let refused = |problem| match self.suspends {
+            false => PrefectError::NotPaused { problem },
+            true => PrefectError::NotSuspended { problem },
+        };
+        let context =
+            RunContext::caller().ok_or_else(|| refused("it is called outside of a flow"))?;
         if context.run().is_some() {
-            return Err(PrefectError::NotPaused {
-                problem: "a task calls it: call it in the flow's own code",
-            });
+            return Err(refused("a task calls it: call it in the flow's own code"));
         }
         let flow = context.flow().id();
         let outbox = Outbox::of_process()?.filter(|outbox| outbox.reports(flow));
@@ -183,37 +195,49 @@ impl<T: Send + 'static> Pause<T> {
             return Err(PrefectError::NoServer { what: "pauses" });
         };
         let server = outbox.server_id(flow).await?;
-        let key = match &self.key {
+        if self.suspends && !outbox.has_deployment(flow) {
+            return Err(refused(
+                "it is no run of a deployment, so nobody would start it again: `serve` or \
+                 `deploy` the flow, or use `pause_flow_run`, which waits in the process",
+            ));
+        }
+        let attempt = context.flow().attempt();
+        let mut key = match &self.key {
             Some(key) => key.clone(),
-            None => outbox
-                .next_pause(flow, context.flow().attempt())
-                .to_string(),
+            None => outbox.next_pause(flow, attempt).to_string(),
         };
+        if attempt > 1 {
+            // The server keeps what was answered in attempts before.
+            key = format!("{key}-attempt-{attempt}");
+        }
         let asks = Asks {
             client,
             server,
-            keys: format!("paused-{key}"),
+            keys: format!("{}-{key}", self.state_name().to_lowercase()),
         };
         self.announce(&asks).await?;
         let begin = Instant::now();
         let answer = outbox.propose(flow, &self.state(&key, &asks)).await?;
         let is_over = match answer {
             Answer::Accept => false,
-            // It was resumed before: a flow run that is retried.
+            // It was resumed before: the process is another one.
             Answer::Reject {
                 kind: Some(StateType::Running),
                 ..
             } => true,
             Answer::Reject { reason, .. } | Answer::Abort { reason } => {
                 return Err(PrefectError::Server(format!(
-                    "the Prefect server does not pause the flow run: {reason}"
+                    "the Prefect server does not let the flow run wait: {reason}"
                 )));
             }
             Answer::Wait { .. } => {
-                let text = "the Prefect server does not pause the flow run now";
+                let text = "the Prefect server does not let the flow run wait now";
                 return Err(PrefectError::Server(text.to_owned()));
             }
         };
+        if !is_over && self.suspends {
+            return Err(suspend::leave(context.flow()).await);
+        }
         if !is_over {
             tracing::info!("Pausing flow, execution will continue when this flow run is resumed.");
             self.until_resumed(&asks, begin).await?;
@@ -237,6 +261,10 @@ impl<T: Send + 'static> Pause<T> {
         Ok(())
     }
 
+    fn state_name(&self) -> &'static str {
+        if self.suspends { "Suspended" } else { "Paused" }
+    }
+
     fn state(&self, key: &str, asks: &Asks) -> StateUpdate {
         let now = Timestamp::now();
         let end = now.checked_add(self.timeout).unwrap_or(Timestamp::MAX);
@@ -253,13 +281,13 @@ impl<T: Send + 'static> Pause<T> {
         let mut details = Map::new();
         details.insert("pause_timeout".to_owned(), json!(end));
         details.insert("pause_key".to_owned(), json!(key));
-        details.insert("pause_reschedule".to_owned(), json!(false));
+        details.insert("pause_reschedule".to_owned(), json!(self.suspends));
         if !keys.is_empty() {
             details.insert("run_input_keyset".to_owned(), Value::Object(keys));
         }
         StateUpdate {
             kind: StateType::Paused,
-            name: "Paused".to_owned(),
+            name: self.state_name().to_owned(),
             message: None,
             at: now,
             details,

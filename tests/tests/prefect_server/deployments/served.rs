@@ -108,6 +108,75 @@ fn a_failed_run_that_somebody_retries_finds_its_finished_tasks() {
     assert_eq!(runs, expected);
 }
 
+/// The run, when it is Suspended and its process has ended.
+fn suspended(server: &Server, run: &str) -> serde_json::Value {
+    let suspended = wait_for_state(server, run, &["PAUSED", "COMPLETED", "FAILED", "CRASHED"]);
+    assert_eq!(suspended["state_name"], "Suspended", "{suspended}");
+    let process = text(&suspended["infrastructure_pid"]).to_owned();
+    server.wait_for("the end of the process", |_| has_ended(&process));
+    suspended
+}
+
+#[test]
+fn a_suspended_run_goes_on_in_another_process_with_the_input_given() {
+    let server = Server::shared();
+    let serving = Serving::start(server, &["serve", "asking", "served_suspended"]);
+    let deployment = deployment(server, "served-suspended", "asking");
+    let file = serving.file("suspended");
+    let run = start_run(server, &deployment, &json!({"file": file}));
+    let asks = suspended(server, &run);
+    let details = &asks["state"]["state_details"];
+    assert_eq!(details["pause_reschedule"], true);
+    let keys = &details["run_input_keyset"];
+    assert_eq!(keys["response"], "suspended-1-response");
+    let said = format!("/flow_runs/{run}/input/suspended-1-description");
+    assert_eq!(server.get(&said), "May it go on?");
+
+    let resume = format!("/flow_runs/{run}/resume");
+    let said = server.post(&resume, &json!({"run_input": {"by": "Ada"}}));
+    assert_eq!(said["status"], "ACCEPT", "{said}");
+    let ended = wait_for_state(server, &run, &["COMPLETED", "FAILED", "CRASHED"]);
+    assert_eq!(ended["state_name"], "Completed", "{ended}");
+    // That it goes on is no other attempt.
+    assert_eq!(ended["run_count"], 1);
+    assert_ne!(ended["infrastructure_pid"], asks["infrastructure_pid"]);
+    let written = std::fs::read_to_string(file).expect("it was written");
+    assert_eq!(written, "step\nbefore\nbefore\nafter Ada\n");
+    let filter = json!({"flow_runs": {"id": {"any_": [run]}}});
+    let mut runs: Vec<_> = server
+        .all("task_runs", &filter)
+        .iter()
+        .map(|run| text(&run["state_name"]).to_owned())
+        .collect();
+    runs.sort();
+    assert_eq!(runs, ["Cached", "Completed"]);
+    let states = states_of(server, &run);
+    for expected in ["Suspended", "Resuming", "Completed"] {
+        assert!(states.iter().any(|state| state == expected), "{states:?}");
+    }
+}
+
+#[test]
+fn a_run_that_others_suspend_leaves_its_process() {
+    let server = Server::shared();
+    let serving = Serving::start(server, &["serve", "held-up", "served_slow"]);
+    let deployment = deployment(server, "served-slow", "held-up");
+    let file = serving.file("held-up");
+    let run = start_run(server, &deployment, &json!({"file": file, "seconds": 600}));
+    server.wait_for("a run that has begun", |_| std::fs::read(&file).ok());
+    // What the page's button does.
+    let details = json!({"pause_reschedule": true});
+    let state = json!({"type": "PAUSED", "name": "Suspended", "state_details": details});
+    let said = server.post(
+        &format!("/flow_runs/{run}/set_state"),
+        &json!({"state": state}),
+    );
+    assert_eq!(said["status"], "ACCEPT", "{said}");
+    suspended(server, &run);
+    cancel(server, &run);
+    assert_eq!(wait_for_end(server, &run)["state_type"], "CANCELLED");
+}
+
 #[test]
 fn a_cancelled_run_is_cancelled_whether_it_listens_or_not() {
     let server = Server::shared();

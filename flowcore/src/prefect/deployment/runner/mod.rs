@@ -25,7 +25,7 @@ use self::output::{ERROR, Output};
 use super::farewell::Farewell;
 use super::server::{Proposal, Server, ServerRun};
 use crate::prefect::ApiError;
-use crate::prefect::cancelling;
+use crate::prefect::cancelling::{self, Wish};
 use crate::prefect::transition::Answer;
 use crate::runtime;
 use crate::signals::Drain;
@@ -198,12 +198,20 @@ impl Shared {
         let _ = self.events.send(event);
     }
 
+    fn hear(&self, run: Uuid, wish: Wish) {
+        match wish {
+            Wish::Cancel => self.tell(Event::Cancel(run)),
+            // Its process hears it, too.
+            Wish::Suspend => {}
+        }
+    }
+
     /// Hears which runs shall be cancelled. Servers and proxies that let no
     /// socket through leave it to [`poll_for_ever`](Self::poll_for_ever).
     async fn listen_for_ever(&self) {
         loop {
             let client = self.server.client();
-            let listened = cancelling::listen(client, |run| self.tell(Event::Cancel(run)));
+            let listened = cancelling::listen(client, |run, wish| self.hear(run, wish));
             if let Err(error) = listened.await {
                 tracing::debug!(target: "flowcore::prefect", "{error}");
             }
@@ -232,10 +240,8 @@ impl Shared {
                 ),
                 Err(error) => tracing::debug!(target: "flowcore::prefect", "{error}"),
             }
-            cancelling::poll(self.server.client(), &self.runs(), |run| {
-                self.tell(Event::Cancel(run));
-            })
-            .await;
+            let heard = |run, wish| self.hear(run, wish);
+            cancelling::poll(self.server.client(), &self.runs(), heard).await;
             runtime::sleep(spread(every)).await;
         }
     }
@@ -401,6 +407,11 @@ impl Shared {
     /// A final state, if the run has left none. `crash`: what to say of it,
     /// unless it was cancelled.
     async fn end(&self, run: Uuid, crash: Option<String>) -> Result<(), ApiError> {
+        let farewell = self.known.lock().farewells.get(&run).cloned();
+        let has_left = farewell.as_ref().is_some_and(Farewell::is_of_suspended);
+        if crash.is_some() && has_left {
+            return Ok(());
+        }
         let seen = self.server.run(run).await?;
         let is_left = seen.is_final() || seen.goes_on_elsewhere();
         if seen.kind() == "CANCELLED" || (crash.is_some() && is_left) {
@@ -414,7 +425,6 @@ impl Shared {
                 .force(run, "CANCELLED", "Cancelled", Some(message))
                 .await;
         }
-        let farewell = self.known.lock().farewells.get(&run).cloned();
         if let Some(Farewell {
             kind,
             name,

@@ -213,6 +213,8 @@ impl Ledger {
     /// told and known to be recorded, this is its last state.
     pub(crate) fn finish(&mut self, flow: Uuid, last: StateUpdate) {
         if let Some(entry) = self.flows.get_mut(&flow) {
+            // Only the server suspends; then it may run elsewhere.
+            entry.is_decided |= last.kind == StateType::Paused;
             entry.end = End::Wanted(Box::new(last.clone()));
             self.note(Note::Ends(flow, Box::new(last)));
         }
