@@ -159,8 +159,8 @@ pub mod bridge {
     pub use crate::report::{ClusterRecord, Execution, Step};
     pub use crate::runner::{
         Answer, ArgumentDescriptor, BatchDescriptor, CalledArgument, ColumnDescriptor, Feed, Home,
-        LogLevel, LogRecord, NoValues, Request, RequestId, RunEvent, RunFailure, RunReference,
-        RunnerFuture, RunnerSession, TaskRunner, ToHome, ToWorker, ValueSource, Work,
+        LogLevel, LogRecord, NoValues, Released, Request, RequestId, RunEvent, RunFailure,
+        RunReference, RunnerFuture, RunnerSession, TaskRunner, ToHome, ToWorker, ValueSource, Work,
         WorkDescriptor, Worker, WorkerLink, called_work, list_length,
     };
     pub use crate::value::{CodecError, CodecTag, EncodedValue};

@@ -111,38 +111,36 @@ impl Engine {
         }
     }
 
-    /// The shell has done what a settled run asks for.
-    pub(crate) fn noted_run(&mut self, id: RunId) {
-        if self.runs.get(id).is_some_and(|run| !run.is_held) {
-            self.runs.remove(id);
-        }
+    /// The shell has done what a settled run asks for. Says whether the run is
+    /// gone.
+    pub(crate) fn noted_run(&mut self, id: RunId) -> bool {
+        let is_over = self.runs.get(id).is_some_and(|run| !run.is_held);
+        is_over && self.runs.remove(id).is_some()
     }
 
-    /// The shell has done what a settled map asks for.
-    pub(crate) fn noted_map(&mut self, id: MapId) {
-        if self.maps.get(id).is_some_and(|map| !map.is_held) {
-            self.maps.remove(id);
-        }
+    /// The shell has done what a settled map asks for. Says whether the map is
+    /// gone.
+    pub(crate) fn noted_map(&mut self, id: MapId) -> bool {
+        let is_over = self.maps.get(id).is_some_and(|map| !map.is_held);
+        is_over && self.maps.remove(id).is_some()
     }
 
-    /// The last handle of a run went away.
-    pub(crate) fn release_run(&mut self, id: RunId) {
-        if let Some(run) = self.runs.get_mut(id) {
-            run.is_held = false;
-            if run.life.is_settled() {
-                self.runs.remove(id);
-            }
-        }
+    /// The last handle of a run went away. Says whether the run is gone.
+    pub(crate) fn release_run(&mut self, id: RunId) -> bool {
+        let Some(run) = self.runs.get_mut(id) else {
+            return false;
+        };
+        run.is_held = false;
+        run.life.is_settled() && self.runs.remove(id).is_some()
     }
 
-    /// The last handle of a map went away.
-    pub(crate) fn release_map(&mut self, id: MapId) {
-        if let Some(map) = self.maps.get_mut(id) {
-            map.is_held = false;
-            if map.is_settled() {
-                self.maps.remove(id);
-            }
-        }
+    /// The last handle of a map went away. Says whether the map is gone.
+    pub(crate) fn release_map(&mut self, id: MapId) -> bool {
+        let Some(map) = self.maps.get_mut(id) else {
+            return false;
+        };
+        map.is_held = false;
+        map.is_settled() && self.maps.remove(id).is_some()
     }
 }
 

@@ -76,7 +76,54 @@ impl BatchDescriptor {
     }
 }
 
+/// How many rows go together, one number for each piece, so that their own
+/// values take at most so many bytes. What all rows share is in each piece.
+pub(super) fn cut_by_size(columns: &[ColumnDescriptor], rows: usize, most: usize) -> Vec<u32> {
+    let mut counts = Vec::new();
+    let (mut count, mut size) = (0, 0);
+    for index in 0..rows {
+        let own: usize = columns.iter().map(|column| column.size_of(index)).sum();
+        if count > 0 && size + own > most {
+            counts.push(count);
+            (count, size) = (0, 0);
+        }
+        count += 1;
+        size += own;
+    }
+    if count > 0 {
+        counts.push(count);
+    }
+    counts
+}
+
 impl ColumnDescriptor {
+    /// How many bytes of values only this row has.
+    fn size_of(&self, index: usize) -> usize {
+        match self {
+            Self::Each(rows) => rows.get(index).map_or(0, ArgumentDescriptor::size),
+            Self::Repeat(_) | Self::Rows { .. } => 0,
+        }
+    }
+
+    /// Takes so many rows off the front.
+    pub(super) fn take(&mut self, count: u32) -> Self {
+        match self {
+            Self::Each(rows) => {
+                let rest = rows.split_off(rows.len().min(count as usize));
+                Self::Each(std::mem::replace(rows, rest))
+            }
+            Self::Repeat(value) => Self::Repeat(value.clone()),
+            Self::Rows { map, first } => {
+                let taken = Self::Rows {
+                    map: *map,
+                    first: *first,
+                };
+                *first += count;
+                taken
+            }
+        }
+    }
+
     /// What the batch's row number `index` reads.
     pub(crate) fn row(&self, index: u32) -> Option<ArgumentDescriptor> {
         match self {
@@ -178,5 +225,35 @@ impl<D: TaskDefinition> Execution for BatchRow<'_, D> {
         let cell = self.batch.output.row(self.index);
         let cell = cell.ok_or_else(|| Error::invalid("the batch has no such row"))?;
         encoded_output::<D>(cell)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::CodecTag;
+
+    fn each(sizes: &[usize]) -> ColumnDescriptor {
+        let value = |size: &usize| {
+            ArgumentDescriptor::Inline(EncodedValue {
+                codec: CodecTag::MessagePack,
+                bytes: vec![0; *size],
+            })
+        };
+        ColumnDescriptor::Each(sizes.iter().map(value).collect())
+    }
+
+    #[test]
+    fn pieces_hold_as_many_rows_as_there_is_room_for() {
+        let shared = ColumnDescriptor::Rows { map: 7, first: 2 };
+        let mut columns = vec![each(&[4, 4, 4, 30, 1, 1]), shared];
+        assert_eq!(cut_by_size(&columns, 6, 10), [2, 1, 1, 2]);
+        assert_eq!(cut_by_size(&columns, 6, 100), [6]);
+        assert_eq!(cut_by_size(&columns, 0, 100), [0; 0]);
+        let pieces = columns.iter_mut().map(|column| column.take(2));
+        let first = ColumnDescriptor::Rows { map: 7, first: 2 };
+        assert_eq!(pieces.collect::<Vec<_>>(), [each(&[4, 4]), first]);
+        let rest = ColumnDescriptor::Rows { map: 7, first: 4 };
+        assert_eq!(columns, [each(&[4, 30, 1, 1]), rest]);
     }
 }

@@ -105,6 +105,16 @@ impl ArgumentDescriptor {
         Ok(Self::Inline(value.with(|value| codec.encode(value))??))
     }
 
+    /// How many bytes of values it holds.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Inline(value) => value.bytes.len(),
+            Self::List(parts) => parts.iter().map(Self::size).sum(),
+            Self::Outcome(inner) | Self::Element(inner, _) => inner.size(),
+            Self::Result(_) | Self::Rows(..) => 0,
+        }
+    }
+
     /// Every run whose result this argument needs.
     pub fn visit_runs(&self, visit: &mut dyn FnMut(RunReference)) {
         match self {

@@ -42,7 +42,9 @@ pub(crate) use execution::{
 pub(crate) use keeping::Kept;
 pub(crate) use panic::{Caught, PanicReport, catch, drop_caught, install_hook};
 pub(crate) use seam::WorkKind;
-pub use seam::{Feed, Home, RunEvent, RunFailure, RunnerFuture, RunnerSession, TaskRunner, Work};
+pub use seam::{
+    Feed, Home, Released, RunEvent, RunFailure, RunnerFuture, RunnerSession, TaskRunner, Work,
+};
 pub use sequential::SequentialTaskRunner;
 pub use thread_pool::ThreadPoolTaskRunner;
 pub(crate) use waiting::{Wait, note as note_waiting, wait as waiting};

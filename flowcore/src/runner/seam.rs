@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::batch::BatchDescriptor;
+use super::batch::{BatchDescriptor, cut_by_size};
 use super::channel::lose_calls;
 use super::descriptor::{RunReference, WorkDescriptor};
 use super::execution::{Execution, MapJob};
@@ -88,6 +88,14 @@ pub trait RunnerSession: Send + Sync + 'static {
     /// Asks for a run to stop, or to be forgotten if it has not started.
     fn cancel(&self, run: RunReference);
 
+    /// Nobody asks for these results any more, and no later work reads them.
+    /// Works that came before may read them still. Comes in order with
+    /// [`submit`](Self::submit), to a session that is fed
+    /// [early](Feed::Submitted); once for each run and map that has ended.
+    fn release(&self, released: Released) {
+        let _ = released;
+    }
+
     /// The result of a completed run.
     fn fetch(&self, run: RunReference) -> RunnerFuture<Result<EncodedValue>>;
 
@@ -97,6 +105,16 @@ pub trait RunnerSession: Send + Sync + 'static {
 
     /// The flow run has ended, nothing is needed any more.
     fn close(&self) -> RunnerFuture<()>;
+}
+
+/// Results that may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Released {
+    /// A single run's.
+    Run(RunReference),
+    /// Those of all rows of a map.
+    Map(u64),
 }
 
 /// A run, or rows of a map, to be executed.
@@ -210,19 +228,35 @@ impl Work {
         Self { flow, kind }
     }
 
-    /// The rows of this work as one piece of data.
+    /// The rows of this work as pieces of data: one, unless the rows' own
+    /// values take more than `most` bytes. A row that is larger by itself is a
+    /// piece of its own.
     ///
     /// # Errors
     ///
     /// It is a single run, or an argument of some row cannot be encoded; then
     /// [`Work::describe`] says which.
-    pub fn describe_batch(&self) -> Result<BatchDescriptor> {
+    pub fn describe_batches(&self, most: usize) -> Result<Vec<BatchDescriptor>> {
         let WorkKind::Rows(_, rows, job) = &self.kind else {
             return Err(Error::invalid("a single run is no batch"));
         };
-        let columns = job.describe_rows(rows.clone())?;
+        let mut columns = job.describe_rows(rows.clone())?;
         let seed = self.flow.name_seed();
-        BatchDescriptor::new(self.outline(), seed, rows.clone(), columns)
+        let mut batches = Vec::new();
+        let mut first = rows.start;
+        for count in cut_by_size(&columns, rows.len(), most) {
+            let part = first..first + count;
+            let columns = columns.iter_mut().map(|column| column.take(count));
+            let outline = self.part(part.clone()).outline();
+            batches.push(BatchDescriptor::new(
+                outline,
+                seed,
+                part,
+                columns.collect(),
+            )?);
+            first += count;
+        }
+        Ok(batches)
     }
 
     fn descriptor(

@@ -13,6 +13,10 @@ use flowcore::bridge::WorkDescriptor;
 /// at about the same time.
 const PER_THREAD: usize = 32;
 
+/// The values of a batch's rows take about so many bytes at most: the scheduler
+/// keeps them until the batch is done, and passes them on in one message.
+pub(super) const MOST_BYTES: usize = 4 << 20;
+
 /// A row that waits longer for its retry goes alone, so that it holds nobody
 /// up.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use super::called;
 use super::home::{self, HomeBody, HomeMessage, Order};
 use super::inputs::Inputs;
+use super::length::Question;
 use super::payload::{Job, Payload};
 use super::row_report::RowReport;
 use super::runs::Runs;
@@ -157,6 +158,15 @@ impl Executor for TaskExecutor {
             return match call {
                 Ok(call) => self.execute_call(&call, assignment, slot),
                 Err(error) => erred(&error.into()),
+            };
+        }
+        if let Some(question) = Question::from_payload(&assignment.payload) {
+            return match &assignment.inputs[..] {
+                [(_, list)] => match question.answer(&list.value) {
+                    Ok(length) => Outcome::Finished(stored(length)),
+                    Err(error) => erred(&error),
+                },
+                _ => erred(&Error::msg("the length of one list can be asked for")),
             };
         }
         let payload = match Payload::from_bytes(&assignment.payload) {

@@ -8,6 +8,7 @@ mod fetched;
 mod home;
 mod inputs;
 mod ledger;
+mod length;
 mod payload;
 mod performance_report;
 mod placement;

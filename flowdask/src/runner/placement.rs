@@ -7,7 +7,7 @@ use std::time::Duration;
 use flowcore::Result;
 
 use super::task_runner::cores;
-use crate::client::{Client, WorkerInfo};
+use crate::client::{Client, SubmitOptions, WorkerInfo};
 
 /// What the resource's name begins with; the rest is the build.
 const PREFIX: &str = "FLOW-";
@@ -55,8 +55,13 @@ impl Placement {
         Ok(Self { resource, timeout })
     }
 
-    pub(super) fn resource(&self) -> &str {
-        &self.resource
+    /// Of tasks that also need these.
+    pub(super) fn options<'a>(
+        &'a self,
+        resources: impl IntoIterator<Item = (&'a str, f64)>,
+    ) -> SubmitOptions {
+        let build = (self.resource.as_str(), 1.0);
+        SubmitOptions::default().resources(resources.into_iter().chain([build]))
     }
 
     /// How many runs of this program the cluster executes at once; this

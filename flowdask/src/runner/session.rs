@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flowcore::bridge::{
-    EncodedValue, Feed, Home, RunEvent, RunReference, RunnerFuture, RunnerSession, ToWorker, Work,
-    WorkDescriptor, list_length,
+    EncodedValue, Feed, Home, Released, RunEvent, RunReference, RunnerFuture, RunnerSession,
+    ToWorker, Work, WorkDescriptor,
 };
 use flowcore::{Error, Result, StateName};
 use futures_util::FutureExt;
@@ -23,6 +23,7 @@ use super::fetched::{Fetched, FetchedRows};
 use super::home::{self, Arrival, Gaps, HomeBody, Order};
 use super::io;
 use super::ledger::{Cancelling, Consequences, Ledger, Ready};
+use super::length::{self, Question};
 use super::payload::Job;
 use super::performance_report::PerformanceReport;
 use super::placement::Placement;
@@ -44,7 +45,6 @@ const WATCH: Duration = Duration::from_secs(1);
 
 pub(super) struct DaskSession {
     shared: Arc<Shared>,
-    submissions: UnboundedSender<Ready>,
     /// Single runs of keys that are with a worker.
     cancellations: UnboundedSender<Cancellation>,
     /// How many tasks the cluster executed at once when the session began.
@@ -58,6 +58,7 @@ struct Shared {
     client: Client,
     placement: Placement,
     report: Option<PerformanceReport>,
+    outgoing: UnboundedSender<Outgoing>,
     state: Mutex<State>,
 }
 
@@ -70,6 +71,14 @@ struct State {
     fetched: Fetched,
     /// Why nothing can be executed any more.
     refusal: Option<String>,
+}
+
+/// What goes to the scheduler, in this order.
+enum Outgoing {
+    Submit(Box<Ready>),
+    /// The last handle of a key is to go, so that Dask forgets it once nothing
+    /// that was submitted needs it.
+    Release(Key),
 }
 
 /// A run that is to stop, with the worker that executes its key.
@@ -88,8 +97,10 @@ impl DaskSession {
             placement,
             threads,
         } = connected;
+        let (outgoing, to_send) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             home,
+            outgoing,
             placement,
             report,
             state: Mutex::new(State {
@@ -101,23 +112,20 @@ impl DaskSession {
             }),
             client,
         });
-        let (submissions, ready) = mpsc::unbounded_channel();
         let (cancellations, cancelled) = mpsc::unbounded_channel();
         let pump = Pump {
             cancellations: cancellations.clone(),
             flow_run: None,
             shared: Arc::clone(&shared),
             changes: shared.client.changes(),
-            submissions: submissions.clone(),
             gaps: Gaps::default(),
         };
         let pump = io()
-            .spawn(pump.run(events, ready, cancelled))
+            .spawn(pump.run(events, to_send, cancelled))
             .abort_handle();
-        io().spawn(look_for_workers(Arc::clone(&shared), submissions.clone()));
+        io().spawn(look_for_workers(Arc::clone(&shared)));
         Self {
             shared,
-            submissions,
             cancellations,
             threads,
             cluster: Mutex::new(Some(cluster)),
@@ -129,10 +137,13 @@ impl DaskSession {
 impl Shared {
     /// Tells the flow what follows, and hands over what became ready. Never
     /// under the lock: the flow may call back.
-    fn follow(&self, consequences: Consequences, submissions: &UnboundedSender<Ready>) {
-        for ready in consequences.ready {
+    fn follow(&self, consequences: Consequences) {
+        let ready = consequences.ready.into_iter().map(Box::new);
+        let unneeded = consequences.unneeded.into_iter();
+        let ready = ready.map(Outgoing::Submit);
+        for outgoing in ready.chain(unneeded.map(Outgoing::Release)) {
             // Without a receiver the session is closed.
-            let _ = submissions.send(ready);
+            let _ = self.outgoing.send(outgoing);
         }
         for event in consequences.events {
             if let Some(report) = &self.report {
@@ -142,13 +153,25 @@ impl Shared {
         }
     }
 
-    fn lost(&self, key: &Key, reason: &str, submissions: &UnboundedSender<Ready>) {
+    fn lost(&self, key: &Key, reason: &str) {
         let consequences = self.state.lock().ledger.lost(key, reason);
-        self.follow(consequences, submissions);
+        self.follow(consequences);
     }
 
     fn is_cancelled(&self, key: &Key) -> bool {
         self.state.lock().ledger.is_cancelled(key)
+    }
+
+    /// Lets the handles of these go: of keys that have ended.
+    fn let_go(&self, keys: Vec<Key>) {
+        let mut futures = Vec::new();
+        let mut state = self.state.lock();
+        for key in keys {
+            state.workers.remove(&key);
+            futures.extend(state.futures.remove(&key));
+        }
+        drop(state);
+        drop(futures);
     }
 
     /// Keeps the handles, but of what was cancelled meanwhile.
@@ -166,6 +189,20 @@ impl Shared {
         drop(unwanted);
     }
 
+    /// How many elements a run's result has: the answer is on its way.
+    fn ask_for_length(&self, run: RunReference) -> Result<Future> {
+        let state = self.state.lock();
+        let place = state.ledger.place(run);
+        let place = place.and_then(|(key, row)| Some((state.futures.get(key)?.clone(), row)));
+        drop(state);
+        let (list, row) = place.ok_or_else(|| no_value(run))?;
+        let question = Question::of(list.key().clone(), row);
+        let key = question.key.clone();
+        let options = self.placement.options([]);
+        let mut futures = self.client.submit_graph(vec![question], &[key], &options)?;
+        futures.pop().ok_or_else(|| no_value(run))
+    }
+
     /// Where the value of a run is.
     fn place(&self, run: RunReference) -> Result<Value> {
         let mut state = self.state.lock();
@@ -180,9 +217,13 @@ impl Shared {
         match place {
             Some((future, None)) => Ok(Value::Own(future)),
             Some((future, Some(index))) => Ok(Value::Row(fetched.rows(future), index)),
-            None => Err(Error::msg(format!("{run:?} has no value with Dask"))),
+            None => Err(no_value(run)),
         }
     }
+}
+
+fn no_value(run: RunReference) -> Error {
+    Error::msg(format!("{run:?} has no value with Dask"))
 }
 
 /// Where the value of a run is.
@@ -232,7 +273,7 @@ impl DaskSession {
         let ready = self.shared.state.lock().ledger.submit(job);
         if let Some(ready) = ready {
             // Without a receiver the session is closed.
-            let _ = self.submissions.send(ready);
+            let _ = self.shared.outgoing.send(Outgoing::Submit(Box::new(ready)));
         }
     }
 }
@@ -252,8 +293,12 @@ impl RunnerSession for DaskSession {
         };
         for rows in batches {
             let part = work.part(rows);
-            match part.describe_batch() {
-                Ok(batch) => self.take(Job::Batch(batch)),
+            match part.describe_batches(batches::MOST_BYTES) {
+                Ok(batches) => {
+                    for batch in batches {
+                        self.take(Job::Batch(batch));
+                    }
+                }
                 // Only the rows whose arguments cannot travel shall fail.
                 Err(_) => self.submit_each(&part),
             }
@@ -264,7 +309,10 @@ impl RunnerSession for DaskSession {
         let mut state = self.shared.state.lock();
         let (cancelling, consequences) = state.ledger.cancel(run);
         let key = match cancelling {
-            Cancelling::Nothing => return,
+            Cancelling::Nothing => {
+                drop(state);
+                return self.shared.follow(consequences);
+            }
             Cancelling::Order(key) => {
                 if let Some(worker) = state.workers.get(&key) {
                     // Without a receiver the session is closed.
@@ -280,16 +328,16 @@ impl RunnerSession for DaskSession {
         let worker = state.workers.get(&key).cloned();
         drop(state);
         drop(future);
-        self.shared.follow(consequences, &self.submissions);
+        self.shared.follow(consequences);
         if let Some(worker) = worker {
             let shared = Arc::clone(&self.shared);
-            io().spawn(watch_cancelled(
-                shared,
-                key,
-                worker,
-                self.submissions.clone(),
-            ));
+            io().spawn(watch_cancelled(shared, key, worker));
         }
+    }
+
+    fn release(&self, released: Released) {
+        let consequences = self.shared.state.lock().ledger.release_results(released);
+        self.shared.follow(consequences);
     }
 
     fn fetch(&self, run: RunReference) -> RunnerFuture<Result<EncodedValue>> {
@@ -298,8 +346,12 @@ impl RunnerSession for DaskSession {
     }
 
     fn length(&self, run: RunReference) -> RunnerFuture<Result<u32>> {
-        let value = self.fetch(run);
-        Box::pin(async move { list_length(&value.await?) })
+        let answer = self.shared.ask_for_length(run);
+        Box::pin(async move {
+            let answer = answer?;
+            let answer = io().spawn(async move { answer.result().await });
+            length::read(&answer.await??)
+        })
     }
 
     fn close(&self) -> RunnerFuture<()> {
@@ -335,7 +387,6 @@ impl Drop for DaskSession {
 struct Pump {
     shared: Arc<Shared>,
     changes: Changes,
-    submissions: UnboundedSender<Ready>,
     cancellations: UnboundedSender<Cancellation>,
     /// The flow run that the runs are of, once a worker has named it.
     flow_run: Option<u128>,
@@ -346,7 +397,7 @@ impl Pump {
     async fn run(
         mut self,
         mut events: TopicEvents,
-        mut ready: UnboundedReceiver<Ready>,
+        mut to_send: UnboundedReceiver<Outgoing>,
         mut cancelled: UnboundedReceiver<Cancellation>,
     ) {
         let mut batch = Vec::new();
@@ -358,7 +409,7 @@ impl Pump {
                     // The client is closed: its keys say so.
                     None => break,
                 },
-                _ = ready.recv_many(&mut batch, BATCH) => self.submit(&mut batch),
+                _ = to_send.recv_many(&mut batch, BATCH) => self.send_out(&mut batch),
                 _ = cancelled.recv_many(&mut cancellations, BATCH) => {
                     self.order_cancellations(cancellations.drain(..));
                 }
@@ -370,7 +421,7 @@ impl Pump {
         }
         loop {
             tokio::select! {
-                _ = ready.recv_many(&mut batch, BATCH) => self.submit(&mut batch),
+                _ = to_send.recv_many(&mut batch, BATCH) => self.send_out(&mut batch),
                 (key, state) = self.changes.next() => self.change(&key, &state),
             }
         }
@@ -385,11 +436,19 @@ impl Pump {
     }
 
     /// Runs that have the same annotations one after the other go out as one
-    /// graph.
-    fn submit(&mut self, batch: &mut Vec<Ready>) {
+    /// graph; keys are released after them, which does no harm.
+    fn send_out(&mut self, batch: &mut Vec<Outgoing>) {
         let mut graph = Vec::new();
         let mut annotations = None;
-        for ready in batch.drain(..) {
+        let mut unneeded = Vec::new();
+        for outgoing in batch.drain(..) {
+            let ready = match outgoing {
+                Outgoing::Submit(ready) => ready,
+                Outgoing::Release(key) => {
+                    unneeded.push(key);
+                    continue;
+                }
+            };
             if self.shared.is_cancelled(&ready.key) {
                 continue;
             }
@@ -405,11 +464,12 @@ impl Pump {
                 }),
                 Err(error) => {
                     let reason = format!("the run cannot be encoded: {error}");
-                    self.shared.lost(&ready.key, &reason, &self.submissions);
+                    self.shared.lost(&ready.key, &reason);
                 }
             }
         }
         self.send(graph, annotations);
+        self.shared.let_go(unneeded);
     }
 
     fn send(&self, graph: Vec<TaskNode>, annotations: Option<Annotations>) {
@@ -433,7 +493,7 @@ impl Pump {
 
     fn refuse(&self, keys: &[Key], reason: &str) {
         for key in keys {
-            self.shared.lost(key, reason, &self.submissions);
+            self.shared.lost(key, reason);
         }
     }
 
@@ -462,7 +522,7 @@ impl Pump {
                 }
                 let consequences = state.ledger.told(event);
                 drop(state);
-                self.shared.follow(consequences, &self.submissions);
+                self.shared.follow(consequences);
             }
             HomeBody::Control(message) => {
                 let client = self.shared.client.clone();
@@ -497,17 +557,16 @@ impl Pump {
                 let consequences = self.shared.state.lock().ledger.in_memory(key);
                 if let Some(key) = consequences.incomplete.clone() {
                     let shared = Arc::clone(&self.shared);
-                    io().spawn(look_up(shared, key, self.submissions.clone()));
+                    io().spawn(look_up(shared, key));
                 }
-                self.shared.follow(consequences, &self.submissions);
+                self.shared.follow(consequences);
             }
             KeyState::Erred(exception) => {
-                self.shared
-                    .lost(key, &exception.to_string(), &self.submissions);
+                self.shared.lost(key, &exception.to_string());
             }
             KeyState::Cancelled(cancelled) => {
                 let reason = why(cancelled, &self.shared.client);
-                self.shared.lost(key, &reason, &self.submissions);
+                self.shared.lost(key, &reason);
             }
             // Dask computes it again, which is no new state.
             _ => {}
@@ -531,7 +590,7 @@ impl State {
 }
 
 /// Messages about a batch were lost: what became of its rows is in its value.
-async fn look_up(shared: Arc<Shared>, key: Key, submissions: UnboundedSender<Ready>) {
+async fn look_up(shared: Arc<Shared>, key: Key) {
     let future = shared.state.lock().futures.get(&key).cloned();
     // Without it nobody wants the batch.
     let Some(future) = future else {
@@ -545,11 +604,11 @@ async fn look_up(shared: Arc<Shared>, key: Key, submissions: UnboundedSender<Rea
                 .map(|(index, failure)| (index, failure.clone()))
                 .collect();
             let consequences = shared.state.lock().ledger.looked_up(&key, &failures);
-            shared.follow(consequences, &submissions);
+            shared.follow(consequences);
         }
         Err(error) => {
             let reason = format!("what became of its rows cannot be read: {error}");
-            shared.lost(&key, &reason, &submissions);
+            shared.lost(&key, &reason);
         }
     }
 }
@@ -586,8 +645,7 @@ impl Annotations {
     fn options(&self, placement: &Placement) -> SubmitOptions {
         let resources = self.resources.iter();
         let resources = resources.map(|(name, amount)| (name.as_str(), *amount));
-        let options =
-            SubmitOptions::default().resources(resources.chain([(placement.resource(), 1.0)]));
+        let options = placement.options(resources);
         let options = match self.priority {
             0 => options,
             priority => options.priority(priority.into()),
@@ -624,12 +682,7 @@ async fn send_order(client: Client, worker: String, order: Order) {
 }
 
 /// A run that was cancelled tells its end, unless its worker is gone.
-async fn watch_cancelled(
-    shared: Arc<Shared>,
-    key: Key,
-    worker: String,
-    submissions: UnboundedSender<Ready>,
-) {
+async fn watch_cancelled(shared: Arc<Shared>, key: Key, worker: String) {
     loop {
         tokio::time::sleep(WATCH).await;
         if !shared.state.lock().ledger.is_cancelled(&key) {
@@ -641,13 +694,13 @@ async fn watch_cancelled(
         };
         if !lives {
             let consequences = shared.state.lock().ledger.cancelled(&key);
-            return shared.follow(consequences, &submissions);
+            return shared.follow(consequences);
         }
     }
 }
 
 /// Without a worker of this build nothing would ever run.
-async fn look_for_workers(shared: Arc<Shared>, submissions: UnboundedSender<Ready>) {
+async fn look_for_workers(shared: Arc<Shared>) {
     let Err(reason) = shared.placement.find_worker(&shared.client).await else {
         return;
     };
@@ -657,6 +710,6 @@ async fn look_for_workers(shared: Arc<Shared>, submissions: UnboundedSender<Read
         state.ledger.open_keys()
     };
     for key in keys {
-        shared.lost(&key, &reason, &submissions);
+        shared.lost(&key, &reason);
     }
 }

@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flowcore::prelude::*;
-use flowdask::DaskTaskRunner;
+use flowdask::{Client, DaskTaskRunner};
 use serde_json::{Value, json};
 
 #[task]
@@ -314,9 +314,84 @@ async fn nested() -> Result<Vec<i64>> {
     parent.map(0..4).await
 }
 
+#[task]
+fn length_of(text: String) -> usize {
+    text.len()
+}
+
+#[task]
+fn texts(count: usize, length: usize) -> Vec<String> {
+    vec!["x".repeat(length); count]
+}
+
+#[task]
+fn lists(count: usize) -> Vec<i64> {
+    vec![1; count]
+}
+
+/// Rows whose values are too large to travel together, and maps over lists
+/// that lie with a worker, alone and in a batch. Gives the sums.
+#[flow]
+async fn large() -> Result<Value> {
+    let own: Vec<String> = (0..100).map(|row| "y".repeat(200_000 + row)).collect();
+    let own: usize = length_of.map(own).await?.iter().sum();
+    let elsewhere: usize = length_of.map(texts.submit(30, 100_000)).await?.iter().sum();
+    let rows = lists.map((0..100).collect::<Vec<usize>>());
+    let in_batch: i64 = inc.map(rows.get(70)).await?.iter().sum();
+    Ok(json!([own, elsewhere, in_batch]))
+}
+
+#[task]
+fn fails(x: i64) -> Result<i64> {
+    Err(Error::msg(format!("{x} is bad")))
+}
+
+#[task]
+fn after_failure(outcome: Result<i64>, x: i64) -> i64 {
+    assert!(outcome.is_err(), "it always fails");
+    x
+}
+
+/// Many results that are read and let go, and one that is kept. Gives how many
+/// keys the scheduler has in memory once it has heard of it.
+#[flow]
+async fn forgetful(address: String) -> Result<usize> {
+    let kept = inc.submit(41);
+    for round in 0..5 {
+        let rows: Vec<i64> = (0..100).collect();
+        let doubled = double.map(inc.map(&rows));
+        let sum = sum_all.submit(doubled).await?;
+        // It goes before its reader has begun.
+        let mut chain = inc.submit(sum);
+        for _ in 0..3 {
+            chain = inc.submit(chain);
+        }
+        let unread = inc.submit(round);
+        drop(unread);
+        let broken = fails.submit(1);
+        let fallback = after_failure.submit(allow_failure(broken), chain);
+        assert_eq!(fallback.await?, sum + 4);
+    }
+    let client = Client::connect(&address).await?;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let keys = client.who_has_all().await?;
+        if keys.len() <= 1 || Instant::now() > deadline {
+            assert_eq!(kept.await?, 42, "what is held is there");
+            return Ok(keys.len());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 async fn run(flow: &str, runner: DaskTaskRunner) -> Result<Value> {
     Ok(match flow {
         "mapped" => json!(mapped.with_options(|o| o.task_runner(runner))(100).await?),
+        "large" => large.with_options(|o| o.task_runner(runner))().await?,
+        "forgetful" => {
+            let address = std::env::args().nth(2).unwrap_or_default();
+            json!(forgetful.with_options(|o| o.task_runner(runner))(address).await?)
+        }
         "places" => json!(places.with_options(|o| o.task_runner(runner))().await?),
         "failures" => failures.with_options(|o| o.task_runner(runner))().await?,
         "retried" => json!(retried.with_options(|o| o.task_runner(runner))().await?),

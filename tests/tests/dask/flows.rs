@@ -124,6 +124,19 @@ fn a_local_cluster_of_processes_is_started_and_ended() {
 }
 
 #[test]
+fn results_that_nobody_holds_are_released() {
+    let cluster = Cluster::start(2);
+    assert_eq!(cluster.flow("forgetful").result(), json!(1));
+}
+
+#[test]
+fn large_rows_travel_apart_and_lists_stay_where_they_are() {
+    let cluster = Cluster::start(2);
+    let sums = json!([100 * 200_000 + 4950, 3_000_000, 140]);
+    assert_eq!(cluster.flow("large").result(), sums);
+}
+
+#[test]
 fn flows_give_the_same_as_in_one_process() {
     let cluster = Cluster::start(2);
     assert_eq!(cluster.flow("mapped").result(), json!(14950));

@@ -183,10 +183,10 @@ impl Both {
             (false, index - self.runs.len())
         };
         if !self.model.needs(handle) && self.released.insert(handle) {
-            match handle {
+            let _ = match handle {
                 (true, run) => self.engine.release_run(self.runs[run]),
                 (false, map) => self.engine.release_map(self.maps[map]),
-            }
+            };
         }
     }
 }

@@ -1,17 +1,19 @@
 //! One critical section, and what it leaves to do: the engine's commands are
 //! collected under the lock and carried out after it.
 
+use std::iter;
 use std::ops::Range;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::outbox::Letter;
 use super::{FlowRun, MapEntry, RunEntry, Shell, Waiter, end};
 use crate::clock::Timestamp;
 use crate::engine::{Command, MapId, RunId, RunView};
 use crate::limits;
 use crate::progress::Progress;
-use crate::runner::{AttemptControl, MapJob, RunReference, WorkKind, catch, drop_caught};
+use crate::runner::{AttemptControl, MapJob, Released, RunReference, WorkKind, catch, drop_caught};
 use crate::runtime::now;
 use crate::transacting::{RunSubject, Transaction};
 
@@ -37,6 +39,8 @@ struct Others {
     measure: Vec<(MapId, Arc<dyn MapJob>)>,
     stop: Vec<Arc<AttemptControl>>,
     stop_remote: Vec<RunReference>,
+    /// What nobody can ask for any more.
+    released: Vec<Released>,
     lines: Vec<end::Line>,
     maps: Vec<(MapId, MapEntry)>,
     progress: Vec<(Progress, u64)>,
@@ -72,15 +76,26 @@ impl FlowRun {
             let result = change(&mut shell, now);
             self.collect(&mut shell, &mut todo, now);
             todo.has_hooks = shell.hooks.must_be_worked_on();
-            let others = todo.others.as_mut();
-            let cancels = others.map(|others| &mut others.stop_remote);
-            todo.has_letters = self.put_out(&mut todo.work, cancels);
+            todo.has_letters = self.post(&mut todo);
             result
         };
         if !todo.is_empty() {
             self.carry_out(todo);
         }
         result
+    }
+
+    /// Puts out what a runner that orders work by itself is to hear.
+    fn post(&self, todo: &mut Todo) -> bool {
+        let Some(others) = &mut todo.others else {
+            return self.put_out(&mut todo.work, iter::empty());
+        };
+        if !self.feeds_early() {
+            return false;
+        }
+        let cancels = others.stop_remote.drain(..).map(Letter::Cancel);
+        let releases = others.released.drain(..).map(Letter::Release);
+        self.put_out(&mut todo.work, cancels.chain(releases))
     }
 
     fn collect(self: &Arc<Self>, shell: &mut Shell, todo: &mut Todo, now: Timestamp) {
@@ -122,7 +137,9 @@ impl FlowRun {
                 }
                 Command::Settled(id) => {
                     self.collect_settled(shell, todo, id);
-                    shell.engine.noted_run(id);
+                    if shell.engine.noted_run(id) && self.feeds_early() {
+                        todo.others().released.push(Released::Run(id.into()));
+                    }
                 }
                 Command::RowsSettled(id, rows) => self.collect_rows(shell, todo, id, &rows),
                 Command::MapSettled(id) => {
@@ -140,7 +157,9 @@ impl FlowRun {
                         shell.leaving.push(id);
                         todo.others().maps.push((id, entry));
                     }
-                    shell.engine.noted_map(id);
+                    if shell.engine.noted_map(id) && self.feeds_early() {
+                        todo.others().released.push(Released::Map(id.to_bits()));
+                    }
                 }
                 Command::Cancel(id) => Self::collect_stop(shell, todo, id.into()),
                 Command::CancelRow(id, row) => {

@@ -159,8 +159,4 @@ impl FlowRun {
             }
         });
     }
-
-    pub(crate) fn release_map(&self, id: MapId) {
-        self.shell.lock().engine.release_map(id);
-    }
 }

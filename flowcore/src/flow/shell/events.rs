@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{FlowRun, end};
 use crate::clock::Timestamp;
 use crate::engine::{End, Engine, MapId, RunId};
-use crate::runner::{AttemptControl, RunReference, drop_caught};
+use crate::runner::{AttemptControl, Released, RunReference, drop_caught};
 
 impl FlowRun {
     /// An attempt begins; `false` if the run has settled.
@@ -89,13 +89,14 @@ impl FlowRun {
     /// The run ends. Its arguments go before that, and the runs that only they
     /// held with it.
     pub(crate) fn settled_without<A>(self: &Arc<Self>, run: RunReference, end: End, arguments: A) {
-        let released = self.releases(|| drop_caught(arguments));
+        let mut released = self.releases(|| drop_caught(arguments));
         self.update(|shell, now| {
-            for id in released {
-                shell.engine.release_run(id);
-            }
+            released.retain(|id| shell.engine.release_run(*id));
             shell.settle(run, end, now);
         });
+        for id in released {
+            self.forget(Released::Run(id.into()));
+        }
     }
 
     /// A direct call was dropped before it ended.

@@ -8,13 +8,14 @@ use smallvec::SmallVec;
 
 use super::FlowRun;
 use super::in_turn::InTurn;
-use crate::runner::{Feed, RunReference, Work, WorkKind};
+use crate::runner::{Feed, Released, RunReference, Work, WorkKind};
 
 pub(super) type Outbox = InTurn<Letter>;
 
 pub(super) enum Letter {
     Work(WorkKind),
     Cancel(RunReference),
+    Release(Released),
 }
 
 impl FlowRun {
@@ -29,21 +30,17 @@ impl FlowRun {
     pub(super) fn put_out(
         &self,
         work: &mut SmallVec<[WorkKind; 1]>,
-        cancels: Option<&mut Vec<RunReference>>,
+        others: impl Iterator<Item = Letter>,
     ) -> bool {
-        let has_cancels = cancels.as_ref().is_some_and(|cancels| !cancels.is_empty());
-        if (work.is_empty() && !has_cancels) || !self.feeds_early() {
+        let mut others = others.peekable();
+        if (work.is_empty() && others.peek().is_none()) || !self.feeds_early() {
             return false;
         }
         let (here, out) = work.drain(..).partition(WorkKind::is_local);
         *work = here;
         let out: SmallVec<[WorkKind; 1]> = out;
-        let cancels = cancels.into_iter().flat_map(|cancels| cancels.drain(..));
-        self.outbox.put(
-            out.into_iter()
-                .map(Letter::Work)
-                .chain(cancels.map(Letter::Cancel)),
-        );
+        let out = out.into_iter().map(Letter::Work);
+        self.outbox.put(out.chain(others));
         true
     }
 
@@ -57,6 +54,7 @@ impl FlowRun {
                 kind,
             }),
             Letter::Cancel(run) => session.cancel(run),
+            Letter::Release(released) => session.release(released),
         });
     }
 }

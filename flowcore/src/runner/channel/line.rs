@@ -16,6 +16,7 @@ use super::messages::{Answer, LogRecord, Request, RequestId, ToHome};
 use crate::error::{Error, ErrorKind, Result};
 use crate::runner::worker::WorkerLink;
 use crate::runner::{RunReference, note_waiting};
+use crate::state::shorten;
 
 /// All lines of a worker.
 pub(crate) struct Lines {
@@ -60,6 +61,11 @@ pub(crate) struct Line {
     asked: AtomicU64,
 }
 
+/// A line of a log that goes to another process has about so many bytes at
+/// most; what is cut off is counted at its end. A message with it stays below
+/// the 16 kB that schedulers are glad to keep a thousand of.
+const LONGEST_LINE: usize = 12 << 10;
+
 impl Line {
     pub(crate) fn new(lines: &Arc<Lines>, flow_run: u128, run: RunReference) -> Arc<Self> {
         Arc::new(Self {
@@ -78,7 +84,12 @@ impl Line {
 
     pub(crate) fn log(&self, record: LogRecord) {
         let run = Some(self.run);
-        self.send(ToHome::Log(LogRecord { run, ..record }));
+        let message = shorten(&record.message, LONGEST_LINE).into_owned();
+        self.send(ToHome::Log(LogRecord {
+            run,
+            message,
+            ..record
+        }));
     }
 
     pub(crate) fn ask(self: &Arc<Self>, request: Request) -> Asking {

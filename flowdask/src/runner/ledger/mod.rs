@@ -11,7 +11,7 @@ pub(super) mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use flowcore::bridge::{RunEvent, RunFailure, RunReference};
+use flowcore::bridge::{Released, RunEvent, RunFailure, RunReference};
 use flowcore::{Error, StateName};
 
 use self::rows::BatchRows;
@@ -38,6 +38,16 @@ pub(crate) struct Consequences {
     /// A batch is in memory, but not all that happened to its rows was told:
     /// its value says it.
     pub(crate) incomplete: Option<Key>,
+    /// Keys that nobody needs any more, once what is ready is submitted.
+    pub(crate) unneeded: Vec<Key>,
+}
+
+impl Consequences {
+    fn add(&mut self, others: Self) {
+        self.events.extend(others.events);
+        self.ready.extend(others.ready);
+        self.unneeded.extend(others.unneeded);
+    }
 }
 
 /// What is to be done about a cancelled run.
@@ -56,8 +66,8 @@ pub(crate) struct Ledger {
     home: String,
     items: HashMap<Key, Item>,
     runs: HashMap<RunReference, Key>,
-    /// The batches of each map, by their first rows.
-    batches: HashMap<u64, BTreeMap<u32, Key>>,
+    /// The keys of each map, batches or single rows, by their first rows.
+    maps: HashMap<u64, BTreeMap<u32, Key>>,
 }
 
 #[derive(Debug)]
@@ -68,6 +78,10 @@ struct Item {
     inputs: Inputs,
     /// What is held until this one's outcome is known.
     readers: Vec<Key>,
+    /// How many that are held read this one.
+    held_readers: usize,
+    /// The flow does not need the value.
+    is_released: bool,
     /// Of a batch whose value is not in memory.
     rows: Option<Box<BatchRows>>,
 }
@@ -112,7 +126,7 @@ impl Ledger {
             home,
             items: HashMap::new(),
             runs: HashMap::new(),
-            batches: HashMap::new(),
+            maps: HashMap::new(),
         }
     }
 
@@ -127,13 +141,17 @@ impl Ledger {
             }
         }
         let rows = match &runs {
+            Runs::Run(RunReference::Row(map, row)) => {
+                self.maps.entry(*map).or_default().insert(*row, key.clone());
+                None
+            }
             Runs::Run(run) => {
                 self.runs.insert(*run, key.clone());
                 None
             }
             Runs::Rows(map, rows) => {
-                let batches = self.batches.entry(*map).or_default();
-                batches.insert(rows.start, key.clone());
+                let keys = self.maps.entry(*map).or_default();
+                keys.insert(rows.start, key.clone());
                 Some(Box::new(BatchRows::new(rows)))
             }
         };
@@ -141,6 +159,11 @@ impl Ledger {
             let ready = self.ready(key.clone(), job, &inputs);
             (Stage::Submitted(None), Some(ready))
         } else {
+            for input in &inputs.keys {
+                if let Some(input) = self.items.get_mut(input) {
+                    input.held_readers += 1;
+                }
+            }
             (Stage::Held(Box::new(job), outcomes.len()), None)
         };
         let item = Item {
@@ -148,6 +171,8 @@ impl Ledger {
             stage,
             inputs,
             readers: Vec::new(),
+            held_readers: 0,
+            is_released: false,
             rows,
         };
         self.items.insert(key, item);
@@ -295,9 +320,7 @@ impl Ledger {
             Some(Stage::Submitted(end)) => *end = Some(told),
             // It did not look at its token. Its value is released already.
             Some(Stage::Cancelled) => {
-                let also = self.cancelled(key);
-                consequences.events.extend(also.events);
-                consequences.ready.extend(also.ready);
+                consequences.add(self.cancelled(key));
             }
             _ => {}
         }
@@ -452,8 +475,11 @@ impl Ledger {
         };
         match &item.stage {
             Stage::Held(..) if is_last => {
-                item.stage = Stage::Cancelled;
-                nothing
+                let mut consequences = Consequences::default();
+                let error = Error::msg("the run was cancelled");
+                self.end(&key, Stage::Ended(error), &mut consequences);
+                self.let_inputs_go(&key, &mut consequences);
+                (Cancelling::Nothing, consequences)
             }
             Stage::Submitted(_) if is_last => {
                 let consequences = self.release(&key);
@@ -482,9 +508,7 @@ impl Ledger {
             _ => matches!(before, Stage::Submitted(Some(_))),
         };
         if is_over {
-            let Consequences { events, ready, .. } = self.cancelled(key);
-            consequences.events.extend(events);
-            consequences.ready.extend(ready);
+            consequences.add(self.cancelled(key));
         }
         consequences
     }
@@ -498,8 +522,74 @@ impl Ledger {
         for reader in std::mem::take(&mut item.readers) {
             if let Some(ready) = self.outcome_known(&reader) {
                 consequences.ready.push(ready);
+                self.let_inputs_go(&reader, consequences);
             }
         }
+        self.forget(key, consequences);
+    }
+
+    /// A reader is not held any more.
+    fn let_inputs_go(&mut self, reader: &Key, consequences: &mut Consequences) {
+        let Some(reader) = self.items.get(reader) else {
+            return;
+        };
+        for input in reader.inputs.keys.clone() {
+            if let Some(item) = self.items.get_mut(&input) {
+                item.held_readers -= 1;
+                self.forget(&input, consequences);
+            }
+        }
+    }
+
+    /// The flow does not need the results of a run or a map, which has ended.
+    pub(crate) fn release_results(&mut self, released: Released) -> Consequences {
+        let mut consequences = Consequences::default();
+        let keys: Vec<Key> = match released {
+            Released::Run(run) => self.key(run).into_iter().cloned().collect(),
+            Released::Map(map) => {
+                let keys = self.maps.get(&map).into_iter();
+                keys.flat_map(BTreeMap::values).cloned().collect()
+            }
+            // Of a newer flowcore: results stay until the flow has ended.
+            _ => Vec::new(),
+        };
+        for key in keys {
+            if let Some(item) = self.items.get_mut(&key) {
+                item.is_released = true;
+                self.forget(&key, &mut consequences);
+            }
+        }
+        consequences
+    }
+
+    /// Forgets a key that has ended and that neither the flow nor what is held
+    /// needs. Whatever is with Dask already has its own hold on it there.
+    fn forget(&mut self, key: &Key, consequences: &mut Consequences) {
+        let is_over = |item: &Item| {
+            let has_ended = matches!(item.stage, Stage::InMemory | Stage::Ended(_));
+            item.is_released && has_ended && item.held_readers == 0
+        };
+        if !self.items.get(key).is_some_and(is_over) {
+            return;
+        }
+        let Some(item) = self.items.remove(key) else {
+            return;
+        };
+        let (map, row) = match item.runs {
+            Runs::Rows(map, rows) => (map, rows.start),
+            Runs::Run(RunReference::Row(map, row)) => (map, row),
+            Runs::Run(run) => {
+                self.runs.remove(&run);
+                return consequences.unneeded.push(key.clone());
+            }
+        };
+        if let Some(keys) = self.maps.get_mut(&map) {
+            keys.remove(&row);
+            if keys.is_empty() {
+                self.maps.remove(&map);
+            }
+        }
+        consequences.unneeded.push(key.clone());
     }
 
     fn outcome_known(&mut self, reader: &Key) -> Option<Ready> {
@@ -523,11 +613,8 @@ impl Ledger {
         let RunReference::Row(map, row) = run else {
             return self.runs.get(&run);
         };
-        let batch = self.batches.get(&map).and_then(|batches| {
-            let (_, key) = batches.range(..=row).next_back()?;
-            self.items[key].runs.index(run).map(|_| key)
-        });
-        batch.or_else(|| self.runs.get(&run))
+        let (_, key) = self.maps.get(&map)?.range(..=row).next_back()?;
+        self.items[key].runs.index(run).map(|_| key)
     }
 
     /// The key of a run, and its place within the key's value if that is a

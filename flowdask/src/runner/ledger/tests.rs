@@ -307,3 +307,83 @@ fn what_completed_without_its_value_is_cancelled_at_once() {
     assert_eq!(ledger.cancel(run).1.events.len(), 1);
     assert!(!ledger.is_cancelled(&key));
 }
+
+#[test]
+fn what_has_ended_and_nobody_needs_is_forgotten() {
+    let mut ledger = Ledger::new("home".into());
+    let first = ledger.submit(Job::Run(work(1, vec![]))).unwrap().key;
+    let run = RunReference::Run(1);
+    // Its end is to be told yet.
+    let release = Released::Run(run);
+    assert!(ledger.release_results(release).unneeded.is_empty());
+    let consequences = ledger.in_memory(&first);
+    assert_eq!(consequences.events.len(), 1);
+    assert_eq!(consequences.unneeded, std::slice::from_ref(&first));
+    assert_eq!(ledger.place(run), None);
+    assert!(ledger.release_results(release).unneeded.is_empty());
+    // A worker's death makes it again: nobody is told.
+    assert!(ledger.told(RunEvent::Completed { run }).events.is_empty());
+    assert!(ledger.in_memory(&first).events.is_empty());
+    assert!(ledger.lost(&first, "killed").events.is_empty());
+}
+
+#[test]
+fn what_a_held_reader_needs_is_kept_until_it_is_submitted() {
+    let mut ledger = Ledger::new("home".into());
+    let value = ledger.submit(Job::Run(work(1, vec![]))).unwrap().key;
+    ledger.submit(Job::Run(work(2, vec![]))).unwrap();
+    assert!(
+        ledger
+            .submit(Job::Run(work(3, vec![result(1), outcome(2)])))
+            .is_none()
+    );
+    ledger.in_memory(&value);
+    let release =
+        |ledger: &mut Ledger, run| ledger.release_results(Released::Run(RunReference::Run(run)));
+    assert!(release(&mut ledger, 1).unneeded.is_empty());
+    assert!(release(&mut ledger, 2).unneeded.is_empty());
+    let consequences = ledger.told(failed(2));
+    assert_eq!(consequences.ready.len(), 1);
+    assert_eq!(
+        consequences.ready[0].dependencies,
+        std::slice::from_ref(&value)
+    );
+    assert_eq!(consequences.unneeded.len(), 2);
+}
+
+#[test]
+fn a_cancelled_reader_lets_its_inputs_go_and_its_own_readers_on() {
+    let mut ledger = Ledger::new("home".into());
+    let value = ledger.submit(Job::Run(work(1, vec![]))).unwrap().key;
+    ledger.submit(Job::Run(work(2, vec![]))).unwrap();
+    let held = work(3, vec![result(1), outcome(2)]);
+    assert!(ledger.submit(Job::Run(held)).is_none());
+    assert!(ledger.submit(Job::Run(work(4, vec![outcome(3)]))).is_none());
+    ledger.in_memory(&value);
+    let release = Released::Run(RunReference::Run(1));
+    assert!(ledger.release_results(release).unneeded.is_empty());
+    let (cancelling, consequences) = ledger.cancel(RunReference::Run(3));
+    assert_eq!(cancelling, Cancelling::Nothing);
+    assert_eq!(consequences.unneeded, [value]);
+    assert!(matches!(
+        consequences.ready[0].payload.inputs[..],
+        [(Runs::Run(RunReference::Run(3)), Input::Failed(_))]
+    ));
+}
+
+#[test]
+fn a_map_is_released_with_all_its_keys() {
+    let mut ledger = Ledger::new("home".into());
+    let first = ledger.submit(batch(1, 0..2, Vec::new())).unwrap().key;
+    let mut alone = work(0, Vec::new());
+    alone.run = RunReference::Row(1, 2);
+    let second = ledger.submit(Job::Run(alone)).unwrap().key;
+    let other = ledger.submit(batch(2, 0..2, reads(1, 0))).unwrap().key;
+    ledger.told(completed(0, 2));
+    ledger.in_memory(&first);
+    ledger.in_memory(&second);
+    let unneeded = ledger.release_results(Released::Map(1)).unneeded;
+    assert_eq!(unneeded, [first, second]);
+    assert_eq!(ledger.place(RunReference::Row(1, 1)), None);
+    assert_eq!(ledger.open_keys(), [other]);
+}
