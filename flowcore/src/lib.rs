@@ -104,9 +104,10 @@ pub use limits::{
 pub use mapped::{Completions, Mapped};
 #[cfg(feature = "prefect")]
 pub use prefect::{
-    Artifact, CreatedArtifact, DeploymentRun, Event, Pause, PrefectError, RunDeployment,
-    SecretValue, ServerCall, emit_event, pause_flow_run, pause_for_input, run_deployment, secret,
-    suspend_flow_run, suspend_for_input,
+    Artifact, Background, BackgroundRun, CreatedArtifact, Delay, Delayed, DeploymentRun, Event,
+    Pause, PrefectError, RunDeployment, SecretValue, ServeTasks, ServerCall, emit_event,
+    pause_flow_run, pause_for_input, run_deployment, secret, serve_tasks, suspend_flow_run,
+    suspend_for_input,
 };
 #[cfg(feature = "prefect")]
 pub use prefect::{
@@ -169,7 +170,7 @@ pub mod bridge {
 /// Everything for writing flows: `use flowcore::prelude::*;`.
 pub mod prelude {
     #[cfg(feature = "prefect")]
-    pub use crate::Deploy;
+    pub use crate::{Background, Deploy};
     pub use crate::{
         Definition, Error, Mapped, Result, SequentialTaskRunner, State, TaskFuture,
         ThreadPoolTaskRunner, allow_failure, flow, task, unmapped,

@@ -10,6 +10,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use uuid::Uuid;
+
 use super::observer::Began;
 use super::running::Registration;
 use super::shell::in_hook;
@@ -274,6 +276,18 @@ impl<T: Send + Sync + 'static> Future for StateCall<'_, T> {
     }
 }
 
+tokio::task_local! {
+    /// The id of the run around a task that this code calls outside of flows.
+    static AROUND: Uuid;
+}
+
+/// Calls a task outside of flows, in a run of this id: so who asked for the
+/// call knows the ids of its runs.
+#[cfg(feature = "prefect")]
+pub(crate) async fn called_as<F: Future>(around: Uuid, call: F) -> F::Output {
+    AROUND.scope(around, call).await
+}
+
 /// The flow run that a direct call belongs to: the caller's, or one of its own.
 struct FlowHere {
     flow: Arc<FlowRun>,
@@ -288,7 +302,7 @@ impl FlowHere {
                 registration: None,
             },
             None => {
-                let flow = FlowRun::standalone();
+                let flow = FlowRun::standalone(AROUND.try_with(|id| *id).ok());
                 flow.begin_observed(&Began {
                     flow: None,
                     parent: None,

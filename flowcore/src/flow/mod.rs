@@ -19,6 +19,8 @@ mod symbolic;
 mod model_tests;
 
 pub use aggregate::{FlowOutcome, ReturnedRuns};
+#[cfg(feature = "prefect")]
+pub(crate) use call::called_as;
 pub use call::{
     Call, Ended, OwnedCall, StateCall, call, call_lent, call_lent_future, ended, no_key, owned_call,
 };

@@ -8,6 +8,7 @@
 //! 3.0.0 and 2.20.25.
 
 pub(crate) mod adoption;
+mod background;
 mod cancelling;
 mod client;
 mod deployment;
@@ -21,6 +22,7 @@ mod things;
 mod transition;
 pub(crate) mod verdict;
 
+pub use background::{Background, BackgroundRun, Delay, Delayed, ServeTasks, serve_tasks};
 pub(crate) use deployment::SCHEDULED_RUN;
 pub use deployment::{
     Deploy, Deploying, Deployment, DeploymentError, FlowDeployment, Schedule, Serve, serve,

@@ -87,6 +87,12 @@ impl ResultOptions {
         }
     }
 
+    /// The store that the task names.
+    #[cfg(feature = "prefect")]
+    pub(crate) fn store_url(&self) -> Option<&str> {
+        self.store.as_deref()
+    }
+
     /// Whether runs of the task in this flow run are written down. The one
     /// branch that tasks pay which have nothing to do with results.
     pub(crate) fn persists_in(&self, flow: &FlowResults) -> bool {

@@ -130,6 +130,30 @@ async fn served_suspended(file: String) -> Result<String> {
     Ok(approval.by)
 }
 
+#[task(tags = ["quiet"])]
+async fn background_note(file: String, times: u32) -> u32 {
+    note(Some(&file), &format!("noted {times}"));
+    times
+}
+
+#[task]
+fn background_failure() -> Result<()> {
+    Err(Error::msg("the disk is full"))
+}
+
+#[task]
+async fn background_slow(file: String, seconds: u64) {
+    note(Some(&file), "begun");
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    note(Some(&file), "ended");
+}
+
+/// Nobody serves it.
+#[task]
+fn background_nobody(a: i64, b: i64) -> i64 {
+    a + b
+}
+
 /// Calls a function with a flow of this name, whatever its type is.
 macro_rules! with_flow {
     ($name:expr, |$flow:ident| $code:expr) => {
@@ -188,6 +212,38 @@ async fn main() -> Result<()> {
                 let id = with_flow!(*name_of_flow, |flow| flow.deploy(plan).await?);
                 println!("{id}");
             }
+            Ok(())
+        }
+        ["tasks"] => {
+            flowcore::serve_tasks([&background_note, &background_failure, &background_slow])
+                .patience(Duration::from_secs(20))
+                .await
+        }
+        ["delay", what, file] => {
+            let run = match what {
+                "note" => background_note.delay((file, 2)).await?,
+                "failure" => background_failure.delay(()).await?,
+                "slow" => {
+                    let arguments = serde_json::json!({"file": file, "seconds": 3});
+                    background_slow.delay(arguments).await?
+                }
+                _ => background_nobody.delay((1, 2)).await?,
+            };
+            println!("{}", serde_json::to_string(&run)?);
+            Ok(())
+        }
+        ["wait", file] => {
+            let run = background_note.delay((file, 3)).await?;
+            let ended = run.wait(Duration::from_secs(120)).await?;
+            println!("{}", serde_json::to_string(&ended)?);
+            ended.into_result()
+        }
+        ["wrong"] => {
+            let mut errors = vec![background_note.delay(("a", "b")).await.unwrap_err()];
+            errors.push(background_note.delay((1, 2, 3)).await.unwrap_err());
+            errors.push(flowcore::serve_tasks([&served_once]).await.unwrap_err());
+            let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            println!("{}", serde_json::to_string(&errors)?);
             Ok(())
         }
         _ => {

@@ -226,9 +226,14 @@ impl FlowRun {
     }
 
     /// The run around a task that is called outside of flows.
-    pub(in crate::flow) fn standalone() -> Arc<Self> {
+    pub(in crate::flow) fn standalone(id: Option<Uuid>) -> Arc<Self> {
         let results = FlowResults::of_process();
-        Self::of_kind(Uuid::now_v7(), String::new(), Kind::Standalone, results)
+        Self::of_kind(
+            id.unwrap_or_else(Uuid::now_v7),
+            String::new(),
+            Kind::Standalone,
+            results,
+        )
     }
 
     pub(crate) fn set_session(&self, session: Arc<dyn RunnerSession>) {

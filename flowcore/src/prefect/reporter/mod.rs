@@ -27,6 +27,7 @@ use uuid::Uuid;
 use self::flow::ReportedFlow;
 use self::inputs::Layouts;
 pub(crate) use self::lines::lines;
+pub(super) use self::names::task_key;
 pub(crate) use self::parameters::parameters;
 use super::adoption;
 use super::message::Message;

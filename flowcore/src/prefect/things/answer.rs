@@ -16,6 +16,7 @@ use super::question::{NewArtifact, NewDeploymentRun, NewEvent, Question};
 use crate::context::RunContext;
 use crate::error::{Error, Result};
 use crate::flow::FlowRun;
+use crate::prefect::background;
 use crate::prefect::client::{ApiClient, ApiError};
 use crate::prefect::deployment;
 use crate::prefect::message::{self, Message};
@@ -85,6 +86,7 @@ pub(super) async fn answer(
         Question::Secret(_) => "secrets",
         Question::Emit(_) => "events",
         Question::RunDeployment(_) => "runs of deployments",
+        Question::Delay(_) | Question::LookAtTaskRun { .. } => "background tasks",
     };
     let Some(client) = ApiClient::of_process()? else {
         return Err(PrefectError::NoServer { what });
@@ -128,6 +130,8 @@ pub(super) async fn answer(
         Question::Secret(name) => secret(&client, name).await,
         Question::Emit(event) => emit(&client, event, asker).await,
         Question::RunDeployment(new) => run_deployment(&client, new, asker).await,
+        Question::Delay(new) => background::create(&client, new).await,
+        Question::LookAtTaskRun { id, limit } => background::look(&client, id, limit).await,
     }
 }
 
@@ -340,7 +344,7 @@ async fn run_deployment(
 }
 
 /// Waits; a run that does lends its slot out meanwhile.
-pub(super) async fn wait(time: Duration) {
+pub(in crate::prefect) async fn wait(time: Duration) {
     let sleep = {
         // Whatever thread this is on.
         let _context = runtime::process_service().enter();

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::IntoFuture;
 use std::pin::Pin;
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::PrefectError;
@@ -40,6 +41,16 @@ impl<T: Send + 'static> ServerCall<T> {
             question,
             read: Box::new(read),
         }
+    }
+
+    /// A question whose answer is the value.
+    pub(in crate::prefect) fn asking(question: Question) -> Self
+    where
+        T: DeserializeOwned,
+    {
+        Self::new(Ok(question), |value| {
+            serde_json::from_value(value).map_err(|error| PrefectError::Server(error.to_string()))
+        })
     }
 
     /// Waits in sync code; a thread of a task runner lends its slot to other

@@ -91,6 +91,12 @@ pub enum PrefectError {
     /// behind the call runs when somebody has resumed it.
     #[error("the flow run is suspended, and goes on in another process when somebody resumes it")]
     Suspended,
+    /// These tasks cannot be served.
+    #[error("no background tasks are served: {problem}")]
+    NotServed {
+        /// Why, and what to do.
+        problem: String,
+    },
     /// Nobody has resumed the flow run in time.
     #[error("nobody has resumed the flow run within {} second(s)", limit.as_secs_f64())]
     PauseTimedOut {
@@ -123,7 +129,7 @@ impl From<ApiError> for PrefectError {
 }
 
 impl PrefectError {
-    pub(super) fn into_error(self) -> Error {
+    pub(in crate::prefect) fn into_error(self) -> Error {
         let kind = match self {
             Self::PauseTimedOut { .. }
             | Self::Server(_)

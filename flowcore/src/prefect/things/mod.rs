@@ -18,5 +18,7 @@ pub(crate) mod suspend;
 pub(crate) mod variables;
 
 pub(crate) use answer::answer_from_home;
+pub(super) use answer::wait;
 pub use call::ServerCall;
 pub use error::PrefectError;
+pub(super) use question::Question;

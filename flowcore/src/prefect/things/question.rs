@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::prefect::background::NewBackgroundRun;
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Question {
+pub(in crate::prefect) enum Question {
     NewArtifact(NewArtifact),
     ChangeArtifact {
         id: Uuid,
@@ -25,10 +27,15 @@ pub(super) enum Question {
     Secret(String),
     Emit(NewEvent),
     RunDeployment(NewDeploymentRun),
+    Delay(NewBackgroundRun),
+    LookAtTaskRun {
+        id: Uuid,
+        limit: Duration,
+    },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct NewArtifact {
+pub(in crate::prefect) struct NewArtifact {
     pub(super) key: Option<String>,
     pub(super) kind: String,
     pub(super) description: Option<String>,
@@ -36,7 +43,7 @@ pub(super) struct NewArtifact {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct NewEvent {
+pub(in crate::prefect) struct NewEvent {
     pub(super) event: String,
     pub(super) resource: Map<String, Value>,
     pub(super) related: Vec<Map<String, Value>>,
@@ -44,7 +51,7 @@ pub(super) struct NewEvent {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct NewDeploymentRun {
+pub(in crate::prefect) struct NewDeploymentRun {
     /// `flow/deployment`.
     pub(super) deployment: String,
     pub(super) parameters: Value,

@@ -1,6 +1,7 @@
 //! Deployments: served by our own process, and started by stock workers.
 
 mod adopted;
+mod background;
 mod command_line;
 mod pool;
 mod served;

@@ -396,6 +396,27 @@ fn a_flow_run_that_is_refused_ends_at_once_and_says_why() {
 }
 
 #[test]
+fn a_last_state_that_is_the_servers_is_not_told() {
+    let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
+    // What the server has decided, and a run that has left this process.
+    for (is_decided, kind) in [(true, StateType::Failed), (false, StateType::Paused)] {
+        let mut ledger = Ledger::new(Uuid::now_v7);
+        ledger.put(begin(now), now);
+        let Next::Call(call) = ledger.next_call(now) else {
+            panic!("a flow run begins with a call");
+        };
+        ledger.answered(*call, Reply::Began(known()), now);
+        if is_decided {
+            ledger.is_decided(FLOW);
+        }
+        ledger.finish(FLOW, state(kind, "Last", now));
+        assert!(matches!(ledger.next_call(now), Next::Wait(_)));
+        assert!(ledger.finished(FLOW).is_some(), "{kind}");
+        assert!(ledger.is_idle());
+    }
+}
+
+#[test]
 fn an_absent_server_is_tried_less_and_less_often() {
     let mut now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
     let mut ledger = Ledger::new(Uuid::now_v7);
