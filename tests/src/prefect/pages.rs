@@ -95,6 +95,7 @@ impl Server {
         Self::with_settings(&[
             ("PREFECT_SERVER_UI_ENABLED", "true"),
             ("PREFECT_UI_STATIC_DIRECTORY", static_files),
+            ("PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT", "false"),
         ])
     }
 }

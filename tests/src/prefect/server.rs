@@ -143,7 +143,9 @@ impl Server {
             .argument(self.address.ip().to_string())
             .argument("--port")
             .argument(self.address.port().to_string())
-            .with_prefect(self.directory.path());
+            .with_prefect(self.directory.path())
+            // Its pages ask the usual port otherwise.
+            .with_variable("PREFECT_UI_API_URL", self.url());
         for (name, value) in &self.settings {
             program = program.with_variable(name, value);
         }

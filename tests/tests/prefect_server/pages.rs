@@ -34,62 +34,68 @@ fn newest_run(server: &Server, of: &Value) -> Option<Value> {
     runs.get(0).cloned()
 }
 
-/// Runs a flow of a program, and gives its only run and the path of its page.
-fn page_of_run(server: &Server, program: &str, argument: &str, flow: &str) -> (Value, String) {
+/// Runs the flow of the pictures, and gives its run.
+fn pictured_run(server: &Server) -> Value {
     let home = tempfile::tempdir().expect("a directory");
-    let mut program = server.command(program, home.path());
-    let output = program.arg(argument).output().expect("the program starts");
+    let mut program = server.command(env!("CARGO_BIN_EXE_pictured_flows"), home.path());
+    let output = program.args(["run", "nightly-sales"]).output();
+    let output = output.expect("the program starts");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
-    let filter = json!({"flows": {"name": {"any_": [flow]}}});
-    let run = newest_run(server, &filter).expect("the run");
-    let path = format!("/runs/flow-run/{}", run["id"].as_str().expect("an id"));
-    (run, path)
+    let filter = json!({"flows": {"name": {"any_": ["nightly-sales"]}}});
+    newest_run(server, &filter).expect("the run")
 }
 
 #[test]
 #[ignore = "slow lane: a browser"]
-fn the_page_of_a_run_shows_graph_states_and_lines() {
+fn the_pages_of_a_run_show_graph_states_lines_and_artifacts() {
     let server = Server::with_pages().unwrap_or_else(|error| panic!("{error}"));
     let pages = server_and_pages(&server);
     let pictures = tempfile::tempdir().expect("a directory");
-    let program = env!("CARGO_BIN_EXE_reported_flows");
-    let (run, path) = page_of_run(&server, program, "design", "inc-double-add-sum");
+    let run = pictured_run(&server);
     let name = run["name"].as_str().expect("a name");
-    let text = pages
-        .show(
-            &path,
-            None,
-            &[name, "Completed", "13 Task runs", "x is 3"],
-            &picture(&pictures, "run-page"),
-        )
-        .unwrap_or_else(|error| panic!("{error}"));
-    assert!(text.contains("a warning of the flow"), "{text}");
-    pages
-        .show(
-            &path,
-            Some("Task Runs"),
-            &["13 Task runs", "sum_all"],
-            &picture(&pictures, "task-runs"),
-        )
-        .unwrap_or_else(|error| panic!("{error}"));
+    let path = format!("/runs/flow-run/{}", run["id"].as_str().expect("an id"));
+    let show = |path: &str, tab, expected: &[&str], name| {
+        let shown = pages.show(path, tab, expected, &picture(&pictures, name));
+        shown.unwrap_or_else(|error| panic!("{error}"))
+    };
+    let lines = [
+        name,
+        "Completed",
+        "10 Task runs",
+        "200 orders from west",
+        "database is being restarted",
+    ];
+    show(&path, None, &lines, "run-page");
+    let runs = ["10 Task runs", "(10 Completed)", "add_up"];
+    let text = show(&path, Some("Task Runs"), &runs, "task-runs");
+    assert!(!text.contains("write_report"), "a subflow's run: {text}");
+    let artifacts = ["sales-by-region", "Orders and sums of the night"];
+    show(&path, Some("Artifacts"), &artifacts, "artifacts");
+    let filter = json!({"artifacts": {"key": {"any_": ["sales-by-region"]}}});
+    let artifact = &server.all("artifacts", &filter)[0]["id"];
+    let path = format!("/artifacts/artifact/{}", artifact.as_str().expect("an id"));
+    let cells = ["region", "orders", "west", "197"];
+    show(&path, None, &cells, "table");
 }
 
 #[test]
 #[ignore = "slow lane: a browser"]
-fn artifacts_show_under_the_run_that_makes_them() {
+fn the_form_of_a_deployment_is_made_from_types_and_documentation() {
     let server = Server::with_pages().unwrap_or_else(|error| panic!("{error}"));
     let pages = server_and_pages(&server);
     let pictures = tempfile::tempdir().expect("a directory");
-    let program = env!("CARGO_BIN_EXE_prefect_things");
-    let (_, path) = page_of_run(&server, program, "artifacts", "makes-artifacts");
+    let arguments = ["serve", "nightly-sales", "--name", "nightly"];
+    let program = env!("CARGO_BIN_EXE_pictured_flows");
+    let _serving = Serving::of(&server, program, &arguments);
+    let found = server.get("/deployments/name/nightly-sales/nightly");
+    let path = format!(
+        "/deployments/deployment/{}/run",
+        found["id"].as_str().expect("an id")
+    );
+    let expected = ["Where there are shops.", "publishes", "Submit"];
     pages
-        .show(
-            &path,
-            Some("Artifacts"),
-            &["my-table", "from-afar"],
-            &picture(&pictures, "artifacts"),
-        )
+        .show(&path, None, &expected, &picture(&pictures, "form"))
         .unwrap_or_else(|error| panic!("{error}"));
 }
 

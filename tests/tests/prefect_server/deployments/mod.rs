@@ -37,7 +37,7 @@ impl Serving {
         Self::of(server, env!("CARGO_BIN_EXE_served_flows"), arguments)
     }
 
-    fn of(server: &Server, program: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn of(server: &Server, program: &str, arguments: &[&str]) -> Self {
         let home = tempfile::tempdir().expect("a directory");
         let mut child = command_of(server, program, &home)
             .args(arguments)
