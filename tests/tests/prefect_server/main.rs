@@ -9,6 +9,7 @@ mod faults;
 mod older;
 mod pages;
 mod reports;
+mod rows;
 mod server;
 mod slots;
 mod things;
