@@ -86,9 +86,9 @@ pub use cli::cli;
 pub use console::layer;
 pub use context::{RunInfo, in_current_run, run_info};
 pub use definition::{
-    Definition, DefinitionKind, Definitions, Description, FlowInfo, FlowOptions, JsonCall,
-    ParameterDescription, ParameterError, ParameterErrors, RetryDelay, TaskInfo, TaskOptions,
-    ValidationOutcome, exponential_backoff, flows, tasks,
+    Api, Definition, DefinitionKind, Definitions, Description, FlowInfo, FlowOptions, JsonCall,
+    MapReport, ParameterDescription, ParameterError, ParameterErrors, RetryDelay, TaskInfo,
+    TaskOptions, ValidationOutcome, exponential_backoff, flows, tasks,
 };
 pub use entry::{Setup, init};
 pub use error::{Error, ErrorKind, Result};
@@ -187,13 +187,13 @@ pub mod __private {
     #[cfg(feature = "cli")]
     pub use crate::cli::run_main_or_command;
     pub use crate::definition::{
-        AllKnown, AnswersRetry, BodyFuture, CacheKey, CallsOf, Defined, Definition, Flow,
+        AllKnown, AnswersRetry, Api, BodyFuture, CacheKey, CallsOf, Defined, Definition, Flow,
         FlowArgument, FlowAttempt, FlowAttributes, FlowBody, FlowCode, FlowConfiguration,
         FlowDefinition, FlowEntry, FlowInfo, FlowOptions, HasRows, JsonCall, LentArguments, Loan,
-        Owned, OwnedValue, ParameterAccess, ParameterDefault, ParameterSignature, Parameters,
-        ReadJson, ReadValues, RetryCondition, RetryDelayAttribute, SchemaOf, Shared, Signature,
-        Task, TaskAttributes, TaskBody, TaskConfiguration, TaskDefinition, TaskEntry, TaskError,
-        TaskFacts, TaskInfo, TaskOptions, TaskTypes, TypesOf, WriteJson, call_for_json,
+        MapReport, Owned, OwnedValue, ParameterAccess, ParameterDefault, ParameterSignature,
+        Parameters, ReadJson, ReadValues, RetryCondition, RetryDelayAttribute, SchemaOf, Shared,
+        Signature, Task, TaskAttributes, TaskBody, TaskConfiguration, TaskDefinition, TaskEntry,
+        TaskError, TaskFacts, TaskInfo, TaskOptions, TaskTypes, TypesOf, WriteJson, call_for_json,
         call_for_json_with_loans, default_as_json, probe, validated,
     };
     pub use crate::entry::run_main;

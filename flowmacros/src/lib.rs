@@ -55,5 +55,6 @@ pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[doc = include_str!("../../docs/guide/results.md")]
 #[doc = include_str!("../../docs/guide/transactions.md")]
 #[doc = include_str!("../../docs/guide/deployments.md")]
+#[doc = include_str!("../../docs/guide/reporting.md")]
 #[doc = include_str!("../../docs/guide/server-things.md")]
 struct Guide;

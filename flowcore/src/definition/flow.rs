@@ -13,6 +13,7 @@ use super::default_retries::DefaultRetries;
 use super::json_parameters::ReadValues;
 use super::labels::{Labels, label_methods};
 use super::name_template;
+use super::reporting::Api;
 use super::retry::{RetryDelay, RetryDelayAttribute, retries_in_force, retry_delay_method};
 use crate::error::Result;
 use crate::hooks::{AttributeHook, Hooks, hook_methods};
@@ -84,6 +85,7 @@ pub struct FlowOptions {
     task_runner: RunnerSource,
     persist_result: Option<bool>,
     result_store: Option<Cow<'static, str>>,
+    pub(crate) api: Api,
     resumed: Option<Uuid>,
     is_changed: bool,
     pub(crate) hooks: Hooks<FlowInfo>,
@@ -136,6 +138,8 @@ pub struct FlowAttributes {
     pub persist_result: Option<bool>,
     /// Where.
     pub result_store: Option<&'static str>,
+    /// What an absent server means.
+    pub api: Api,
     /// What is called when a run enters a state.
     pub hooks: &'static [AttributeHook<FlowInfo>],
 }
@@ -158,6 +162,7 @@ impl FlowAttributes {
             task_runner: None,
             persist_result: None,
             result_store: None,
+            api: Api::BestEffort,
             hooks: &[],
         }
     }
@@ -196,6 +201,7 @@ impl FlowOptions {
                 Some(url) => Some(Cow::Borrowed(url)),
                 None => None,
             },
+            api: attributes.api,
             resumed: None,
             is_changed: false,
             hooks: Hooks::new(attributes.hooks),
@@ -264,6 +270,25 @@ impl FlowOptions {
     #[must_use]
     pub fn result_store(mut self, url: impl Into<String>) -> Self {
         self.result_store = Some(Cow::Owned(url.into()));
+        self
+    }
+
+    /// What an absent or unwilling Prefect server means. Default:
+    /// [`Api::BestEffort`], nothing.
+    ///
+    /// ```
+    /// use flowcore::Api;
+    /// use flowcore::prelude::*;
+    ///
+    /// #[flow]
+    /// async fn audit() {}
+    ///
+    /// let on_record = audit.with_options(|o| o.api(Api::Required));
+    /// # let _ = on_record;
+    /// ```
+    #[must_use]
+    pub fn api(mut self, api: Api) -> Self {
+        self.api = api;
         self
     }
 

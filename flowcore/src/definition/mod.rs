@@ -16,6 +16,7 @@ mod options;
 mod parameters;
 pub mod probe;
 mod registry;
+mod reporting;
 mod resources;
 mod retry;
 mod statics;
@@ -41,6 +42,7 @@ pub use options::{AnswersRetry, RetryCondition, TaskAttributes, TaskConfiguratio
 pub use parameters::{Owned, ParameterAccess, Parameters, Shared};
 pub use registry::{Definitions, FlowEntry, TaskEntry, build, flows, tasks};
 pub(crate) use registry::{check_flows, check_tasks, find_task, task_infos};
+pub use reporting::{Api, MapReport};
 pub(crate) use resources::{Resources, millionths};
 pub(crate) use retry::jittered;
 pub use retry::{RetryDelay, RetryDelayAttribute, exponential_backoff};

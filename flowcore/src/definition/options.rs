@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::default_retries::DefaultRetries;
 use super::labels::{Labels, label_methods};
 use super::name_template;
+use super::reporting::MapReport;
 use super::resources::Resources;
 use super::retry::{
     RetryDelay, RetryDelayAttribute, check_jitter, retries_in_force, retry_delay_method,
@@ -48,6 +49,7 @@ pub struct TaskOptions {
     pub(crate) task_run_name: Option<Cow<'static, str>>,
     pub(crate) priority: i32,
     pub(crate) batch: Option<u32>,
+    pub(crate) report: Option<MapReport>,
     pub(crate) resources: Resources,
     pub(crate) results: ResultOptions,
     pub(crate) hooks: Hooks<TaskInfo>,
@@ -108,6 +110,7 @@ pub struct TaskAttributes {
     task_run_name: Option<&'static str>,
     priority: i32,
     batch: Option<u32>,
+    report: Option<MapReport>,
     resources: &'static [(&'static str, f64)],
     results: ResultAttributes,
     hooks: &'static [AttributeHook<TaskInfo>],
@@ -144,6 +147,7 @@ impl TaskAttributes {
             task_run_name: None,
             priority: 0,
             batch: None,
+            report: None,
             resources: &[],
             results: ResultAttributes::NONE,
             hooks: &[],
@@ -172,6 +176,8 @@ impl TaskAttributes {
         priority: i32;
         /// How many rows of a map travel together.
         batch: u32 => Some;
+        /// How rows of maps are told to a server.
+        report: MapReport => Some;
         /// What runs need of their task runner.
         resources: &'static [(&'static str, f64)];
         /// What it says of results.
@@ -208,6 +214,7 @@ impl TaskOptions {
             },
             priority: attributes.priority,
             batch: attributes.batch,
+            report: attributes.report,
             resources: Resources::new(attributes.resources),
             results: ResultOptions::from_attributes(attributes.results),
             hooks: Hooks::new(attributes.hooks),
@@ -284,6 +291,25 @@ impl TaskOptions {
     #[must_use]
     pub fn batch(mut self, rows: u32) -> Self {
         self.batch = Some(rows);
+        self
+    }
+
+    /// How rows of maps are told to a Prefect server. Default: each of them in
+    /// maps of up to 2,000 rows, and batches in longer ones.
+    ///
+    /// ```
+    /// use flowcore::MapReport;
+    /// use flowcore::prelude::*;
+    ///
+    /// #[task(report = summary)]
+    /// fn parse(line: String) -> usize { line.len() }
+    ///
+    /// let each = parse.with_options(|o| o.report(MapReport::Rows));
+    /// # let _ = each;
+    /// ```
+    #[must_use]
+    pub fn report(mut self, report: MapReport) -> Self {
+        self.report = Some(report);
         self
     }
 

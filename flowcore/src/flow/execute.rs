@@ -13,6 +13,7 @@ use super::aggregate::{Aggregate, FlowOutcome};
 use super::attempt::{Again, BodyEnd, Waited, make_body, may_be_retried, run_body, wait_for_retry};
 use super::call::{Call, Ended, Startable};
 use super::observer::Began;
+use super::required::unreported;
 use super::running::Registration;
 use super::symbolic::Symbolic;
 use super::{FlowRun, Interrupt, end};
@@ -112,7 +113,11 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
                 info.function,
             );
         }
-        let ended = match refusal(info, options, &flow, &code, &guard) {
+        let refused = match refusal(info, options, &flow, &code, &guard) {
+            None => unreported(info, options, &flow).await,
+            refused => refused,
+        };
+        let ended = match refused {
             Some(failure) => FlowEnd::failed(failure),
             None => attempts(info, options, &flow, &mut code, outcome, &guard).await,
         };

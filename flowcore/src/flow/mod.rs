@@ -10,6 +10,7 @@ mod interrupt;
 mod life;
 mod names;
 mod observer;
+mod required;
 mod running;
 mod shell;
 mod submit;

@@ -17,6 +17,7 @@ mod on_server;
 mod outbox;
 mod replay;
 pub(crate) mod reporter;
+pub(crate) mod required;
 pub(crate) mod slots;
 mod things;
 mod transition;

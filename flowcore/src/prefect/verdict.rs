@@ -2,7 +2,7 @@
 //! next attempt is to begin: it decides, and has made the state that it says.
 //!
 //! A flow run that no server is told of, or whose server does not answer in
-//! time, decides by itself. Source: `api.md` 4.
+//! time, decides by itself, unless it is `api = required`. Source: `api.md` 4.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub(crate) async fn after_failure(flow: Uuid, failure: &Failure) -> Verdict {
         "message": failure.0.message.as_deref(),
         "state_details": {},
     });
-    let asked = in_time(async {
+    let asked = in_time(Some(flow), async {
         let Some((client, outbox)) = server_of(flow)? else {
             return Ok(Verdict::Unasked);
         };
@@ -58,7 +58,7 @@ pub(crate) async fn after_failure(flow: Uuid, failure: &Failure) -> Verdict {
 
 /// May the next attempt begin?
 pub(crate) async fn before_attempt(flow: Uuid) -> Verdict {
-    let asked = in_time(async {
+    let asked = in_time(Some(flow), async {
         let Some((client, outbox)) = server_of(flow)? else {
             return Ok(Verdict::Unasked);
         };
@@ -75,7 +75,7 @@ pub(crate) async fn before_attempt(flow: Uuid) -> Verdict {
 
 /// May a run that the server has scheduled begin in this process?
 pub(crate) async fn before_begin(client: &ApiClient, server: Uuid) -> Verdict {
-    in_time(async {
+    in_time(None, async {
         let said = begin(client, server).await?;
         Ok(meaning(said, StateType::Running).0)
     })
@@ -100,25 +100,31 @@ fn server_of(flow: Uuid) -> Result<Option<(ApiClient, &'static Outbox)>, ApiErro
     Ok(ApiClient::of_process()?.zip(outbox))
 }
 
-async fn in_time(asked: impl Future<Output = Result<Verdict, ApiError>>) -> Verdict {
-    match runtime::timeout(PATIENCE, asked).await {
-        Some(Ok(verdict)) => verdict,
-        Some(Err(error)) => {
-            tracing::warn!(
-                target: "flowcore::prefect",
-                "{error}; the flow run goes on without the server's word"
-            );
-            Verdict::Unasked
-        }
-        None => {
-            tracing::warn!(
-                target: "flowcore::prefect",
-                "the server has not answered within {} s; the flow run goes on without its word",
-                PATIENCE.as_secs()
-            );
-            Verdict::Unasked
-        }
+/// The server's word, as far as there is one within a set time.
+async fn in_time(
+    flow: Option<Uuid>,
+    asked: impl Future<Output = Result<Verdict, ApiError>>,
+) -> Verdict {
+    let problem = match runtime::timeout(PATIENCE, asked).await {
+        Some(Ok(verdict)) => return verdict,
+        Some(Err(error)) => error.to_string(),
+        None => format!(
+            "the server has not answered within {} s",
+            PATIENCE.as_secs()
+        ),
+    };
+    if flow.is_some_and(reporter::is_required) {
+        tracing::warn!(
+            target: "flowcore::prefect",
+            "{problem}; the flow run ends, as it is `api = required`"
+        );
+        return Verdict::Ends;
     }
+    tracing::warn!(
+        target: "flowcore::prefect",
+        "{problem}; the flow run goes on without the server's word"
+    );
+    Verdict::Unasked
 }
 
 /// What an answer means for a flow run that is told to a server.

@@ -8,7 +8,7 @@ use super::retry::{self, RetryDelay};
 use super::{Given, options, value};
 use crate::problems::Problems;
 
-const KNOWN: [&str; 18] = [
+const KNOWN: [&str; 19] = [
     "name",
     "description",
     "version",
@@ -21,6 +21,7 @@ const KNOWN: [&str; 18] = [
     "timeout",
     "persist_result",
     "result_store",
+    "api",
     "on_running",
     "on_completion",
     "on_failure",
@@ -28,6 +29,9 @@ const KNOWN: [&str; 18] = [
     "on_cancellation",
     "crate",
 ];
+
+/// What an absent server means: variants of `Api`.
+const APIS: [(&str, &str); 2] = [("required", "Required"), ("best_effort", "BestEffort")];
 
 /// `#[flow(..)]`
 #[derive(Default)]
@@ -41,6 +45,8 @@ pub(crate) struct FlowAttribute {
     pub(crate) retry_delay: Option<RetryDelay>,
     pub(crate) persist_result: Option<bool>,
     pub(crate) result_store: Option<LitStr>,
+    /// A variant of `Api`.
+    pub(crate) api: Option<&'static str>,
 }
 
 impl FlowAttribute {
@@ -63,6 +69,10 @@ impl FlowAttribute {
                 ("result_store", _) => {
                     attribute.result_store =
                         value::nonempty_text(&given, "\"./results\"", problems);
+                }
+                ("api", _) => {
+                    let api = value::word(&given, &APIS, "required", problems);
+                    attribute.api = api.map(|(api, _)| api);
                 }
                 _ => attribute.common.read(&given, problems),
             }
@@ -92,12 +102,14 @@ mod tests {
                 task_runner = Runner::<A, B>::new(),
                 retries = 2,
                 retry_delay = ["1s", "1m"],
+                api = required,
                 timeout = 30
             ),
             &mut problems,
         );
         assert_eq!(problems.messages(), [""; 0]);
         assert!(attribute.task_runner.is_some());
+        assert_eq!(attribute.api, Some("Required"));
         assert!(attribute.retries.is_some() && attribute.retry_delay.is_some());
         assert!(attribute.common.run_name.is_some() && attribute.common.timeout.is_some());
     }

@@ -145,9 +145,10 @@ fn elsewhere(name: &str, word: &str) -> Option<&'static str> {
         ("log_prints", _) => "write log lines with `tracing::info!`; they show under their run",
         ("flow_run_name", "task") => "it belongs to a flow; for a task write `task_run_name`",
         ("task_run_name", "flow") => "it belongs to a task; for a flow write `flow_run_name`",
+        ("api", "task") => "it belongs to a flow; how maps are told says `report = summary`",
         ("task_runner", "task") => "it belongs to the flow that submits the task",
         ("local", "flow") => "it belongs to a task; a flow always runs where it is called",
-        ("priority" | "batch" | "codec" | "on_commit" | "on_rollback", "flow") => {
+        ("priority" | "batch" | "report" | "codec" | "on_commit" | "on_rollback", "flow") => {
             "it belongs to a task"
         }
         ("resources", "flow") => {

@@ -2,18 +2,17 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Expr, ExprPath};
+use syn::ExprPath;
 
 use super::common::Common;
 use super::hooks::{self, Hook, HookKind};
 use super::resources::{self, Resource};
 use super::results::Results;
 use super::retry::{self, RetryDelay};
-use super::{Given, options, value};
+use super::{options, value};
 use crate::problems::Problems;
-use crate::suggestion::did_you_mean;
 
-const KNOWN: [&str; 30] = [
+const KNOWN: [&str; 31] = [
     "name",
     "description",
     "version",
@@ -26,6 +25,7 @@ const KNOWN: [&str; 30] = [
     "timeout",
     "priority",
     "batch",
+    "report",
     "resources",
     "cache",
     "cache_key",
@@ -54,6 +54,18 @@ pub(crate) enum Codec {
     Bincode,
 }
 
+const CODECS: [(&str, Codec); 2] = [
+    ("message_pack", Codec::MessagePack),
+    ("bincode", Codec::Bincode),
+];
+
+/// How rows of maps are told to a server: variants of `MapReport`.
+const REPORTS: [(&str, &str); 3] = [
+    ("rows", "Rows"),
+    ("batches", "Batches"),
+    ("summary", "Summary"),
+];
+
 /// `#[task(..)]`
 #[derive(Default)]
 pub(crate) struct TaskAttribute {
@@ -67,6 +79,8 @@ pub(crate) struct TaskAttribute {
     pub(crate) retry_if: Option<ExprPath>,
     pub(crate) priority: Option<TokenStream>,
     pub(crate) batch: Option<TokenStream>,
+    /// A variant of `MapReport`.
+    pub(crate) report: Option<&'static str>,
     pub(crate) resources: Vec<Resource>,
     pub(crate) results: Results,
     transaction_hooks: Vec<Hook>,
@@ -81,13 +95,18 @@ impl TaskAttribute {
             match given.name().as_str() {
                 "local" => attribute.local = value::flag(&given, problems),
                 "codec" => {
-                    if let Some((codec, place)) = codec(&given, problems) {
-                        (attribute.codec, codec_place) = (codec, Some(place));
+                    if let Some((codec, place)) = value::word(&given, &CODECS, "bincode", problems)
+                    {
+                        (attribute.codec, codec_place) = (codec, Some(place.clone()));
                     }
                 }
                 "retries" => attribute.retries = value::count(&given, problems),
                 "priority" => attribute.priority = value::priority(&given, problems),
                 "batch" => attribute.batch = value::positive_count(&given, problems),
+                "report" => {
+                    let report = value::word(&given, &REPORTS, "summary", problems);
+                    attribute.report = report.map(|(report, _)| report);
+                }
                 "resources" => attribute.resources = resources::read(&given, problems),
                 "retry_delay" => attribute.retry_delay = retry::delay(&given, problems),
                 "retry_jitter" => attribute.retry_jitter = retry::jitter(&given, problems),
@@ -122,28 +141,6 @@ impl TaskAttribute {
     }
 }
 
-/// Reads `message_pack` or `bincode`, and where it stands.
-fn codec(given: &Given, problems: &mut Problems) -> Option<(Codec, Expr)> {
-    let written = value::required(given, "bincode", problems)?;
-    let name = match written {
-        Expr::Path(path) => path.path.get_ident().map(ToString::to_string),
-        _ => None,
-    };
-    let codec = match name.as_deref() {
-        Some("message_pack") => Codec::MessagePack,
-        Some("bincode") => Codec::Bincode,
-        _ => {
-            let near = did_you_mean(&name.unwrap_or_default(), ["message_pack", "bincode"]);
-            problems.push(
-                written,
-                format!("`codec` is `message_pack` or `bincode`: `codec = bincode`{near}"),
-            );
-            return None;
-        }
-    };
-    Some((codec, written.clone()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +156,7 @@ mod tests {
                 retries = 3,
                 retry_delay = "10s",
                 timeout = "1m",
+                report = batches,
                 task_run_name = "load-{path}",
                 local
             ),
@@ -174,6 +172,7 @@ mod tests {
             Some("3u32")
         );
         assert!(attribute.retry_delay.is_some());
+        assert_eq!(attribute.report, Some("Batches"));
         let common = attribute.common;
         assert_eq!(
             common.name.map(|name| name.value()).as_deref(),

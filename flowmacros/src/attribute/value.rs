@@ -10,6 +10,7 @@ use super::Given;
 use crate::crate_path::CratePath;
 use crate::duration;
 use crate::problems::Problems;
+use crate::suggestion::{did_you_mean, listed};
 
 /// The expression without the invisible group that `macro_rules` makes.
 pub(super) fn bare(value: &Expr) -> &Expr {
@@ -113,6 +114,35 @@ pub(super) fn switch(given: &Given, problems: &mut Problems) -> Option<bool> {
             None
         }
     }
+}
+
+/// One of these words, what it stands for, and where it is written.
+pub(super) fn word<'a, T: Copy>(
+    given: &'a Given,
+    words: &[(&'static str, T)],
+    example: &str,
+    problems: &mut Problems,
+) -> Option<(T, &'a Expr)> {
+    let written = required(given, example, problems)?;
+    let word = match written {
+        Expr::Path(path) => path.path.get_ident().map(ToString::to_string),
+        _ => None,
+    };
+    let word = word.unwrap_or_default();
+    if let Some((_, meaning)) = words.iter().find(|(known, _)| *known == word) {
+        return Some((*meaning, written));
+    }
+    let known = || words.iter().map(|(known, _)| *known);
+    let near = did_you_mean(&word, known());
+    let name = given.name();
+    let (last, others) = words.split_last()?;
+    let others = listed(others.iter().map(|(known, _)| *known));
+    let last = last.0;
+    problems.push(
+        written,
+        format!("`{name}` is {others} or `{last}`: `{name} = {example}`{near}"),
+    );
+    None
 }
 
 /// A [`count`] from 1 on, as far as it is a literal.

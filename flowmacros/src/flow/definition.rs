@@ -1,6 +1,6 @@
 //! The flow as the engine sees it: facts, methods, the call.
 
-use proc_macro2::{Delimiter, Group, TokenStream};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ExprPath;
 
@@ -151,6 +151,8 @@ fn info(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
     let run_name = common.run_name.iter();
     let persist_result = attribute.persist_result.iter();
     let result_store = attribute.result_store.iter();
+    let api = attribute.api.iter();
+    let api = api.map(|name| Ident::new(name, Span::call_site()));
     let hooks = common.hooks().into_iter();
     let task_runner = attribute.task_runner.iter().map(|runner| {
         let Place { start, end } = Place::of(runner);
@@ -174,6 +176,7 @@ fn info(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStream {
                 #(flow_run_name: ::core::option::Option::Some(#run_name),)*
                 #(persist_result: ::core::option::Option::Some(#persist_result),)*
                 #(result_store: ::core::option::Option::Some(#result_store),)*
+                #(api: #private::Api::#api,)*
                 #(hooks: #hooks,)*
                 #(task_runner: ::core::option::Option::Some(
                     || #task_runner

@@ -287,6 +287,8 @@ fn attributes(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
     });
     let priority = attribute.priority.iter();
     let batch = attribute.batch.iter();
+    let report = attribute.report.iter();
+    let report = report.map(|name| Ident::new(name, Span::call_site()));
     let resources: Vec<_> = attribute.resources.iter().map(Resource::tokens).collect();
     let resources = list(&resources);
     let version = common.version.iter();
@@ -308,6 +310,7 @@ fn attributes(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream {
             #(.retry_if(#retry_if))*
             #(.priority(#priority))*
             #(.batch(#batch))*
+            #(.report(#private::MapReport::#report))*
             #(.resources(#resources))*
             #(.version(#version))*
             #(.timeout(#timeout))*

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use flowcore::prelude::*;
-use flowcore::{Artifact, RunReport};
+use flowcore::{Artifact, MapReport, PrefectError, RunReport};
 use serde_json::json;
 
 #[task(tags = ["numbers"], version = "7")]
@@ -134,6 +134,47 @@ async fn burst(rows: u64) -> Result<()> {
     Ok(())
 }
 
+#[task(report = summary)]
+fn odd_ones_fail(x: i64) -> Result<i64> {
+    match x % 10 {
+        7 => Err(Error::msg(format!("{x} is odd"))),
+        _ => Ok(x),
+    }
+}
+
+#[flow]
+async fn maps_as_asked() -> Result<i64> {
+    let counted = odd_ones_fail.map(0..30);
+    let in_batches = inc
+        .with_options(|o| o.report(MapReport::Batches))
+        .map(0..250);
+    let whole = double
+        .with_options(|o| o.report(MapReport::Summary))
+        .map(&in_batches);
+    counted.outcomes().await?;
+    sum_all.submit(whole).await
+}
+
+#[flow(api = required)]
+async fn audited(x: i64) -> Result<i64> {
+    tracing::info!("the flow's function runs");
+    inc.submit(x).await
+}
+
+/// How it ended, and what is known of the reason.
+async fn tell_audited() {
+    let told = match audited(3).await {
+        Ok(value) => json!({"value": value}),
+        Err(error) => match error.downcast_ref() {
+            Some(PrefectError::NotReported { url, status, .. }) => {
+                json!({"error": error.to_string(), "url": url, "status": status})
+            }
+            _ => json!({"another error": error.to_string()}),
+        },
+    };
+    println!("{told}");
+}
+
 /// What the engine did.
 fn tell<T>(report: &RunReport<T>) {
     let states = |states: &[flowcore::StateChange]| {
@@ -178,6 +219,8 @@ async fn main() -> Result<()> {
         Some("steady") => tell(&steady(number(), number(), number() > 0).report().await),
         Some("burst") => tell(&burst(number()).report().await),
         Some("replay") => println!("{}", flowcore::replay().await?),
+        Some("maps_as_asked") => tell(&maps_as_asked().report().await),
+        Some("audited") => tell_audited().await,
         Some("alone") => println!("{}", inc(4).await?),
         other => return Err(Error::msg(format!("there is no flow {other:?}"))),
     }

@@ -1,10 +1,11 @@
 //! What flows ask of their reporting, and what they say of it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
 use flow_tests::prefect::{Door, Server};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::told::run_with;
@@ -45,8 +46,7 @@ fn a_run_says_where_it_can_be_seen() {
     let of_run = json!({"logs": {"flow_run_id": {"any_": [told.id()]}}});
     let logs = server.all("logs", &of_run);
     assert!(!logs.is_empty());
-    let is_it =
-        |text: &serde_json::Value| text.as_str().is_some_and(|text| text.contains("View at"));
+    let is_it = |text: &Value| text.as_str().is_some_and(|text| text.contains("View at"));
     assert!(!logs.iter().any(|log| is_it(&log["message"])), "{logs:?}");
 
     let ui = ("PREFECT_UI_URL", "https://prefect.example/ui/");
@@ -115,4 +115,173 @@ fn a_server_of_a_version_that_nobody_knows_is_one_warning() {
     let warning = "version 9.1.0, with which nobody has tried this";
     assert_eq!(count(&told.stderr, warning), 1, "{}", told.stderr);
     assert_eq!(count(&told.stderr, "WARNING"), 2, "{}", told.stderr);
+}
+
+#[test]
+fn maps_are_told_as_their_tasks_ask() {
+    let server = Server::shared();
+    let told = run_with(server, "maps_as_asked", &[]);
+    let runs = told.task_runs(server);
+    let named = |start: &str| -> Vec<&Value> {
+        let is_it = |run: &&Value| {
+            run["name"]
+                .as_str()
+                .is_some_and(|name| name.starts_with(start))
+        };
+        runs.iter().filter(is_it).collect()
+    };
+    let all = named("odd_ones_fail[");
+    assert_eq!(all.len(), 1, "{}", told.stderr);
+    assert_eq!(all[0]["name"], "odd_ones_fail[0..30]");
+    assert_eq!(all[0]["state"]["name"], "Failed");
+    assert_eq!(
+        all[0]["state"]["message"],
+        "30 rows: 27 completed, 3 failed"
+    );
+    let failed: Vec<_> = named("odd_ones_fail-")
+        .into_iter()
+        .map(|run| &run["state"]["name"])
+        .collect();
+    assert_eq!(failed, ["Failed"; 3]);
+
+    let batches: BTreeSet<_> = named("inc[")
+        .into_iter()
+        .map(|run| (text(&run["name"]), text(&run["state"]["message"])))
+        .collect();
+    let expected = [
+        ("inc[0..100]", "100 rows: 100 completed"),
+        ("inc[100..200]", "100 rows: 100 completed"),
+        ("inc[200..250]", "50 rows: 50 completed"),
+    ];
+    assert_eq!(batches, BTreeSet::from(expected));
+    let (whole, sum) = (named("double"), named("sum_all"));
+    assert_eq!(whole[0]["name"], "double[0..250]");
+    assert_eq!(
+        whole[0]["task_inputs"]["x"].as_array().map(Vec::len),
+        Some(3)
+    );
+    assert_eq!(
+        sum[0]["task_inputs"]["z"],
+        json!([{"input_type": "task_run", "id": whole[0]["id"]}])
+    );
+    assert_eq!(runs.len(), 1 + 3 + 3 + 1 + 1);
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// What the flow that requires its server says with these settings, beside
+/// what stands on standard error.
+fn audited(url: Option<&str>) -> (Value, String) {
+    let home = tempfile::tempdir().expect("a folder");
+    let mut command = alone("audited", &home);
+    if let Some(url) = url {
+        command.env("PREFECT_API_URL", url);
+    }
+    let output = command.output().expect("it starts");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{stderr}");
+    let told = serde_json::from_slice(&output.stdout);
+    (
+        told.unwrap_or_else(|error| panic!("{error}: {stderr}")),
+        stderr,
+    )
+}
+
+const BODY: &str = "the flow's function runs";
+
+#[test]
+fn a_flow_that_requires_its_server_begins_when_the_server_knows_it() {
+    let server = Server::shared();
+    let (told, stderr) = audited(Some(&server.url()));
+    assert_eq!(told, json!({"value": 4}), "{stderr}");
+    let seen = stderr.find("View at").unwrap_or_else(|| panic!("{stderr}"));
+    let body = stderr.find(BODY).unwrap_or_else(|| panic!("{stderr}"));
+    assert!(seen < body, "{stderr}");
+}
+
+#[test]
+fn a_flow_that_requires_its_server_does_not_begin_without_it() {
+    let server = Server::shared();
+    let refusing = |status| {
+        let answer = (status, "{\"exception_message\": \"not you\"}");
+        let paths = ["/api/flows/", "/api/flow_runs/filter"];
+        let answers = paths.map(|path| (path, answer));
+        Door::before(server.address(), answers)
+            .expect("a free port")
+            .url()
+    };
+    let ui = server.url().replace("/api", "");
+    let cases = [
+        (None, None, vec!["set PREFECT_API_URL"]),
+        (
+            Some(nowhere()),
+            None,
+            vec![
+                "cannot be reached",
+                "is it running, and does PREFECT_API_URL name it?",
+            ],
+        ),
+        (
+            Some(refusing(401)),
+            Some(401),
+            vec![
+                "not you",
+                "set PREFECT_API_KEY (Prefect Cloud) or PREFECT_API_AUTH_STRING",
+            ],
+        ),
+        (
+            Some(refusing(403)),
+            Some(403),
+            vec!["not you", "may not do this"],
+        ),
+        (Some(ui), None, vec!["it ends in `/api`"]),
+    ];
+    for (url, status, parts) in cases {
+        let (told, stderr) = audited(url.as_deref());
+        assert_eq!(count(&stderr, BODY), 0, "{stderr}");
+        assert_eq!(
+            count(&stderr, "has never answered"),
+            0,
+            "nobody waits twice: {stderr}"
+        );
+        let error = told["error"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{told}: {stderr}"));
+        for part in parts
+            .into_iter()
+            .chain(url.as_deref())
+            .chain(["`api = required`"])
+        {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        let shown = told["url"].as_str().map(|url| url.trim_end_matches('/'));
+        assert_eq!(shown, url.as_deref());
+        if status.is_some() {
+            assert_eq!(told["status"], json!(status), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_flow_does_its_work_whatever_its_server_says() {
+    let server = Server::shared();
+    let answer = ("/api/flows/", (401, "{\"exception_message\": \"not you\"}"));
+    let door = Door::before(server.address(), [answer]).expect("a free port");
+    let home = tempfile::tempdir().expect("a folder");
+    let mut command = alone("design", &home);
+    let output = command
+        .env("PREFECT_API_URL", door.url())
+        .output()
+        .expect("it starts");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["runs"].as_array().map(Vec::len), Some(13));
+    assert_eq!(
+        count(&stderr, "set PREFECT_API_KEY"),
+        2,
+        "at its begin and end: {stderr}"
+    );
 }

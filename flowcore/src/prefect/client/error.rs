@@ -94,6 +94,22 @@ impl ApiError {
         }
     }
 
+    /// The status of an answer that says no.
+    pub(crate) fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused { status, .. }
+            | Self::Invalid { status, .. }
+            | Self::Failing { status, .. } => Some(*status),
+            Self::NotFound { .. } => Some(404),
+            Self::Locked { .. } => Some(423),
+            Self::Setting(_)
+            | Self::Tls { .. }
+            | Self::Unreachable { .. }
+            | Self::NoAnswer { .. }
+            | Self::NotUnderstood { .. } => None,
+        }
+    }
+
     /// Whether the same request may succeed later, because it was the server
     /// or the way there that failed.
     pub(crate) fn may_pass(&self) -> bool {

@@ -14,7 +14,7 @@ use super::states::{self, Sequence};
 use super::task::{Entered, Identity, Run, Task};
 use crate::clock::Timestamp;
 use crate::context::RunContext;
-use crate::definition::{FlowOptions, RetryDelay};
+use crate::definition::{Api, FlowOptions, RetryDelay};
 use crate::engine::{Change, MapId, RunId};
 use crate::flow::{Began, Changes, FlowRun, Submission, Submitted, task_run_id};
 use crate::prefect::adoption;
@@ -40,6 +40,10 @@ pub(super) struct ReportedFlow {
     /// The task run that is called outside of flows.
     pub(super) alone: Option<Uuid>,
     pub(super) is_subflow: bool,
+    /// It, or one around it, is `api = required`.
+    pub(super) is_required: bool,
+    /// Nobody waits for the server at its end.
+    pub(super) has_waited: bool,
     runs: HashMap<RunId, Single>,
     maps: HashMap<MapId, ReportedMap>,
     /// The newest of each task.
@@ -69,6 +73,10 @@ impl ReportedFlow {
             last: None,
             alone: None,
             is_subflow,
+            is_required: began
+                .flow
+                .is_some_and(|(_, options)| options.api == Api::Required),
+            has_waited: false,
             runs: HashMap::new(),
             maps: HashMap::new(),
             tasks: HashMap::new(),
@@ -198,11 +206,12 @@ impl ReportedFlow {
                 self.run_enters(flow, id, entered, None, layouts)
             }
             Submitted::Map(id, length) => {
-                let layout = length.map(Layout::of);
+                let report = submission.options.report;
+                let layout = length.map(|length| Layout::of(length, report));
                 if let Some(layout) = layout {
                     layouts.insert((flow.id(), id), layout);
                 }
-                let map = ReportedMap::new(task, sources, submission.at, layout);
+                let map = ReportedMap::new(task, sources, submission.at, report, layout);
                 self.maps.insert(id, map);
                 None
             }
@@ -254,10 +263,8 @@ impl ReportedFlow {
                     }
                 }
                 Change::LengthKnown(id, length) => {
-                    let layout = Layout::of(*length);
-                    layouts.insert((flow.id(), *id), layout);
                     if let Some(map) = self.maps.get_mut(id) {
-                        map.has_layout(layout);
+                        layouts.insert((flow.id(), *id), map.has_length(*length));
                     }
                 }
                 Change::Map(id, name) => {

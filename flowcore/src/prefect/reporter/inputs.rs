@@ -23,6 +23,10 @@ pub(super) type Layouts = HashMap<(Uuid, MapId), Layout>;
 /// lists of rows, given to every row of another map, would be millions.
 const EDGES_OF_A_MAP: u32 = 50_000;
 
+/// Edges beyond which one task run tells fewer: a server shows no more nodes,
+/// and takes no larger events.
+const EDGES_OF_A_RUN: usize = 10_000;
+
 /// The inputs of one run, or of a map.
 #[derive(Debug)]
 pub(super) struct Sources {
@@ -79,7 +83,8 @@ impl Sources {
             if let InputSource::Aligned(map, first) = input.upstream {
                 let upstream = rows.start + first..rows.end + first;
                 let ids = runs_of(input.flow, map, Some(&upstream), layouts);
-                self.add(&mut inputs, input, ids.into_iter().flatten());
+                let ids = ids.into_iter().flatten().take(EDGES_OF_A_RUN);
+                self.add(&mut inputs, input, ids);
             }
         }
         for row in rows.clone() {
@@ -102,7 +107,7 @@ impl Sources {
             .map(|name| ((*name).to_owned(), Vec::new()))
             .collect();
         let most = (EDGES_OF_A_MAP / runs).max(1) as usize;
-        let most = if runs == 1 { usize::MAX } else { most };
+        let most = if runs == 1 { EDGES_OF_A_RUN } else { most };
         let mut is_known = true;
         for input in self.inputs.iter().filter(|input| !is_aligned(input)) {
             match ids_of(input, layouts) {

@@ -10,6 +10,7 @@ use super::inputs::{Layouts, Sources};
 use super::layout::Layout;
 use super::task::{Entered, Identity, Run, Task};
 use crate::clock::Timestamp;
+use crate::definition::MapReport;
 use crate::engine::{Map, MapId};
 use crate::flow::{Changes, FlowRun, task_run_id};
 use crate::prefect::message::{TaskInputs, TaskRunUpdate};
@@ -24,6 +25,7 @@ pub(super) struct ReportedMap {
     pub(super) task: Arc<Task>,
     pub(super) sources: Sources,
     pub(super) submitted: Timestamp,
+    report: Option<MapReport>,
     layout: Option<Layout>,
     runs: Vec<Run>,
     batches: Vec<Batch>,
@@ -57,12 +59,14 @@ impl ReportedMap {
         task: Arc<Task>,
         sources: Sources,
         submitted: Timestamp,
+        report: Option<MapReport>,
         layout: Option<Layout>,
     ) -> Self {
         let mut map = Self {
             task,
             sources,
             submitted,
+            report,
             layout: None,
             runs: Vec::new(),
             batches: Vec::new(),
@@ -75,7 +79,14 @@ impl ReportedMap {
         map
     }
 
-    pub(super) fn has_layout(&mut self, layout: Layout) {
+    /// It has so many rows; how they are told.
+    pub(super) fn has_length(&mut self, length: u32) -> Layout {
+        let layout = Layout::of(length, self.report);
+        self.has_layout(layout);
+        layout
+    }
+
+    fn has_layout(&mut self, layout: Layout) {
         let count = layout.count() as usize;
         self.runs.resize_with(count, Run::default);
         if !layout.is_of_rows() {
@@ -226,7 +237,7 @@ impl ReportedMap {
                 let started = time(map.started[first], changes.at());
                 (StateName::Running, started)
             });
-            let message = batch.message(count_of(&whole));
+            let message = entered.is_some().then(|| batch.message(count_of(&whole)));
             for (name, at) in running.into_iter().chain(entered) {
                 let run = layout.id(around.flow.id(), id, number);
                 let run_name = format!("{}[{}..{}]", self.task.name, whole.start, whole.end);
@@ -235,7 +246,7 @@ impl ReportedMap {
                 let message = match name {
                     StateName::Running => None,
                     StateName::RolledBack => name.own_message().map(str::to_owned),
-                    _ => Some(message.clone()),
+                    _ => message.clone(),
                 };
                 let entered = Entered {
                     name,

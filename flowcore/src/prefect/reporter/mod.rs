@@ -100,12 +100,15 @@ pub(crate) async fn finish(flow: &FlowRun) {
         return;
     };
     let ended = reporter.forget(flow);
-    let Some((is_subflow, last)) = ended.and_then(|ended| Some((ended.is_subflow, ended.last?)))
-    else {
+    let Some(ended) = ended else {
+        return;
+    };
+    let (is_subflow, has_waited) = (ended.is_subflow, ended.has_waited);
+    let Some(last) = ended.last else {
         return;
     };
     reporter.outbox.ends(flow.id(), last);
-    if is_subflow {
+    if is_subflow || has_waited {
         return;
     }
     let progress = drain::Progress::new(flow);
@@ -126,6 +129,26 @@ pub(crate) fn is_made(flow: Uuid, state: StateName) {
         && let Some(entry) = reporter.reported.lock().flows.get_mut(&flow)
     {
         entry.made = Some(state);
+    }
+}
+
+/// Whether the flow run, or one around it, is `api = required`.
+pub(crate) fn is_required(flow: Uuid) -> bool {
+    let Some(Some(reporter)) = REPORTER.get() else {
+        return false;
+    };
+    let reported = reporter.reported.lock();
+    let entry = reported.flows.get(&flow);
+    entry.is_some_and(|entry| entry.is_required)
+}
+
+/// The server was waited for in vain before the flow run: its end does not wait
+/// again.
+pub(crate) fn wait_no_more(flow: Uuid) {
+    if let Some(Some(reporter)) = REPORTER.get()
+        && let Some(entry) = reporter.reported.lock().flows.get_mut(&flow)
+    {
+        entry.has_waited = true;
     }
 }
 
@@ -186,14 +209,17 @@ impl Reporter {
 impl Observer for Reporter {
     fn flow_began(&self, flow: &FlowRun, began: &Began<'_>) {
         let mut reported = self.reported.lock();
+        let mut is_required = false;
         let placeholder = began.parent.and_then(|(parent, caller)| {
             let around = reported.flows.get_mut(&parent)?;
+            is_required = around.is_required;
             if around.is_standalone() {
                 return None;
             }
             around.placeholder(parent, caller, began)
         });
         let mut entry = ReportedFlow::new(flow, began, placeholder.is_some());
+        entry.is_required |= is_required;
         let adopted = adoption::is_adopted(flow.id()).then(|| flow.id());
         if let Some(new) = entry.begins(flow, began, adopted, placeholder) {
             self.outbox.put(Message::FlowRun(Box::new(new)));

@@ -16,8 +16,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::PrefectError;
 use super::client::{ApiClient, ApiError};
+use super::{PrefectError, reporter};
+use crate::context::RunContext;
 use crate::runner::note_waiting;
 use crate::runtime;
 use lease::Lease;
@@ -54,9 +55,14 @@ pub(crate) struct ServerSlots {
 
 /// Takes slots of those limits that the server has, as soon as there are some;
 /// `None` without a server. If the server cannot be reached for a minute, code
-/// goes on without its limits, with a warning.
+/// goes on without its limits, with a warning, unless its flow is
+/// `api = required`.
 pub(crate) async fn take(wanted: Wanted) -> Result<Option<ServerSlots>, PrefectError> {
     let what = named(&wanted.names);
+    let is_required = RunContext::current().is_some_and(|context| {
+        let flow = context.flow().id();
+        reporter::is_required(flow)
+    });
     let Some(client) = ApiClient::of_process()? else {
         return Ok(None);
     };
@@ -73,7 +79,7 @@ pub(crate) async fn take(wanted: Wanted) -> Result<Option<ServerSlots>, PrefectE
     });
     match answer.await {
         Ok(Ok(slots)) => Ok(Some(slots)),
-        Ok(Err(error)) if error.may_pass() => {
+        Ok(Err(error)) if error.may_pass() && !is_required => {
             tracing::warn!(target: "flowcore::prefect", "{error}; going on without {what}");
             Ok(None)
         }

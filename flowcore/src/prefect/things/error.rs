@@ -103,6 +103,16 @@ pub enum PrefectError {
         /// How long it has waited.
         limit: std::time::Duration,
     },
+    /// The flow says `api = required`, and the server does not know its run.
+    #[error("`api = required`: {}{problem}", server(url.as_deref()))]
+    NotReported {
+        /// The server's address; `None`: none is named.
+        url: Option<String>,
+        /// The HTTP status that the server refused the run with, such as 401.
+        status: Option<u16>,
+        /// Why it does not know the run, and what to do.
+        problem: String,
+    },
     /// The credentials do not do.
     #[error("{problem}")]
     Refused {
@@ -114,6 +124,13 @@ pub enum PrefectError {
     /// The server says no, or nothing.
     #[error("{0}")]
     Server(String),
+}
+
+/// How a sentence about a server begins.
+fn server(url: Option<&str>) -> String {
+    url.map_or_else(String::new, |url| {
+        format!("the flow run is not on the Prefect server at {url}: ")
+    })
 }
 
 impl From<ApiError> for PrefectError {
@@ -134,6 +151,7 @@ impl PrefectError {
             Self::PauseTimedOut { .. }
             | Self::Server(_)
             | Self::Refused { .. }
+            | Self::NotReported { .. }
             | Self::NotFound { .. } => ErrorKind::Other,
             Self::Suspended => ErrorKind::Cancelled,
             _ => ErrorKind::Invalid,

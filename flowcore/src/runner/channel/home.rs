@@ -7,6 +7,7 @@ use tokio::task::AbortHandle;
 use super::Calls;
 use super::calls::Seen;
 use super::messages::{Answer, LogLevel, LogRecord, Request, RequestId, ToHome, ToWorker};
+use crate::context::RunContext;
 use crate::definition::find_task;
 use crate::engine::RunId;
 use crate::error::{Error, Result};
@@ -84,6 +85,7 @@ async fn work_on(flow: Arc<FlowRun>, id: RequestId, request: Request) {
             is_quiet,
         } => {
             let taken = SlotRequest::for_task(names, occupy, is_rate, is_strict, is_quiet);
+            let taken = RunContext::of_flow(&flow).scope(taken.into_future());
             let (answer, slots) = match taken.await {
                 Ok(slots) => (Ok(()), Some(slots)),
                 Err(error) => (Err(error), None),
