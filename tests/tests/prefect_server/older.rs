@@ -1,12 +1,14 @@
-//! Servers before the pinned one.
+//! Servers before the pinned one know of flows what it knows.
 
 use flow_tests::prefect::Server;
 use flow_tests::python::{Environment, Requirements};
 use serde_json::json;
 
+use super::told::{ends, run};
+
 #[test]
 #[ignore = "slow lane: installs two more releases of Prefect"]
-fn older_servers_start_and_record() {
+fn older_servers_are_told_whole() {
     for requirements in Requirements::OLDER_PREFECT {
         let environment = Environment::new(&requirements).unwrap_or_else(|error| panic!("{error}"));
         let server = Server::in_environment(environment, &[]);
@@ -14,10 +16,29 @@ fn older_servers_start_and_record() {
         let version = server.get("/admin/version");
         let name = format!("prefect-{}", version.as_str().expect("a version"));
         assert_eq!(name, requirements.name());
-        let flow = server.post("/flows/", &json!({"name": "old"}));
-        let body = json!({"flow_id": flow["id"], "state": {"type": "PENDING"}});
-        let run = server.post("/flow_runs/", &body);
-        let of_run = json!({"flow_runs": {"id": {"any_": [run["id"]]}}});
-        assert_eq!(server.all("flow_runs", &of_run).len(), 1);
+        for flow in ["design", "every_kind"] {
+            let told = run(&server, flow);
+            let state = &told.flow_run["state"]["name"];
+            assert_eq!(state, "Completed", "{name}: {}", told.stderr);
+            let runs = told.task_runs(&server);
+            // Those that stand for subflows are no task runs of the engine.
+            let is_subflow = "child_flow_run_id";
+            let runs: Vec<_> = runs
+                .into_iter()
+                .filter(|run| !run["state"]["state_details"][is_subflow].is_string())
+                .collect();
+            let flow_run = told.flow_run["name"].as_str().expect("a name");
+            let engine = told.engine_runs(flow_run);
+            assert_eq!(ends(&runs), ends(&engine), "{name}: {flow}");
+            let filter = json!({"logs": {"flow_run_id": {"any_": [told.id()]}}});
+            let logs = server.all("logs", &filter);
+            let finished = logs.iter().filter(|log| {
+                log["message"]
+                    .as_str()
+                    .is_some_and(|text| text.starts_with("Finished in state"))
+            });
+            // One of each run, and the flow run's own.
+            assert_eq!(finished.count(), engine.len() + 1, "{name}: {flow}");
+        }
     }
 }
