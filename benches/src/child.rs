@@ -68,7 +68,20 @@ fn case<Case: DeserializeOwned>() -> Result<Option<Case>, Error> {
 ///
 /// If the child fails.
 pub fn measure<Case: Serialize, Answer: DeserializeOwned>(case: &Case) -> Result<Answer, Error> {
+    measure_with(case, &[])
+}
+
+/// The same, with variables of the child's environment.
+///
+/// # Errors
+///
+/// If the child fails.
+pub fn measure_with<Case: Serialize, Answer: DeserializeOwned>(
+    case: &Case,
+    variables: &[(&str, String)],
+) -> Result<Answer, Error> {
     let child = command(case)?
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .output()
         .map_err(Error::Start)?;
