@@ -120,6 +120,16 @@ impl ApiError {
         }
     }
 
+    /// Whether the server does not take us for somebody who may do this.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
+    /// Whether the server does not know who we are.
+    pub(crate) fn is_unknown_user(&self) -> bool {
+        matches!(self, Self::Refused { status: 401, .. })
+    }
+
     /// Whether the server may have done what was asked although it said
     /// nothing.
     pub(crate) fn is_doubtful(&self) -> bool {

@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 pub(super) async fn send(shared: Arc<Shared>) {
-    let mut line = Line::new(shared.client.clone());
+    let mut line = Line::new(Arc::clone(&shared));
     loop {
         let events = shared.with(|ledger, _| ledger.next_events(BATCH));
         if !events.is_empty() {
@@ -39,7 +39,9 @@ pub(super) async fn send(shared: Arc<Shared>) {
             NextQuestion::Wait(until) => news(&shared.for_events, until).await,
             NextQuestion::Ask(question) => {
                 line.confirm().await;
-                if let Err(error) = ask(&shared, &question).await {
+                if let Err(error) = ask(&shared, &question).await
+                    && !shared.is_shut_by(&error)
+                {
                     tracing::debug!(target: "flowcore::prefect", "{error}");
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -112,6 +114,7 @@ async fn ask(shared: &Shared, question: &Question) -> Result<(), ApiError> {
 
 /// The way of events to the server.
 struct Line {
+    shared: Arc<Shared>,
     client: ApiClient,
     way: Way,
     /// Sent since the other side last showed that it lives: sent again, with
@@ -133,9 +136,10 @@ enum Way {
 }
 
 impl Line {
-    fn new(client: ApiClient) -> Self {
+    fn new(shared: Arc<Shared>) -> Self {
         Self {
-            client,
+            client: shared.client.clone(),
+            shared,
             way: Way::Unknown,
             unconfirmed: VecDeque::new(),
         }
@@ -145,7 +149,7 @@ impl Line {
     async fn send(&mut self, events: Vec<Value>) {
         let mut fresh = events.len();
         self.unconfirmed.extend(events);
-        loop {
+        while !self.unconfirmed.is_empty() {
             match &mut self.way {
                 Way::Open(socket) => {
                     let first = self.unconfirmed.len() - fresh;
@@ -212,6 +216,10 @@ impl Line {
                 tokio::time::sleep(PAUSE).await;
                 return;
             }
+            Err(error) if self.shared.is_shut_by(&error) => {
+                self.unconfirmed.clear();
+                return;
+            }
             Err(error) => {
                 tracing::warn!(
                     target: "flowcore::prefect",
@@ -244,6 +252,10 @@ impl Line {
                     tracing::debug!(target: "flowcore::prefect", "{error}");
                     tokio::time::sleep(PAUSE).await;
                     continue;
+                }
+                Err(error) if self.shared.is_shut_by(&error) => {
+                    self.unconfirmed.clear();
+                    return;
                 }
                 Err(error) => tracing::error!(
                     target: "flowcore::prefect",
@@ -291,6 +303,7 @@ impl Line {
                 tracing::debug!(target: "flowcore::prefect", "{error}");
                 tokio::time::sleep(PAUSE).await;
             }
+            Err(error) if self.shared.is_shut_by(&error) => self.unconfirmed.clear(),
             Err(error) => {
                 tracing::error!(
                     target: "flowcore::prefect",

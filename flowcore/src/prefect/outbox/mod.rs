@@ -53,6 +53,7 @@ struct Shared {
     /// There is something new for the task that makes requests.
     for_calls: Notify,
     for_events: Notify,
+    for_file: Notify,
     /// Something was told.
     progress: Notify,
     is_started: OnceLock<()>,
@@ -94,6 +95,7 @@ impl Outbox {
             books: Mutex::new(Books { ledger, ahead }),
             for_calls: Notify::new(),
             for_events: Notify::new(),
+            for_file: Notify::new(),
             progress: Notify::new(),
             is_started: OnceLock::new(),
         }))
@@ -116,10 +118,12 @@ impl Outbox {
             let service = runtime::process_service();
             service.spawn(calls::make(Arc::clone(&self.0)));
             service.spawn(events::send(Arc::clone(&self.0)));
+            service.spawn(keep(Arc::clone(&self.0)));
             service.spawn(cancelling::watch(Arc::clone(&self.0), obey));
         });
         self.0.for_calls.notify_one();
         self.0.for_events.notify_one();
+        self.0.for_file.notify_one();
     }
 
     /// Whether the flow run is told of here, and has not ended.
@@ -265,6 +269,17 @@ impl Outbox {
 }
 
 impl Shared {
+    /// Whether the server does not take us for somebody who may tell it
+    /// anything; then nothing more is told.
+    fn is_shut_by(&self, error: &ApiError) -> bool {
+        let is_shut = error.is_refusal();
+        if is_shut {
+            self.with(|ledger, _| ledger.shut(error.clone()));
+            self.progress.notify_waiters();
+        }
+        is_shut
+    }
+
     /// Looks at the ledger, which knows all messages so far.
     fn with<T>(&self, look: impl FnOnce(&mut Ledger, Timestamp) -> T) -> T {
         let now = Timestamp::now();
@@ -293,6 +308,15 @@ fn obey(flow: Uuid, wish: Wish) {
     match wish {
         Wish::Cancel => crate::flow::cancel(flow),
         Wish::Suspend => crate::flow::suspend(flow),
+    }
+}
+
+/// Takes in what comes while the other tasks wait for the server: it would be
+/// lost if the process died.
+async fn keep(shared: Arc<Shared>) {
+    loop {
+        shared.for_file.notified().await;
+        shared.with(|_, _| ());
     }
 }
 

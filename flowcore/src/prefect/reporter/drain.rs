@@ -92,9 +92,9 @@ pub(super) async fn wait<T>(outbox: &Outbox, told: impl Future<Output = T>) -> R
     })
 }
 
-/// The server did not want the flow run.
+/// The server did not want the flow run, and there was a warning then.
 pub(super) fn say_refused(flow: &FlowRun, refused: &ApiError) {
-    tracing::warn!(
+    tracing::debug!(
         target: "flowcore::prefect",
         "the server does not know how flow run '{}' ended: {refused}",
         flow.name()

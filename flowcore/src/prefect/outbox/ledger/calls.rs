@@ -78,6 +78,9 @@ impl Ledger {
     /// What to ask for now; the answer is [told](Self::answered) before the
     /// next one is asked for.
     pub(crate) fn next_call(&mut self, now: Timestamp) -> Next {
+        if self.is_shut() {
+            return Next::Wait(None);
+        }
         if let Some(until) = self.paused_until(now) {
             return Next::Wait(Some(until));
         }
@@ -143,6 +146,7 @@ impl Ledger {
     pub(crate) fn answered(&mut self, call: Call, reply: Reply, now: Timestamp) {
         match reply {
             Reply::Failed(error) if error.may_pass() => self.not_now(call, &error, now),
+            Reply::Failed(error) if Self::shuts(&call, &error) => self.shut(error),
             Reply::Failed(error) => self.refused(call, error),
             reply => {
                 self.reached();

@@ -141,6 +141,9 @@ impl Ledger {
     /// The flow runs that the server knows and that have not ended, by their
     /// ids there.
     pub(crate) fn open_on_server(&self) -> HashMap<Uuid, Uuid> {
+        if self.is_shut() {
+            return HashMap::new();
+        }
         let open = self
             .flows
             .iter()
@@ -156,7 +159,11 @@ impl Ledger {
 
     /// Who the flow run is on the server, once that is known.
     pub(crate) fn place(&self, flow: Uuid) -> Option<Result<&ServerFlowRun, ApiError>> {
-        match &self.flows.get(&flow)?.place {
+        let entry = self.flows.get(&flow)?;
+        if let Some(error) = &self.refused {
+            return Some(Err(error.clone()));
+        }
+        match &entry.place {
             Place::NotYet => None,
             Place::Known(known) => Some(Ok(known)),
             Place::Refused(error) => Some(Err(error.clone())),
@@ -165,7 +172,8 @@ impl Ledger {
 
     /// Whether all requests about the flow run have been made.
     pub(crate) fn is_in_step(&self, flow: Uuid) -> bool {
-        self.flows.get(&flow).is_none_or(|entry| entry.steps == 0)
+        let is_told = |entry: &FlowEntry| entry.steps == 0;
+        self.is_shut() || self.flows.get(&flow).is_none_or(is_told)
     }
 
     pub(super) fn rename(&mut self, flow: Uuid, name: String) {
@@ -234,9 +242,9 @@ impl Ledger {
         };
         let refused = match &entry.place {
             Place::Refused(error) => Some(error.clone()),
-            _ => None,
+            _ => self.refused.clone(),
         };
-        if !entry.is_over() {
+        if !entry.is_over() && !self.is_shut() {
             return None;
         }
         for one in self.family(flow) {

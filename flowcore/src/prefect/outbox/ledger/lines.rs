@@ -87,6 +87,14 @@ impl Lines {
         gone.map(|queued| queued.line.flow).collect()
     }
 
+    /// Drops all lines.
+    pub(super) fn drop_all(&mut self) {
+        *self = Self {
+            last: self.last,
+            ..Self::default()
+        };
+    }
+
     /// Drops the lines of a flow run.
     pub(super) fn drop_of(&mut self, flow: Uuid) {
         self.queue.retain(|queued| {

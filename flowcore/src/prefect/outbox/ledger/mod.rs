@@ -17,6 +17,7 @@ mod lines;
 mod notes;
 mod rebuild;
 mod runs;
+mod shut;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -59,6 +60,8 @@ pub(super) struct Ledger {
     /// About task runs outside of flow runs.
     alone: Asked,
     outage: Outage,
+    /// Why nothing more is told.
+    refused: Option<ApiError>,
     notes: Vec<Note>,
 }
 
@@ -86,6 +89,7 @@ impl Ledger {
             artifacts: Artifacts::default(),
             alone: Asked::default(),
             outage: Outage::default(),
+            refused: None,
             notes: Vec::new(),
         }
     }
@@ -100,6 +104,9 @@ impl Ledger {
 
     /// Takes a message in.
     pub(super) fn put(&mut self, message: Message, now: Timestamp) {
+        if self.is_shut() {
+            return;
+        }
         match message {
             Message::FlowRun(new) => {
                 let parent = new.placeholder.as_ref().map(|one| one.parent);

@@ -46,7 +46,8 @@ impl Ledger {
 
     /// Whether all that was put in is told, and known to be recorded.
     pub(crate) fn is_idle(&self) -> bool {
-        self.steps.is_empty()
+        !self.is_shut()
+            && self.steps.is_empty()
             && self.runs.is_empty()
             && self.lines.left() == 0
             && self.flows.values().all(super::FlowEntry::is_over)

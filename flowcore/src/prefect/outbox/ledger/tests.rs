@@ -417,6 +417,53 @@ fn a_last_state_that_is_the_servers_is_not_told() {
 }
 
 #[test]
+fn a_server_that_does_not_know_us_is_told_nothing_more() {
+    let refused = |status| {
+        Reply::Failed(ApiError::Refused {
+            request: "POST /flow_runs/".to_owned(),
+            status,
+            detail: "Unauthorized".to_owned(),
+            cure: "set PREFECT_API_KEY",
+        })
+    };
+    for status in [401, 403] {
+        let (mut ledger, _, now) = begun(1);
+        ledger.put(task_run(1, StateType::Running, "Running", now), now);
+        let Next::Call(call) = ledger.next_call(now) else {
+            panic!("a flow run begins with a call");
+        };
+        ledger.answered(*call, Reply::Began(known()), now);
+        assert_eq!(ledger.next_events(10).len(), 1);
+        ledger.put(line("kept", now), now);
+        ledger.finish(FLOW, state(StateType::Completed, "Completed", now));
+        let later = now + SignedDuration::from_secs(60);
+        let Next::Call(lines) = ledger.next_call(later) else {
+            panic!("there is a line to tell");
+        };
+        if status == 403 {
+            // Others may be allowed to write lines.
+            ledger.answered(*lines, refused(403), now);
+            assert!(ledger.finished(FLOW).is_none());
+            ledger.shut(ApiError::Refused {
+                request: "POST /task_runs/count".to_owned(),
+                status,
+                detail: "Forbidden".to_owned(),
+                cure: "set PREFECT_API_KEY",
+            });
+        } else {
+            ledger.answered(*lines, refused(401), now);
+        }
+        ledger.put(begin(now), now);
+        assert!(matches!(ledger.next_call(later), Next::Wait(None)));
+        assert_eq!(ledger.next_question(later), NextQuestion::Wait(None));
+        assert!(ledger.next_events(10).is_empty());
+        assert!(!ledger.is_idle(), "its file stays");
+        let finished = ledger.finished(FLOW).expect("nobody waits");
+        assert!(finished.refused.is_some_and(|error| error.is_refusal()));
+    }
+}
+
+#[test]
 fn an_absent_server_is_tried_less_and_less_often() {
     let mut now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
     let mut ledger = Ledger::new(Uuid::now_v7);

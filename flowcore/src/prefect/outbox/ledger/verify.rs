@@ -62,6 +62,9 @@ const PAGE: usize = 200;
 impl Ledger {
     /// The next question, if it is time for one.
     pub(crate) fn next_question(&mut self, now: Timestamp) -> NextQuestion {
+        if self.is_shut() {
+            return NextQuestion::Wait(None);
+        }
         let mut wait: Option<Timestamp> = None;
         let mut later = |at: Timestamp| wait = Some(wait.map_or(at, |other| other.min(at)));
         for flow in self.asked_about() {
