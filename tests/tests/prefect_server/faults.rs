@@ -94,50 +94,6 @@ fn a_flow_on_a_bad_way_to_a_server_that_is_killed_is_told_whole() {
     );
 }
 
-/// Nothing hangs, and one warning says what to set.
-fn check_refused(output: &std::process::Output, cure: &str) {
-    let said = String::from_utf8_lossy(&output.stderr);
-    let warnings: Vec<_> = said
-        .lines()
-        .filter(|line| line.contains("flowcore::prefect") && !line.contains("INFO"))
-        .collect();
-    assert_eq!(warnings.len(), 1, "{said}");
-    assert!(warnings[0].contains(cure), "{said}");
-    let engine: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let states = engine["flows"][0]["states"].as_array().expect("states");
-    assert_eq!(states.last().expect("one")["name"], "Completed", "{engine}");
-}
-
-#[test]
-fn a_wrong_key_is_one_warning_and_what_is_not_told_is_kept() {
-    let server = Server::shared();
-    for (status, cure) in [(401, "set PREFECT_API_KEY"), (403, "may not do this")] {
-        let faults = Faults {
-            refusal: Some(status),
-            ..Faults::default()
-        };
-        let way = FaultyWay::to(server.address(), faults.clone()).expect("a port");
-        let mut program = Program::start(server, &patient(&way.url()), &["steady", "20", "1"]);
-        check_refused(&program.output(), cure);
-        let met = way.met();
-        assert!(met.requests < 10, "{met:?}");
-        way.set(Faults::default());
-        let settings = patient(&way.url());
-        let replay = command(server, program.home(), &settings, &["replay"]).output();
-        let replay = replay.expect("it starts");
-        let said = String::from_utf8_lossy(&replay.stdout);
-        assert!(
-            said.starts_with("1 files replayed: 2 flow runs"),
-            "{replay:?}"
-        );
-        // And now from its middle on.
-        let mut program = Program::start(server, &settings, &["steady", "30", "50"]);
-        wait_for_file(program.home(), "\"Began\"");
-        way.set(faults);
-        check_refused(&program.output(), cure);
-    }
-}
-
 #[test]
 #[ignore = "slow lane: a server is away for ten seconds"]
 fn a_server_that_is_killed_and_comes_back_knows_all() {

@@ -18,7 +18,7 @@ use crate::prefect::on_server::TypeOnServer;
 const PATH: &str = "/events/in";
 /// Sent at once: between batches newer states may melt with older ones.
 const BATCH: usize = 100;
-/// After so many events it is asked whether the socket lives.
+/// The most events after which it is asked whether the socket lives.
 const PING_AFTER: usize = 700;
 const PING_LIMIT: Duration = Duration::from_secs(30);
 /// As often a socket may fail before events go by requests.
@@ -117,9 +117,13 @@ struct Line {
     shared: Arc<Shared>,
     client: ApiClient,
     way: Way,
-    /// Sent since the other side last showed that it lives: sent again, with
-    /// the same ids, when the socket breaks.
+    /// Not known to have arrived: sent again, with the same ids, when the
+    /// socket breaks.
     unconfirmed: VecDeque<Value>,
+    /// So many of them went through the open socket.
+    sent: usize,
+    /// After so many events it is asked whether the socket lives.
+    ping_after: usize,
 }
 
 enum Way {
@@ -142,68 +146,72 @@ impl Line {
             shared,
             way: Way::Unknown,
             unconfirmed: VecDeque::new(),
+            sent: 0,
+            ping_after: PING_AFTER,
         }
     }
 
     /// Sends events, however long it takes.
     async fn send(&mut self, events: Vec<Value>) {
-        let mut fresh = events.len();
         self.unconfirmed.extend(events);
-        while !self.unconfirmed.is_empty() {
-            match &mut self.way {
-                Way::Open(socket) => {
-                    let first = self.unconfirmed.len() - fresh;
-                    let texts = self.unconfirmed.iter().skip(first).map(Value::to_string);
-                    let texts: Vec<String> = texts.collect();
-                    let sent = socket.send_all(texts).await;
-                    if let Err(error) = sent {
-                        self.broken(&error);
-                        continue;
-                    }
-                    if self.unconfirmed.len() >= PING_AFTER {
-                        self.confirm().await;
-                    }
-                    return;
-                }
-                Way::Requests => {
-                    if self.post().await {
-                        return;
-                    }
-                }
-                Way::Runs(_) => return self.tell_runs().await,
-                Way::Unknown => self.ask_version().await,
-                Way::Closed { .. } => {
-                    // What was on its way may be lost with the old socket.
-                    fresh = self.unconfirmed.len();
-                    self.open().await;
-                }
-            }
-        }
+        self.tell(false).await;
     }
 
     /// Makes sure that the other side has what was sent.
     async fn confirm(&mut self) {
+        self.tell(true).await;
+    }
+
+    /// Until all is sent, or even known to have arrived.
+    async fn tell(&mut self, confirms: bool) {
         while !self.unconfirmed.is_empty() {
             match &mut self.way {
-                Way::Open(socket) => match socket.ping(PING_LIMIT).await {
-                    Ok(()) => self.unconfirmed.clear(),
-                    Err(error) => {
-                        self.broken(&error);
-                        Box::pin(self.send(Vec::new())).await;
+                Way::Open(_) => {
+                    let is_sent = self.sent == self.unconfirmed.len();
+                    if is_sent && !confirms && self.sent < self.ping_after {
+                        return;
                     }
-                },
-                Way::Requests => {
-                    self.post().await;
+                    self.tell_socket().await;
                 }
+                Way::Requests => self.post().await,
                 Way::Runs(_) => self.tell_runs().await,
                 Way::Unknown => self.ask_version().await,
-                Way::Closed { .. } => Box::pin(self.send(Vec::new())).await,
+                Way::Closed { .. } => self.open().await,
             }
+        }
+    }
+
+    /// Sends some, or asks whether what was sent has arrived.
+    async fn tell_socket(&mut self) {
+        let Way::Open(socket) = &mut self.way else {
+            return;
+        };
+        let room = self.ping_after.saturating_sub(self.sent);
+        let texts = self.unconfirmed.iter().skip(self.sent).take(room);
+        let texts: Vec<String> = texts.map(Value::to_string).collect();
+        let count = texts.len();
+        let done = if count == 0 {
+            socket.ping(PING_LIMIT).await
+        } else {
+            socket.send_all(texts).await
+        };
+        match done {
+            Ok(()) if count == 0 => {
+                self.unconfirmed.drain(..self.sent);
+                self.sent = 0;
+                self.ping_after = (self.ping_after * 2).min(PING_AFTER);
+            }
+            Ok(()) => self.sent += count,
+            Err(error) => self.broken(&error),
         }
     }
 
     fn broken(&mut self, error: &ApiError) {
         tracing::debug!(target: "flowcore::prefect", "{error}: the socket is opened again");
+        // What was on its way may be lost with the old socket. Should the next
+        // one break as early, part of it has arrived.
+        self.sent = 0;
+        self.ping_after = (self.ping_after / 2).max(1);
         self.way = Way::Closed { failures: 0 };
     }
 
@@ -290,8 +298,7 @@ impl Line {
         tokio::time::sleep(pause).await;
     }
 
-    /// Whether all is sent.
-    async fn post(&mut self) -> bool {
+    async fn post(&mut self) {
         let count = self.unconfirmed.len().min(BATCH);
         let batch: Vec<&Value> = self.unconfirmed.iter().take(count).collect();
         let posted = self.client.post::<Option<Value>>("/events", &batch).await;
@@ -312,6 +319,5 @@ impl Line {
                 self.unconfirmed.drain(..count);
             }
         }
-        self.unconfirmed.is_empty()
     }
 }
