@@ -84,15 +84,18 @@ impl Ledger {
             }
             later(now.checked_add(BETWEEN_COUNTS).unwrap_or(now));
         }
-        if self.asks_alone() {
-            if let Some(next) = self.alone.next.filter(|next| *next > now) {
-                later(next);
-            } else {
-                self.alone.next = now.checked_add(BETWEEN_COUNTS).ok();
-                let alone = self.runs.iter().filter(|(_, run)| {
-                    run.newest.flow.is_none() && run.recorded_by == RecordedBy::Row
-                });
-                let ids = alone.map(|(id, _)| *id).take(PAGE).collect();
+        if let Some(next) = self.alone.next.filter(|next| *next > now) {
+            // Whether there are any is not looked at each time: that takes as
+            // long as there are task runs.
+            later(next);
+        } else {
+            self.alone.next = now.checked_add(BETWEEN_COUNTS).ok();
+            let alone = self
+                .runs
+                .iter()
+                .filter(|(_, run)| run.newest.flow.is_none() && run.recorded_by == RecordedBy::Row);
+            let ids: Vec<Uuid> = alone.map(|(id, _)| *id).take(PAGE).collect();
+            if !ids.is_empty() {
                 return NextQuestion::Ask(Question::Rows(ids));
             }
         }
@@ -115,28 +118,16 @@ impl Ledger {
         flows.into_iter().filter(has_runs).collect()
     }
 
-    fn asks_alone(&self) -> bool {
-        self.runs
-            .values()
-            .any(|run| run.newest.flow.is_none() && run.recorded_by == RecordedBy::Row)
-    }
-
     fn question(&self, flow: Uuid, server: Uuid, now: Timestamp) -> Option<Question> {
         let entry = self.flows.get(&flow)?;
         let still = entry
             .asked
             .still_since
             .is_some_and(|since| is_past(since, STILL, now));
-        let mut counted = Vec::new();
-        let mut by_row = Vec::new();
-        for id in &entry.runs {
-            match self.runs.get(id).map(|run| run.recorded_by) {
-                Some(RecordedBy::Count(_)) => counted.push(*id),
-                Some(RecordedBy::Row) => by_row.push(*id),
-                _ => {}
-            }
-        }
-        if !counted.is_empty() && !still {
+        let recorded_by = |id: &Uuid| self.runs.get(id).map(|run| run.recorded_by);
+        let is_counted = |id: &Uuid| matches!(recorded_by(id), Some(RecordedBy::Count(_)));
+        // Found at once where many are: this is asked twice a second.
+        if !still && entry.runs.iter().any(is_counted) {
             return Some(Question::Count {
                 flow,
                 server,
@@ -144,9 +135,12 @@ impl Ledger {
                 since: entry.since,
             });
         }
-        let mut rows = counted;
-        rows.extend(by_row);
-        rows.truncate(PAGE);
+        let counted = entry.runs.iter().filter(|id| is_counted(id));
+        let by_row = entry
+            .runs
+            .iter()
+            .filter(|id| recorded_by(id) == Some(RecordedBy::Row));
+        let rows: Vec<Uuid> = counted.chain(by_row).copied().take(PAGE).collect();
         (!rows.is_empty()).then_some(Question::Rows(rows))
     }
 
