@@ -281,7 +281,7 @@ fn a_flow_does_its_work_whatever_its_server_says() {
     assert_eq!(report["runs"].as_array().map(Vec::len), Some(13));
     assert_eq!(
         count(&stderr, "set PREFECT_API_KEY"),
-        2,
-        "at its begin and end: {stderr}"
+        1,
+        "once for the process: {stderr}"
     );
 }
