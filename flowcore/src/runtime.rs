@@ -5,10 +5,16 @@
 //! Threads of a [`World`] have that one's runtime and time instead.
 
 use std::future::Future;
+#[cfg(feature = "prefect")]
+use std::pin::Pin;
 use std::sync::{LazyLock, OnceLock};
+#[cfg(feature = "prefect")]
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
+#[cfg(feature = "prefect")]
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::clock::{Clock, Timestamp};
 use crate::world::{Hold, World};
@@ -158,6 +164,35 @@ pub(crate) fn sleep(limit: Duration) -> tokio::time::Sleep {
     let service = service();
     let _context = service.enter();
     tokio::time::sleep(limit)
+}
+
+/// A task that ends at once when this is dropped. Awaited, it is what the task
+/// gives.
+#[cfg(feature = "prefect")]
+#[derive(Debug)]
+pub(crate) struct AbortOnDrop<T>(JoinHandle<T>);
+
+#[cfg(feature = "prefect")]
+impl<T> From<JoinHandle<T>> for AbortOnDrop<T> {
+    fn from(task: JoinHandle<T>) -> Self {
+        Self(task)
+    }
+}
+
+#[cfg(feature = "prefect")]
+impl<T> Future for AbortOnDrop<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context)
+    }
+}
+
+#[cfg(feature = "prefect")]
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Does something later, on the service thread: it must be short.

@@ -1,6 +1,7 @@
 //! Flows on a Dask cluster: runs go out as tasks of Dask, are executed by our
 //! workers, and what happens to them comes home.
 
+mod annotations;
 mod batches;
 mod called;
 mod executor;
@@ -12,9 +13,11 @@ mod length;
 mod payload;
 mod performance_report;
 mod placement;
+mod pump;
 mod row_report;
 mod runs;
 mod session;
+mod shared;
 mod task_runner;
 
 use std::sync::OnceLock;

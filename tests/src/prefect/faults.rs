@@ -4,6 +4,7 @@
 //! fault; which one follows from its number alone. Answers and frames pass as
 //! they are.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,8 +23,10 @@ pub struct Faults {
     pub too_often: u64,
     /// The server does what they ask, and its answer does not arrive.
     pub lost_answers: u64,
-    /// All are refused, with this status.
-    pub refusal: Option<u16>,
+    /// What is answered instead of the server, with which status, by path: so a
+    /// stock server can be of a version that does not exist yet, or refuse
+    /// somebody.
+    pub answers: BTreeMap<&'static str, (u16, &'static str)>,
     /// Each answer comes so much later, and so does what a socket says.
     pub delay: Duration,
     /// A socket is cut after so many frames that the client has sent.
@@ -100,10 +103,22 @@ impl FaultyWay {
         format!("http://{}/api", self.address)
     }
 
-    /// From now on other things go wrong; sockets that are open stay as they
-    /// are.
-    pub fn set(&self, faults: Faults) {
-        self.shared.with(|state| state.faults = faults);
+    /// A way on which all is well, but that these paths are answered on it and
+    /// not by the server; they are written with `/api`.
+    ///
+    /// # Errors
+    ///
+    /// As [`to`](Self::to).
+    pub fn answering(
+        server: SocketAddr,
+        answers: impl IntoIterator<Item = (&'static str, (u16, &'static str))>,
+    ) -> io::Result<Self> {
+        let answers = answers.into_iter().collect();
+        let faults = Faults {
+            answers,
+            ..Faults::default()
+        };
+        Self::to(server, faults)
     }
 
     /// How often something has gone wrong.
@@ -124,8 +139,21 @@ impl Drop for FaultyWay {
 /// What one request meets.
 enum Fault {
     None,
-    Answer(&'static str),
+    Answer {
+        /// And headers.
+        status: String,
+        body: &'static str,
+    },
     LostAnswer,
+}
+
+impl Fault {
+    fn answer(status: &str) -> Self {
+        Self::Answer {
+            status: status.to_owned(),
+            body: "",
+        }
+    }
 }
 
 impl Shared {
@@ -137,11 +165,15 @@ impl Shared {
         let Some(request) = read_request(&mut client)? else {
             return Ok(());
         };
-        let (fault, faults) = self.with(State::next);
-        if let Fault::Answer(status) = fault {
+        let (fault, faults) = self.with(|state| state.next(&request.path));
+        if let Fault::Answer { status, body } = fault {
             thread::sleep(faults.delay);
-            let answer = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n");
-            return client.write_all((answer + "\r\n").as_bytes());
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+                 Content-Length: {length}\r\n\r\n{body}"
+            );
+            return client.write_all(answer.as_bytes());
         }
         let mut server = TcpStream::connect(self.server)?;
         if request.is_socket {
@@ -198,7 +230,7 @@ impl Shared {
 
 impl State {
     /// What the next request meets.
-    fn next(&mut self) -> (Fault, Faults) {
+    fn next(&mut self, path: &str) -> (Fault, Faults) {
         self.met.requests += 1;
         let faults = self.faults.clone();
         let mut share = mixed(self.met.requests) % 100;
@@ -207,16 +239,13 @@ impl State {
             share = share.saturating_sub(part) + if is_one { 100 } else { 0 };
             is_one
         };
-        let fault = if let Some(status) = faults.refusal {
-            Fault::Answer(if status == 401 {
-                "401 Unauthorized"
-            } else {
-                "403 Forbidden"
-            })
+        let fault = if let Some((status, body)) = faults.answers.get(path).copied() {
+            let status = format!("{status} So");
+            Fault::Answer { status, body }
         } else if is_one_of(faults.busy) {
-            Fault::Answer("503 Service Unavailable")
+            Fault::answer("503 Service Unavailable")
         } else if is_one_of(faults.too_often) {
-            Fault::Answer("429 Too Many Requests\r\nRetry-After: 1")
+            Fault::answer("429 Too Many Requests\r\nRetry-After: 1")
         } else if is_one_of(faults.lost_answers) {
             Fault::LostAnswer
         } else {
@@ -224,7 +253,7 @@ impl State {
         };
         match fault {
             Fault::None => {}
-            Fault::Answer(_) => self.met.refused += 1,
+            Fault::Answer { .. } => self.met.refused += 1,
             Fault::LostAnswer => self.met.lost_answers += 1,
         }
         (fault, faults)
@@ -240,6 +269,7 @@ fn mixed(number: u64) -> u64 {
 }
 
 struct Request {
+    path: String,
     bytes: Vec<u8>,
     head: usize,
     is_socket: bool,
@@ -267,7 +297,9 @@ fn read_request(client: &mut TcpStream) -> io::Result<Option<Request>> {
         let Some(head) = end.map(|end| end + 4) else {
             continue;
         };
-        let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
+        let text = String::from_utf8_lossy(&bytes[..head]);
+        let path = text.split(' ').nth(1).unwrap_or_default().to_owned();
+        let text = text.to_ascii_lowercase();
         let length = text
             .lines()
             .find_map(|line| line.strip_prefix("content-length:"))
@@ -275,6 +307,7 @@ fn read_request(client: &mut TcpStream) -> io::Result<Option<Request>> {
             .unwrap_or(0);
         if bytes.len() >= head + length {
             return Ok(Some(Request {
+                path,
                 is_socket: text.contains("upgrade: websocket"),
                 bytes,
                 head,

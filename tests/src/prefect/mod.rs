@@ -5,14 +5,12 @@
 //! test program, however that ends. Between a program and its server there can
 //! be a [way on which things go wrong](FaultyWay).
 
-mod door;
 mod faults;
 mod frames;
 mod pages;
 mod request;
 mod server;
 
-pub use door::Door;
 pub use faults::{Faults, FaultyWay, Met};
 pub use pages::Pages;
 pub use request::{Answer, request};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use flow_tests::prefect::{Door, Server};
+use flow_tests::prefect::{FaultyWay, Server};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -104,8 +104,8 @@ fn a_server_that_never_answers_is_not_waited_for_long_and_the_rest_is_kept() {
 fn a_server_of_a_version_that_nobody_knows_is_one_warning() {
     let server = Server::shared();
     let version = ("/api/admin/version", (200, "\"9.1.0\""));
-    let door = Door::before(server.address(), [version]).expect("a free port");
-    let told = run_with(server, "design", &[("PREFECT_API_URL", &door.url())]);
+    let way = FaultyWay::answering(server.address(), [version]).expect("a free port");
+    let told = run_with(server, "design", &[("PREFECT_API_URL", &way.url())]);
     assert_eq!(
         told.flow_run["state"]["name"], "Completed",
         "{}",
@@ -208,10 +208,9 @@ fn a_flow_that_requires_its_server_does_not_begin_without_it() {
         let answer = (status, "{\"exception_message\": \"not you\"}");
         let paths = ["/api/flows/", "/api/flow_runs/filter"];
         let answers = paths.map(|path| (path, answer));
-        Door::before(server.address(), answers)
-            .expect("a free port")
-            .url()
+        FaultyWay::answering(server.address(), answers).expect("a free port")
     };
+    let (unknown, forbidden) = (refusing(401), refusing(403));
     let ui = server.url().replace("/api", "");
     let cases = [
         (None, None, vec!["set PREFECT_API_URL"]),
@@ -224,7 +223,7 @@ fn a_flow_that_requires_its_server_does_not_begin_without_it() {
             ],
         ),
         (
-            Some(refusing(401)),
+            Some(unknown.url()),
             Some(401),
             vec![
                 "not you",
@@ -232,7 +231,7 @@ fn a_flow_that_requires_its_server_does_not_begin_without_it() {
             ],
         ),
         (
-            Some(refusing(403)),
+            Some(forbidden.url()),
             Some(403),
             vec!["not you", "may not do this"],
         ),
@@ -268,11 +267,11 @@ fn a_flow_that_requires_its_server_does_not_begin_without_it() {
 fn a_flow_does_its_work_whatever_its_server_says() {
     let server = Server::shared();
     let answer = ("/api/flows/", (401, "{\"exception_message\": \"not you\"}"));
-    let door = Door::before(server.address(), [answer]).expect("a free port");
+    let way = FaultyWay::answering(server.address(), [answer]).expect("a free port");
     let home = tempfile::tempdir().expect("a folder");
     let mut command = alone("design", &home);
     let output = command
-        .env("PREFECT_API_URL", door.url())
+        .env("PREFECT_API_URL", way.url())
         .output()
         .expect("it starts");
     let stderr = String::from_utf8_lossy(&output.stderr);

@@ -12,12 +12,11 @@ use uuid::Uuid;
 use super::parameters::Stored;
 use super::worker::ServeTasks;
 use crate::definition::{Definition, Facts, TaskDefinition, TaskInfo, find_task};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::flow::{task_run_id, task_run_name};
 use crate::prefect::client::{ApiClient, ApiError};
-use crate::prefect::on_server::is_terminal;
 use crate::prefect::reporter::task_key;
-use crate::prefect::things::{PrefectError, Question, ServerCall, wait};
+use crate::prefect::things::{PrefectError, Question, ServerCall, result_of, until_ended};
 use crate::runner::RunReference;
 
 /// What a task can do with a Prefect server; every `#[task]` has it.
@@ -135,7 +134,7 @@ impl Delay {
     ///
     /// As awaiting it.
     pub fn block(self) -> Result<Delayed> {
-        ServerCall::asking(self.0?).block()
+        ServerCall::asking(Ok(self.0?)).block()
     }
 }
 
@@ -144,7 +143,7 @@ impl IntoFuture for Delay {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { ServerCall::asking(self.0?).await })
+        Box::pin(async move { ServerCall::asking(Ok(self.0?)).await })
     }
 }
 
@@ -186,7 +185,7 @@ impl Delayed {
     /// so.
     pub fn wait(&self, limit: Duration) -> ServerCall<BackgroundRun> {
         let id = self.id;
-        ServerCall::asking(Question::LookAtTaskRun { id, limit })
+        ServerCall::asking(Ok(Question::LookAtTaskRun { id, limit }))
     }
 }
 
@@ -221,44 +220,14 @@ impl BackgroundRun {
     /// If it failed, crashed, was cancelled or has not ended; the error names
     /// run and state.
     pub fn into_result(self) -> Result<()> {
-        let kind = match self.state_type.as_deref() {
-            Some("COMPLETED") => return Ok(()),
-            Some("FAILED") => ErrorKind::Failed,
-            Some("CANCELLED") => ErrorKind::Cancelled,
-            Some("CRASHED") => ErrorKind::Crashed,
-            _ => ErrorKind::TimedOut,
-        };
-        let state = self.state_name.as_deref().unwrap_or("in no state");
-        let message = self.message.filter(|text| !text.is_empty());
-        let message = message.map_or_else(String::new, |text| format!(": {text}"));
-        let text = format!("task run '{}' is {state}{message}", self.name);
-        Err(Error::build(kind, text).finish())
-    }
-}
-
-#[derive(Deserialize)]
-struct OnServer {
-    id: Uuid,
-    name: String,
-    state_type: Option<String>,
-    state_name: Option<String>,
-    state: Option<StateOnServer>,
-}
-
-#[derive(Deserialize)]
-struct StateOnServer {
-    message: Option<String>,
-}
-
-impl From<OnServer> for BackgroundRun {
-    fn from(run: OnServer) -> Self {
-        Self {
-            id: run.id,
-            name: run.name,
-            state_type: run.state_type,
-            state_name: run.state_name,
-            message: run.state.and_then(|state| state.message),
-        }
+        let message = self.message.as_deref().filter(|text| !text.is_empty());
+        result_of(
+            "task run",
+            &self.name,
+            self.state_type.as_deref(),
+            self.state_name.as_deref(),
+            message,
+        )
     }
 }
 
@@ -355,31 +324,14 @@ pub(in crate::prefect) async fn look(
     limit: Duration,
 ) -> Result<Value, PrefectError> {
     let path = format!("/task_runs/{id}");
-    let begin = std::time::Instant::now();
-    loop {
-        let seen = client.get::<OnServer>(&path).await;
-        let left = limit.saturating_sub(begin.elapsed());
-        match seen {
-            Ok(run) => {
-                let has_ended = run.state_type.as_deref().is_some_and(is_terminal);
-                if has_ended || left.is_zero() {
-                    return Ok(json!(BackgroundRun::from(run)));
-                }
-            }
-            // It goes on without our looking.
-            Err(error) if error.may_pass() && !left.is_zero() => {
-                tracing::debug!(target: "flowcore::prefect", "{error}");
-            }
-            Err(ApiError::NotFound { .. }) => {
-                return Err(PrefectError::NotFound {
-                    what: "task run",
-                    name: id.to_string(),
-                    cure: String::new(),
-                });
-            }
-            Err(error) => return Err(error.into()),
-        }
-        wait(left.min(PAUSE)).await;
+    match until_ended(client, &path, None, Some(limit), PAUSE).await {
+        Ok(run) => Ok(run.to_json()),
+        Err(ApiError::NotFound { .. }) => Err(PrefectError::NotFound {
+            what: "task run",
+            name: id.to_string(),
+            cure: String::new(),
+        }),
+        Err(error) => Err(error.into()),
     }
 }
 

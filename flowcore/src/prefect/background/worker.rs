@@ -28,7 +28,7 @@ use crate::prefect::outbox::Outbox;
 use crate::prefect::reporter::task_key;
 use crate::prefect::things::PrefectError;
 use crate::runner::RunReference;
-use crate::runtime;
+use crate::runtime::{self, AbortOnDrop};
 use crate::signals::Drain;
 
 const PATH: &str = "/task_runs/subscriptions/scheduled";
@@ -174,34 +174,12 @@ impl IntoFuture for ServeTasks {
         Box::pin(async move {
             // Sockets, timers and tasks, whatever runs the calling code.
             let running = runtime::process_user().spawn(self.run());
-            let ended = AbortOnDrop(running).await;
+            let ended = AbortOnDrop::from(running).await.unwrap_or_else(|error| {
+                let problem = format!("what serves tasks has ended: {error}");
+                Err(PrefectError::Server(problem))
+            });
             ended.map_err(PrefectError::into_error)
         })
-    }
-}
-
-struct AbortOnDrop(tokio::task::JoinHandle<Result<(), PrefectError>>);
-
-impl Future for AbortOnDrop {
-    type Output = Result<(), PrefectError>;
-
-    fn poll(
-        mut self: Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context).map(|ended| {
-            ended.unwrap_or_else(|error| {
-                Err(PrefectError::Server(format!(
-                    "what serves tasks has ended: {error}"
-                )))
-            })
-        })
-    }
-}
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

@@ -20,6 +20,7 @@ use crate::mode::ProcessMode;
 use crate::prefect::adoption::{self, Adopted};
 use crate::prefect::slots::renew_once;
 use crate::prefect::verdict::{self, Verdict};
+use crate::runtime::{self, AbortOnDrop};
 use crate::signals::{self, Signal};
 use crate::state::StateName;
 
@@ -132,7 +133,7 @@ async fn adopt(id: Uuid, key: &str, keeper: Keeper) -> Result<i32> {
     }
     adoption::adopt(adopted);
     let call = flow.call_json(parameters)?;
-    let _lease = run.lease().map(|lease| Lease::keep(&server, lease));
+    let _lease = run.lease().map(|lease| keep(&server, lease));
     if keeper == Keeper::Runner {
         crate::console::mark_lines();
     }
@@ -177,35 +178,25 @@ async fn refuse(server: &Server, run: &ServerRun, kind: &str, message: &str) -> 
     Ok(1)
 }
 
+/// How long a slot stays ours without a word.
+const LEASE: Duration = Duration::from_secs(300);
+
 /// A slot of the deployment's limit, kept as long as this lives. When it ends,
 /// the server frees the slot with the run's final state.
-struct Lease(tokio::task::JoinHandle<()>);
-
-impl Lease {
-    /// How long a slot stays ours without a word.
-    const DURATION: Duration = Duration::from_secs(300);
-
-    fn keep(server: &Server, lease: &str) -> Self {
-        let (server, lease) = (server.clone(), lease.to_owned());
-        Self(crate::runtime::process_service().spawn(async move {
-            loop {
-                let renewed = renew_once(server.client(), &lease, Self::DURATION);
-                if let Err(error) = renewed.await {
-                    tracing::warn!(
-                        target: "flowcore::prefect",
-                        "the slot of the deployment's concurrency limit may be lost: {error}"
-                    );
-                }
-                tokio::time::sleep(Self::DURATION.mul_f64(0.75)).await;
+fn keep(server: &Server, lease: &str) -> AbortOnDrop<()> {
+    let (server, lease) = (server.clone(), lease.to_owned());
+    let kept = runtime::process_service().spawn(async move {
+        loop {
+            if let Err(error) = renew_once(server.client(), &lease, LEASE).await {
+                tracing::warn!(
+                    target: "flowcore::prefect",
+                    "the slot of the deployment's concurrency limit may be lost: {error}"
+                );
             }
-        }))
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+            tokio::time::sleep(LEASE.mul_f64(0.75)).await;
+        }
+    });
+    kept.into()
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use super::scheduled::{Keeper, VARIABLE};
 use super::server::Server;
 use crate::definition::{Definition, Facts, FlowDefinition};
 use crate::error::Result;
+use crate::runtime::{self, AbortOnDrop};
 use crate::settings;
 use crate::signals::Drain;
 
@@ -267,9 +268,11 @@ impl Serve {
         }
         let drain = Drain::begin();
         let runner = Runner::new(server, served, settings, drain.shared());
-        let running = crate::runtime::process_service().spawn(runner.run());
+        let running = runtime::process_service().spawn(runner.run());
         // A dropped future ends the runner, and the runner its runs.
-        let ended = AbortOnDrop(running).wait().await;
+        let ended = AbortOnDrop::from(running).await.map_err(|error| {
+            DeploymentError::Server(format!("what executes runs has ended: {error}"))
+        });
         drop(drain);
         ended
     }
@@ -333,22 +336,6 @@ impl IntoFuture for Serve {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move { self.run().await.map_err(DeploymentError::into_error) })
-    }
-}
-
-struct AbortOnDrop(tokio::task::JoinHandle<()>);
-
-impl AbortOnDrop {
-    async fn wait(mut self) -> Result<(), DeploymentError> {
-        (&mut self.0).await.map_err(|error| {
-            DeploymentError::Server(format!("what executes runs has ended: {error}"))
-        })
-    }
-}
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

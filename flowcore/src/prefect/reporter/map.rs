@@ -126,7 +126,7 @@ impl ReportedMap {
             if index >= self.runs.len() {
                 continue;
             }
-            let identity = self.identity_of_row(around, run, layout.length, changes);
+            let identity = self.identity_of_row(around, (id, row), layout.length, changes);
             let state = &mut self.runs[index];
             let is_settled = name.is_settled() && name != StateName::RolledBack;
             let mut at = changes.at();
@@ -172,13 +172,11 @@ impl ReportedMap {
     fn identity_of_row(
         &mut self,
         around: &Around<'_>,
-        run: RunReference,
+        (id, row): (MapId, u32),
         length: u32,
         changes: &Changes<'_>,
     ) -> Identity {
-        let RunReference::Row(_, row) = run else {
-            unreachable!("rows of maps are told here");
-        };
+        let run = RunReference::row(id, row);
         let given = changes.given_name(run);
         let name = given.unwrap_or_else(|| around.flow.task_run_name(&self.task.name, run));
         let inputs = self
@@ -283,7 +281,7 @@ impl ReportedMap {
             let at = time(map.ended[index], changes.at());
             let mut state = Run::default();
             state.ran(map.started[index], at);
-            let identity = self.identity_of_row(around, run, u32::MAX, changes);
+            let identity = self.identity_of_row(around, (id, row), u32::MAX, changes);
             let entered = Entered {
                 name,
                 message: changes.message(run).map(|message| message.to_string()),

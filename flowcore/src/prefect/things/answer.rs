@@ -7,12 +7,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::PrefectError;
 use super::artifacts::CreatedArtifact;
 use super::question::{NewArtifact, NewDeploymentRun, NewEvent, Question};
+use super::run_on_server::{RunOnServer, until_ended};
 use crate::context::RunContext;
 use crate::error::{Error, Result};
 use crate::flow::FlowRun;
@@ -20,7 +20,6 @@ use crate::prefect::background;
 use crate::prefect::client::{ApiClient, ApiError};
 use crate::prefect::deployment;
 use crate::prefect::message::{self, Message};
-use crate::prefect::on_server::is_terminal;
 use crate::prefect::outbox::{self, Outbox, ServerFlowRun};
 use crate::runner::{RunReference, note_waiting};
 use crate::runtime;
@@ -259,36 +258,6 @@ async fn emit(
     Ok(json!(id))
 }
 
-#[derive(Deserialize)]
-struct RunOnServer {
-    id: Uuid,
-    name: String,
-    state_type: Option<String>,
-    state_name: Option<String>,
-    state: Option<StateOnServer>,
-}
-
-#[derive(Deserialize)]
-struct StateOnServer {
-    message: Option<String>,
-}
-
-impl RunOnServer {
-    fn has_ended(&self) -> bool {
-        self.state_type.as_deref().is_some_and(is_terminal)
-    }
-
-    fn to_json(&self) -> Value {
-        json!({
-            "id": self.id,
-            "name": self.name,
-            "state_type": self.state_type,
-            "state_name": self.state_name,
-            "message": self.state.as_ref().and_then(|state| state.message.as_deref()),
-        })
-    }
-}
-
 async fn run_deployment(
     client: &ApiClient,
     new: NewDeploymentRun,
@@ -310,7 +279,7 @@ async fn run_deployment(
     }
     let path = format!("/deployments/{id}/create_flow_run");
     let made = client.post::<RunOnServer>(&path, &body).await;
-    let mut run = made.map_err(|error| match error {
+    let run = made.map_err(|error| match error {
         ApiError::Invalid {
             status: 409 | 422,
             detail,
@@ -321,30 +290,13 @@ async fn run_deployment(
         },
         error => error.into(),
     })?;
-    let begin = Instant::now();
     let path = format!("/flow_runs/{}", run.id);
-    while !run.has_ended() {
-        let left = new
-            .timeout
-            .map(|limit| limit.saturating_sub(begin.elapsed()));
-        if left.is_some_and(|left| left.is_zero()) {
-            break;
-        }
-        wait(left.map_or(new.poll_interval, |left| left.min(new.poll_interval))).await;
-        match client.get(&path).await {
-            Ok(seen) => run = seen,
-            // It goes on without our looking.
-            Err(error) if error.may_pass() => {
-                tracing::debug!(target: "flowcore::prefect", "{error}");
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
+    let run = until_ended(client, &path, Some(run), new.timeout, new.poll_interval).await?;
     Ok(run.to_json())
 }
 
 /// Waits; a run that does lends its slot out meanwhile.
-pub(in crate::prefect) async fn wait(time: Duration) {
+pub(super) async fn wait(time: Duration) {
     let sleep = {
         // Whatever thread this is on.
         let _context = runtime::process_service().enter();

@@ -44,11 +44,11 @@ impl<T: Send + 'static> ServerCall<T> {
     }
 
     /// A question whose answer is the value.
-    pub(in crate::prefect) fn asking(question: Question) -> Self
+    pub(in crate::prefect) fn asking(question: Result<Question, PrefectError>) -> Self
     where
         T: DeserializeOwned,
     {
-        Self::new(Ok(question), |value| {
+        Self::new(question, |value| {
             serde_json::from_value(value).map_err(|error| PrefectError::Server(error.to_string()))
         })
     }

@@ -9,8 +9,9 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::question::{NewDeploymentRun, Question};
+use super::run_on_server::result_of;
 use super::{PrefectError, ServerCall};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 
 /// A run of a deployment, about to be asked for; see [`run_deployment`].
 #[derive(Clone, Debug)]
@@ -117,9 +118,7 @@ impl RunDeployment {
             }),
             None => Ok(Question::RunDeployment(self.new)),
         };
-        ServerCall::new(question, |value| {
-            serde_json::from_value(value).map_err(|error| PrefectError::Server(error.to_string()))
-        })
+        ServerCall::asking(question)
     }
 }
 
@@ -162,18 +161,12 @@ impl DeploymentRun {
     /// If it failed, crashed, was cancelled or has not ended; the error names
     /// run and state.
     pub fn into_result(self) -> Result<()> {
-        let kind = match self.state_type.as_deref() {
-            Some("COMPLETED") => return Ok(()),
-            Some("FAILED") => ErrorKind::Failed,
-            Some("CANCELLED") => ErrorKind::Cancelled,
-            Some("CRASHED") => ErrorKind::Crashed,
-            _ => ErrorKind::TimedOut,
-        };
-        let state = self.state_name.as_deref().unwrap_or("in no state");
-        let message = self
-            .message
-            .map_or_else(String::new, |text| format!(": {text}"));
-        let text = format!("flow run '{}' is {state}{message}", self.name);
-        Err(Error::build(kind, text).finish())
+        result_of(
+            "flow run",
+            &self.name,
+            self.state_type.as_deref(),
+            self.state_name.as_deref(),
+            self.message.as_deref(),
+        )
     }
 }

@@ -13,12 +13,13 @@ mod error;
 pub(crate) mod events;
 pub(crate) mod pause;
 mod question;
+mod run_on_server;
 pub(crate) mod secrets;
 pub(crate) mod suspend;
 pub(crate) mod variables;
 
 pub(crate) use answer::answer_from_home;
-pub(super) use answer::wait;
 pub use call::ServerCall;
 pub use error::PrefectError;
 pub(super) use question::Question;
+pub(super) use run_on_server::{result_of, until_ended};

@@ -82,14 +82,12 @@ impl Line {
         self.execution
     }
 
-    pub(crate) fn log(&self, record: LogRecord) {
-        let run = Some(self.run);
-        let message = shorten(&record.message, LONGEST_LINE).into_owned();
-        self.send(ToHome::Log(LogRecord {
-            run,
-            message,
-            ..record
-        }));
+    pub(crate) fn log(&self, mut record: LogRecord) {
+        record.run = Some(self.run);
+        if record.message.len() > LONGEST_LINE {
+            record.message = shorten(&record.message, LONGEST_LINE).into_owned();
+        }
+        self.send(ToHome::Log(record));
     }
 
     pub(crate) fn ask(self: &Arc<Self>, request: Request) -> Asking {

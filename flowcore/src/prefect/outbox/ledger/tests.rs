@@ -397,11 +397,9 @@ fn a_flow_run_that_is_refused_ends_at_once_and_says_why() {
 
 #[test]
 fn a_last_state_that_is_the_servers_is_not_told() {
-    let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
     // What the server has decided, and a run that has left this process.
     for (is_decided, kind) in [(true, StateType::Failed), (false, StateType::Paused)] {
-        let mut ledger = Ledger::new(Uuid::now_v7);
-        ledger.put(begin(now), now);
+        let (mut ledger, _, now) = begun(1);
         let Next::Call(call) = ledger.next_call(now) else {
             panic!("a flow run begins with a call");
         };
