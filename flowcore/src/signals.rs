@@ -80,7 +80,11 @@ async fn watch(mut signals: Signals) {
     let _ = ENDED_BY.set(signal);
     #[cfg(feature = "prefect")]
     drain::all(signal, &mut signals).await;
-    let ended = std::pin::pin!(crate::flow::end_all(signal));
+    let ended = std::pin::pin!(async {
+        #[cfg(feature = "prefect")]
+        crate::prefect::cancelling::ask_before_end().await;
+        crate::flow::end_all(signal).await;
+    });
     match select(ended, std::pin::pin!(signals.next())).await {
         Either::Left(((), _)) => {}
         Either::Right((signal, _)) => {

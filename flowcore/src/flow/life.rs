@@ -87,12 +87,15 @@ impl Life {
     /// urgent was noted before.
     pub(super) fn note(&self, interrupt: Interrupt, tell: impl FnOnce(&State)) -> bool {
         let mut life = self.0.lock();
-        if life.state.is_settled() || life.interrupt >= Some(interrupt) {
+        let interrupt = interrupt.after(life.interrupt);
+        if life.state.is_settled() || interrupt.is_none() {
             return false;
         }
-        life.interrupt = Some(interrupt);
-        life.state = open(StateName::Cancelling);
-        tell(&life.state);
+        life.interrupt = interrupt;
+        if life.state.name() != StateName::Cancelling {
+            life.state = open(StateName::Cancelling);
+            tell(&life.state);
+        }
         true
     }
 
@@ -136,7 +139,7 @@ impl Life {
     /// Code that called a run which a signal has ended is not gone on with: the
     /// process is about to end, with the signal's exit code.
     pub(super) async fn return_to_caller(&self) {
-        if let Some(Interrupt::Signal(_)) = self.interrupt() {
+        if self.interrupt().is_some_and(Interrupt::ends_process) {
             ended_by_signal().await;
         }
     }

@@ -184,7 +184,9 @@ pub(crate) async fn end_all(signal: Signal) {
     let mut stuck = give_up();
     stuck.retain(|flow| !flow.is_standalone());
     for flow in &stuck {
-        let failure = Interrupt::Signal(signal).of_flow("", flow.name());
+        let interrupt = flow.life().interrupt();
+        let interrupt = interrupt.unwrap_or(Interrupt::Signal(signal));
+        let failure = interrupt.of_flow("", flow.name());
         flow.has_final_state(None, Some(&failure));
         flow.note_state();
         end::say(

@@ -59,11 +59,11 @@ pub(crate) fn take() -> Option<&'static Adopted> {
     is_first.then_some(adopted)
 }
 
-/// Whether the server knows the flow run with this id already: it was
-/// scheduled there.
-pub(crate) fn is_adopted(id: Uuid) -> bool {
-    let adopted = ADOPTED.get();
-    adopted.is_some_and(|adopted| adopted.id == id && adopted.is_taken.load(Ordering::Acquire))
+/// The flow run that the server knows already, as it was scheduled there.
+pub(crate) fn taken() -> Option<Uuid> {
+    let adopted = ADOPTED.get()?;
+    let is_taken = adopted.is_taken.load(Ordering::Acquire);
+    is_taken.then_some(adopted.id)
 }
 
 /// Whether the server has made the first state of this flow run, Running.

@@ -9,8 +9,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::adoption;
 use super::client::{ApiClient, ApiError, EventSocket};
 use super::on_server::TypeOnServer;
+use crate::runtime;
 use crate::state::StateType;
 
 /// What others want of a flow run.
@@ -20,6 +22,16 @@ pub(super) enum Wish {
     Cancel,
     /// It shall leave its process, until somebody resumes it.
     Suspend,
+}
+
+impl Wish {
+    /// A flow run does what is wanted, by its id in this process.
+    pub(super) fn obey(self, flow: Uuid) {
+        match self {
+            Self::Cancel => crate::flow::cancel(flow),
+            Self::Suspend => crate::flow::suspend(flow),
+        }
+    }
 }
 
 /// The event of a flow run that shall be cancelled.
@@ -124,6 +136,22 @@ pub(super) async fn poll(client: &ApiClient, runs: &[Uuid], tell: impl Fn(Uuid, 
             Err(error) => tracing::debug!(target: "flowcore::prefect", "{error}"),
         }
     }
+}
+
+/// How long the end of a process waits for an answer.
+const LAST_QUESTION: Duration = Duration::from_secs(2);
+
+/// A worker of Prefect's ends the process of a run that was cancelled, and the
+/// event of it may not have come yet: such a run is cancelled, and did not crash.
+pub(crate) async fn ask_before_end() {
+    let (Some(run), Ok(Some(client))) = (adoption::taken(), ApiClient::of_process()) else {
+        return;
+    };
+    // It has one id, there and here.
+    let asked = async {
+        poll(&client, &[run], |run, wish| wish.obey(run)).await;
+    };
+    let _ = runtime::timeout(LAST_QUESTION, asked).await;
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 
 pub(crate) mod adoption;
 mod background;
-mod cancelling;
+pub(crate) mod cancelling;
 mod client;
 mod deployment;
 mod message;

@@ -21,15 +21,11 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// Between two questions, as often as Prefect's runner asks.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// What does with a flow run what is wanted, by its id in this process.
-pub(super) type Obey = fn(Uuid, Wish);
-
 /// Watches for ever.
-pub(super) async fn watch(shared: Arc<Shared>, obey: Obey) {
+pub(super) async fn watch(shared: Arc<Shared>) {
     let told = Told {
         shared: &shared,
         runs: Mutex::default(),
-        obey,
     };
     let events = std::pin::pin!(told.events());
     let questions = std::pin::pin!(told.questions());
@@ -41,7 +37,6 @@ struct Told<'a> {
     shared: &'a Shared,
     /// Those that were told, by their ids on the server.
     runs: Mutex<HashMap<Uuid, Uuid>>,
-    obey: Obey,
 }
 
 impl Told<'_> {
@@ -69,7 +64,7 @@ impl Told<'_> {
         if let Some(flow) = open.get(&server)
             && runs.insert(server, *flow).is_none()
         {
-            (self.obey)(*flow, wish);
+            wish.obey(*flow);
         }
     }
 

@@ -28,7 +28,6 @@ use serde_json::json;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::cancelling::Wish;
 use super::client::{ApiClient, ApiError};
 use super::message::{Message, StateUpdate};
 use super::on_server::terminal_types;
@@ -119,7 +118,7 @@ impl Outbox {
             service.spawn(calls::make(Arc::clone(&self.0)));
             service.spawn(events::send(Arc::clone(&self.0)));
             service.spawn(keep(Arc::clone(&self.0)));
-            service.spawn(cancelling::watch(Arc::clone(&self.0), obey));
+            service.spawn(cancelling::watch(Arc::clone(&self.0)));
         });
         self.0.for_calls.notify_one();
         self.0.for_events.notify_one();
@@ -300,14 +299,6 @@ impl Shared {
             ahead.clear();
         }
         answer
-    }
-}
-
-/// A flow run of this process does what others want of it.
-fn obey(flow: Uuid, wish: Wish) {
-    match wish {
-        Wish::Cancel => crate::flow::cancel(flow),
-        Wish::Suspend => crate::flow::suspend(flow),
     }
 }
 

@@ -220,7 +220,7 @@ impl Observer for Reporter {
         });
         let mut entry = ReportedFlow::new(flow, began, placeholder.is_some());
         entry.is_required |= is_required;
-        let adopted = adoption::is_adopted(flow.id()).then(|| flow.id());
+        let adopted = adoption::taken().filter(|id| *id == flow.id());
         if let Some(new) = entry.begins(flow, began, adopted, placeholder) {
             self.outbox.put(Message::FlowRun(Box::new(new)));
         }

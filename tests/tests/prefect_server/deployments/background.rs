@@ -79,7 +79,7 @@ fn a_run_that_is_asked_for_is_executed_by_who_serves_its_task() {
         written.contains("begun").then_some(())
     });
     serving.terminate();
-    let status = serving.child.wait().expect("it is ours");
+    let status = serving.child.0.wait().expect("it is ours");
     assert_eq!(status.code(), Some(143));
     assert_eq!(task_run(server, &slow)["state_type"], "COMPLETED");
 }

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 /// The program with the flows, and a home of its own; dropping it ends it.
 pub(crate) struct Serving {
-    child: Child,
+    child: Ended,
     lines: Arc<Mutex<String>>,
     home: TempDir,
 }
@@ -59,7 +59,11 @@ impl Serving {
                     .push_str(&text);
             }
         });
-        let serving = Self { child, lines, home };
+        let serving = Self {
+            child: Ended(child),
+            lines,
+            home,
+        };
         server.wait_for("a program that serves", |_| {
             serving.lines().contains("serves '").then_some(())
         });
@@ -75,20 +79,27 @@ impl Serving {
         path.to_str().expect("text").to_owned()
     }
 
-    /// Sends it SIGTERM.
     fn terminate(&self) {
-        let kill = format!("kill -TERM {}", self.child.id());
-        let sent = Command::new("sh").args(["-c", &kill]).status();
-        assert!(sent.expect("there is a shell").success());
+        terminate(&self.child.0);
     }
 }
 
-impl Drop for Serving {
+/// A process that ends with this.
+struct Ended(Child);
+
+impl Drop for Ended {
     fn drop(&mut self) {
         // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
+}
+
+/// Sends it SIGTERM.
+fn terminate(process: &Child) {
+    let kill = format!("kill -TERM {}", process.id());
+    let sent = Command::new("sh").args(["-c", &kill]).status();
+    assert!(sent.expect("there is a shell").success());
 }
 
 /// Runs the program to its end: exit code, output, lines.

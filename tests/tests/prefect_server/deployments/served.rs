@@ -4,6 +4,7 @@ use flow_tests::prefect::Server;
 use serde_json::json;
 
 use super::*;
+use crate::told::task_runs;
 
 #[test]
 fn a_served_run_completes_with_changed_parameters() {
@@ -89,9 +90,7 @@ fn a_failed_run_that_somebody_retries_finds_its_finished_tasks() {
     assert_eq!(ended["run_count"], 2);
     let written = std::fs::read_to_string(file).expect("it was written");
     assert_eq!(written, "step\nflow\nflow\n");
-    let filter = json!({"flow_runs": {"id": {"any_": [run]}}});
-    let mut runs: Vec<_> = server
-        .all("task_runs", &filter)
+    let mut runs: Vec<_> = task_runs(server, &run)
         .iter()
         .map(|run| {
             (
@@ -142,9 +141,7 @@ fn a_suspended_run_goes_on_in_another_process_with_the_input_given() {
     assert_ne!(ended["infrastructure_pid"], asks["infrastructure_pid"]);
     let written = std::fs::read_to_string(file).expect("it was written");
     assert_eq!(written, "step\nbefore\nbefore\nafter Ada\n");
-    let filter = json!({"flow_runs": {"id": {"any_": [run]}}});
-    let mut runs: Vec<_> = server
-        .all("task_runs", &filter)
+    let mut runs: Vec<_> = task_runs(server, &run)
         .iter()
         .map(|run| text(&run["state_name"]).to_owned())
         .collect();
@@ -245,7 +242,7 @@ fn who_is_terminated_finishes_its_runs_and_pauses_its_deployments() {
     let run = start_run(server, &deployment, &json!({"file": file, "seconds": 4}));
     server.wait_for("a run that has begun", |_| std::fs::read(&file).ok());
     serving.terminate();
-    let status = serving.child.wait().expect("it is ours");
+    let status = serving.child.0.wait().expect("it is ours");
     assert_eq!(status.code(), Some(143));
     assert_eq!(run_of(server, &run)["state_type"], "COMPLETED");
     assert_eq!(
@@ -286,7 +283,7 @@ fn runs_do_not_outlive_who_serves_them() {
     let file = serving.file("begun");
     let run = start_run(server, &deployment, &json!({"file": file}));
     server.wait_for("a run that has begun", |_| std::fs::read(&file).ok());
-    serving.child.kill().expect("it runs");
+    serving.child.0.kill().expect("it runs");
     let process = server.wait_for("the run's process", |server| {
         let run = run_of(server, &run);
         run["infrastructure_pid"].as_str().map(str::to_owned)
@@ -314,7 +311,10 @@ fn scheduled(name: &str, every: u64, processes: usize, seconds: u64) {
     });
     serving.iter().for_each(Serving::terminate);
     for mut serving in serving {
-        assert_eq!(serving.child.wait().expect("it is ours").code(), Some(143));
+        assert_eq!(
+            serving.child.0.wait().expect("it is ours").code(),
+            Some(143)
+        );
     }
     let written = std::fs::read_to_string(file).expect("runs were executed");
     let mut lines: Vec<_> = written.lines().collect();
