@@ -100,7 +100,8 @@ impl Sent {
             && let Some(mark) = self.marks.pop_front()
         {
             self.counted += 1;
-            self.consumed = mark;
+            // All may have been given up on.
+            self.consumed = self.consumed.max(mark);
         }
         self.consumed - before
     }

@@ -371,6 +371,25 @@ fn no_more_is_on_its_way_than_the_server_keeps() {
 }
 
 #[test]
+fn a_server_that_stood_still_and_goes_on_is_counted_on() {
+    let (mut ledger, _, now) = begun(1);
+    let Next::Call(call) = ledger.next_call(now) else {
+        panic!("a flow run begins with a call");
+    };
+    ledger.answered(*call, Reply::Began(known()), now);
+    for number in 0..10 {
+        let name = "Completed";
+        ledger.put(task_run(number, StateType::Completed, name, now), now);
+    }
+    assert_eq!(ledger.next_events(100).len(), 10);
+    let later = now + SignedDuration::from_mins(1);
+    for (recorded, at) in [(0, now), (0, later), (4, later), (10, later)] {
+        ledger.counted(FLOW, 10, recorded, at);
+    }
+    assert_eq!(ledger.left(FLOW), 0);
+}
+
+#[test]
 fn a_flow_run_that_is_refused_ends_at_once_and_says_why() {
     let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
     let mut ledger = Ledger::new(Uuid::now_v7);
