@@ -13,39 +13,52 @@ use super::map::Ranges;
 use super::{MapId, RunId};
 use crate::state::StateName;
 
+/// Whether others hear that a run waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// It is AwaitingConcurrencySlot.
+    Told,
+    /// To others it stays as it was.
+    Quiet,
+}
+
 impl Engine {
     /// The run must wait; `false` if it has settled.
-    pub(crate) fn run_awaits_slot(&mut self, id: RunId) -> bool {
+    pub(crate) fn run_awaits_slot(&mut self, id: RunId, waiting: Waiting) -> bool {
         let Some(run) = self.runs.get_mut(id) else {
             return false;
         };
         let waits = run.life.name == StateName::Pending;
         if waits {
             run.life.name = StateName::AwaitingConcurrencySlot;
-            self.journal
-                .note(Change::Run(id, run.life.name, run.life.attempt));
+            if waiting == Waiting::Told {
+                self.journal
+                    .note(Change::Run(id, run.life.name, run.life.attempt));
+            }
         }
         waits
     }
 
     /// The run has its slots: it is dispatched again. `false`: it has settled
     /// meanwhile.
-    pub(crate) fn run_admitted(&mut self, id: RunId) -> bool {
+    pub(crate) fn run_admitted(&mut self, id: RunId, waiting: Waiting) -> bool {
         let Some(run) = self.runs.get_mut(id) else {
             return false;
         };
         let waited = run.life.name == StateName::AwaitingConcurrencySlot;
         if waited {
             run.life.name = StateName::Pending;
-            self.journal
-                .note(Change::Run(id, run.life.name, run.life.attempt));
+            if waiting == Waiting::Told {
+                self.journal
+                    .note(Change::Run(id, run.life.name, run.life.attempt));
+            }
             self.commands.push_back(Command::Dispatch(id));
         }
         waited
     }
 
     /// These rows must wait, but for those that have settled.
-    pub(crate) fn rows_await_slots(&mut self, id: MapId, rows: Range<u32>) {
+    pub(crate) fn rows_await_slots(&mut self, id: MapId, rows: Range<u32>, waiting: Waiting) {
         let Some(map) = self.maps.get_mut(id) else {
             return;
         };
@@ -54,7 +67,9 @@ impl Engine {
             if *name == StateName::Pending {
                 *name = StateName::AwaitingConcurrencySlot;
                 map.has_waited = true;
-                self.journal.note_row(id, row, *name, 0);
+                if waiting == Waiting::Told {
+                    self.journal.note_row(id, row, *name, 0);
+                }
             }
         }
     }
@@ -67,17 +82,20 @@ impl Engine {
         id: MapId,
         rows: &mut Range<u32>,
         count: usize,
+        waiting: Waiting,
     ) -> Vec<Range<u32>> {
         let Some(map) = self.maps.get_mut(id) else {
             return Vec::new();
         };
-        let waiting = rows
+        let left = rows
             .by_ref()
             .filter(|row| map.states[*row as usize] == StateName::AwaitingConcurrencySlot);
         let mut admitted = Ranges::default();
-        for row in waiting.take(count).collect::<Vec<_>>() {
+        for row in left.take(count).collect::<Vec<_>>() {
             map.states[row as usize] = StateName::Pending;
-            self.journal.note_row(id, row, StateName::Pending, 0);
+            if waiting == Waiting::Told {
+                self.journal.note_row(id, row, StateName::Pending, 0);
+            }
             admitted.push(row);
         }
         let admitted = admitted.into_vec();

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::definition::Failure;
-    use crate::engine::End;
+    use crate::engine::{End, Waiting};
     use crate::error::Error;
 
     const NOW: Timestamp = Timestamp::from_nanoseconds(1);
@@ -172,12 +172,12 @@ mod tests {
         let limited = submit(&mut engine, &[], true);
         let rows = map(&mut engine, &[]);
         assert_eq!(commands(&mut engine).len(), 2);
-        engine.run_awaits_slot(limited);
-        engine.rows_await_slots(rows, 1..3);
+        engine.run_awaits_slot(limited, Waiting::Told);
+        engine.rows_await_slots(rows, 1..3, Waiting::Told);
         let after_run = submit(&mut engine, &[on(Source::Run(limited))], true);
         let after_rows = submit(&mut engine, &[on(Source::Rows(rows, None))], true);
         assert_eq!(commands(&mut engine), []);
-        engine.run_admitted(limited);
+        engine.run_admitted(limited, Waiting::Told);
         let more = submit(&mut engine, &[on(Source::Run(limited))], true);
         assert_eq!(
             commands(&mut engine),

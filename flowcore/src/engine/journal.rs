@@ -90,7 +90,7 @@ impl Journal {
 mod tests {
     use super::*;
     use crate::clock::Timestamp;
-    use crate::engine::{End, Engine};
+    use crate::engine::{End, Engine, Waiting};
 
     const NOW: Timestamp = Timestamp::from_nanoseconds(1);
 
@@ -123,8 +123,8 @@ mod tests {
         engine.journal.keep();
         let run = engine.reserve_run();
         engine.submit_run(run, [], NOW);
-        engine.run_awaits_slot(run);
-        engine.run_admitted(run);
+        engine.run_awaits_slot(run, Waiting::Told);
+        engine.run_admitted(run, Waiting::Told);
         engine.run_started(run, 1, NOW);
         engine.run_awaits_retry(run);
         engine.run_started(run, 2, NOW);

@@ -28,6 +28,7 @@ mod submit;
 #[cfg(test)]
 mod model_tests;
 
+pub(crate) use admission::Waiting;
 pub(crate) use command::Command;
 pub(crate) use ending::Stop;
 pub(crate) use graph::{Engine, MapInput, RunInput, Source};

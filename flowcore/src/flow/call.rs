@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::observer::Began;
 use super::running::Registration;
 use super::shell::in_hook;
-use super::submit::{slots, submit_in};
+use super::submit::{may_wait, submit_in};
 use super::{FlowRun, state_of, symbolic};
 use crate::cancellation::block_on;
 use crate::context::{RunContext, Surroundings};
@@ -551,7 +551,7 @@ async fn run_in_place<'a, D: TaskDefinition>(
     attempts: impl FnMut(&Arc<AttemptControl>) -> AttemptBody<'a> + Send + 'a,
 ) -> Ended<D::Output> {
     let flow = &here.flow;
-    if let Err(error) = slots(flow, D::info(), configuration.options()) {
+    if let Err(error) = may_wait(flow, D::info(), configuration.options()) {
         return Ended::refused(error);
     }
     let id = flow.enter_inline(D::info(), configuration);

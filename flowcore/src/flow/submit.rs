@@ -13,7 +13,7 @@ use crate::context::RunContext;
 use crate::definition::{
     Parameters, Task, TaskConfiguration, TaskDefinition, TaskInfo, TaskOptions,
 };
-use crate::engine::{Dependent, MapInput, RunId, RunInput, Slots, Source, Waits};
+use crate::engine::{Dependent, MapInput, RunId, RunInput, Source, Waits};
 use crate::error::{Error, ErrorKind, Result};
 use crate::future::{Place, TaskFuture};
 use crate::handle::{Handle, MapCell, RowStore, RunCell};
@@ -139,17 +139,13 @@ fn invalid(info: &TaskInfo, message: String) -> Error {
         .finish()
 }
 
-/// The slots that a run needs before it starts; an error if its options are
-/// wrong or the flow's runner never has them.
-pub(super) fn slots(
-    flow: &FlowRun,
-    info: &TaskInfo,
-    options: &TaskOptions,
-) -> Result<Option<Slots>> {
-    let slots = options
+/// Whether a run may have to wait for slots before it starts; an error if its
+/// options are wrong or the flow's runner never has what it needs.
+pub(super) fn may_wait(flow: &FlowRun, info: &TaskInfo, options: &TaskOptions) -> Result<bool> {
+    let waits = options
         .check(info.parameters)
-        .and_then(|()| flow.slots_for(options));
-    slots.map_err(|error| invalid(info, format!("`{}`: {error}", info.function)))
+        .and_then(|()| flow.may_wait_for_slots(options));
+    waits.map_err(|error| invalid(info, format!("`{}`: {error}", info.function)))
 }
 
 pub(super) fn submit_in<D: TaskDefinition>(
@@ -159,7 +155,7 @@ pub(super) fn submit_in<D: TaskDefinition>(
     is_direct: bool,
 ) -> Result<Arc<RunCell<D::Output>>> {
     // What may have to wait for slots is held back.
-    let slots = slots(flow, D::info(), configuration.options())?;
+    let may_wait = may_wait(flow, D::info(), configuration.options())?;
     let mut inputs = Inputs::of(flow);
     D::Parameters::edges(&arguments, &mut |parameter, edge| {
         inputs.add(Some(parameter), edge);
@@ -183,7 +179,7 @@ pub(super) fn submit_in<D: TaskDefinition>(
         noted,
         ..
     } = inputs;
-    let is_early = !is_local && may_be_early(flow, configuration, slots.as_ref());
+    let is_early = !is_local && may_be_early(flow, configuration, may_wait);
     let membership = flow.membership(&configuration.source(), is_local);
     let id = flow.update(|shell, now| {
         let id = shell.engine.reserve_run();
@@ -228,8 +224,8 @@ impl FlowRun {
                 format!("`{}`: its flow run '{name}' has ended", info.function),
             ));
         }
-        let slots = slots(self, info, job.options())?;
-        let is_early = !job.is_local() && slots.is_none() && self.feeds_early();
+        let may_wait = may_wait(self, info, job.options())?;
+        let is_early = !job.is_local() && !may_wait && self.feeds_early();
         let membership = self.membership(job.options(), job.is_local());
         Ok(self.update(|shell, now| {
             let id = shell.engine.reserve_run();
@@ -254,7 +250,7 @@ fn map_in<D: TaskDefinition>(
     columns: <D::Parameters as Parameters>::Columns,
 ) -> Result<MapCell<D::Output>> {
     let length = MapExecution::<D>::length(&columns)?;
-    let slots = slots(flow, D::info(), configuration.options())?;
+    let may_wait = may_wait(flow, D::info(), configuration.options())?;
     let mut whole = Inputs::of(flow);
     let mut inputs = Vec::new();
     let mut foreign_rows = false;
@@ -331,7 +327,7 @@ fn map_in<D: TaskDefinition>(
         Arc::clone(&store),
         configuration.options().results.persists_in(flow.results()),
     ));
-    let is_early = !D::info().is_local && may_be_early(flow, configuration, slots.as_ref());
+    let is_early = !D::info().is_local && may_be_early(flow, configuration, may_wait);
     let membership = flow.membership(&configuration.source(), D::info().is_local);
     let progress = length.filter(|_| flow.symbolic().is_none());
     let progress = progress.and_then(|length| {
@@ -374,8 +370,8 @@ fn map_in<D: TaskDefinition>(
 /// Whether a session that orders its work itself may have this before it is
 /// ready: work that waits only for its arguments, which alone are described to
 /// the session.
-fn may_be_early(flow: &FlowRun, configuration: &TaskConfiguration, slots: Option<&Slots>) -> bool {
-    flow.feeds_early() && slots.is_none() && configuration.dependencies().is_none()
+fn may_be_early(flow: &FlowRun, configuration: &TaskConfiguration, may_wait: bool) -> bool {
+    flow.feeds_early() && !may_wait && configuration.dependencies().is_none()
 }
 
 /// What `after(..)` makes a run in place wait for.

@@ -165,7 +165,8 @@ pub struct SlotRequest<T> {
     occupy: u32,
     is_rate: bool,
     is_strict: bool,
-    /// Nobody wants to hear of limits that do not exist.
+    /// These are limits of a run's tags: nobody wants to hear of those that do
+    /// not exist.
     is_quiet: bool,
     timeout: Option<Duration>,
     finish: fn(ConcurrencySlots) -> T,
@@ -260,18 +261,24 @@ impl<T> SlotRequest<T> {
         mut permits: Vec<Permit>,
         mut unknown: Vec<&'a String>,
     ) -> Result<(Vec<Permit>, Vec<&'a String>)> {
-        // Tags of runs are limited by this process.
-        if unknown.is_empty() || self.is_quiet {
+        if unknown.is_empty() {
             return Ok((permits, unknown));
         }
-        let wanted = Wanted {
-            names: unknown.iter().map(|name| (*name).clone()).collect(),
-            slots: self.occupy,
-            is_rate: self.is_rate,
+        let names = unknown.iter().map(|name| (*name).clone()).collect();
+        let taken = if self.is_quiet {
+            slots::take_of_tags(names).await?
+        } else {
+            let wanted = Wanted {
+                names,
+                slots: self.occupy,
+                is_rate: self.is_rate,
+                is_strict: self.is_strict,
+            };
+            slots::take(wanted).await?
         };
-        if let Some(taken) = slots::take(wanted).await? {
+        if let Some(taken) = taken {
             unknown.retain(|name| !taken.names.contains(name));
-            permits.push(Permit::on_server(taken));
+            permits.push(Permit::none().and_on_server(Some(taken)));
         }
         Ok((permits, unknown))
     }

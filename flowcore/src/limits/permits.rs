@@ -69,14 +69,22 @@ impl Permit {
         }
     }
 
+    /// No slots at all.
     #[cfg(feature = "prefect")]
-    pub(crate) fn on_server(slots: ServerSlots) -> Self {
+    pub(crate) fn none() -> Self {
         Self {
             slots: Slots::default(),
             limits: None,
             _elsewhere: None,
-            _server: Some(slots),
+            _server: None,
         }
+    }
+
+    /// And those.
+    #[cfg(feature = "prefect")]
+    pub(crate) fn and_on_server(mut self, slots: Option<ServerSlots>) -> Self {
+        self._server = slots;
+        self
     }
 
     /// The slots come back by themselves.

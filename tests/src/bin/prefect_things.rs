@@ -109,20 +109,42 @@ async fn starts_deployments(name: String) -> Result<Value> {
     }))
 }
 
-/// Writes when it has a slot, and when it gives it back.
-#[task]
-async fn holds_a_slot(limit: String, file: String) -> Result<()> {
+/// Writes that it begins and, after a while, that it ends.
+async fn note_times(file: &str) -> Result<()> {
     let note = |line: &str| {
         let file = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
-            .open(&file);
+            .open(file);
         file.and_then(|mut file| file.write_all(line.as_bytes()))
     };
-    let slots = flowcore::concurrency(limit, 1).strict().await?;
     note("begin\n")?;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
     note("end\n")?;
+    Ok(())
+}
+
+#[task(tags = ["of-a-test"])]
+async fn has_a_tag(_number: u32, file: String) -> Result<()> {
+    note_times(&file).await
+}
+
+#[flow]
+async fn has_limited_runs(file: String) -> Result<()> {
+    let first = has_a_tag.submit(0, file.clone());
+    let rows = has_a_tag.map([1, 2, 3], unmapped(file.clone()));
+    // Waits in the server's queue, until it is cancelled.
+    let waits = has_a_tag.submit(4, file);
+    waits.cancel();
+    first.await?;
+    rows.await.map(drop)
+}
+
+/// Writes when it has a slot, and when it gives it back.
+#[task]
+async fn holds_a_slot(limit: String, file: String) -> Result<()> {
+    let slots = flowcore::concurrency(limit, 1).strict().await?;
+    note_times(&file).await?;
     drop(slots);
     Ok(())
 }
@@ -230,6 +252,7 @@ async fn main() -> Result<()> {
         "secrets" => reads_secrets().await?,
         "events" => json!(emits_events().await?),
         "deployments" => starts_deployments(argument()).await?,
+        "tags" => json!(has_limited_runs(argument()).await?),
         "holds" => json!(holds_slots(argument(), argument()).await?),
         "slots" => asks_for_slots(argument(), argument()).await?,
         "cancelled" => json!(waits_to_be_cancelled().await.map_err(|e| e.to_string())),

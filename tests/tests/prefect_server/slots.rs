@@ -47,6 +47,38 @@ fn processes_share_the_slots_of_the_server() {
 }
 
 #[test]
+fn processes_share_the_tags_that_the_server_limits() {
+    let server = Server::shared();
+    let body = json!({"tag": "of-a-test", "concurrency_limit": 1});
+    server.post("/concurrency_limits/", &body);
+    let home = tempfile::tempdir().expect("a directory");
+    let file = home.path().join("notes");
+    let file = file.to_str().expect("text");
+    let children = [(); 2].map(|()| start(server, &home, &["tags", file]));
+    for child in children {
+        end(child);
+    }
+    let notes = std::fs::read_to_string(file).expect("they have written");
+    let notes: Vec<_> = notes.lines().collect();
+    assert_eq!(notes, ["begin", "end"].repeat(8));
+    assert_eq!(active(server, "tag:of-a-test"), 0);
+    // As in Python, who waits for the server is Pending.
+    let filter = json!({"task_runs": {"tags": {"all_": ["of-a-test"]}}});
+    let mut runs = server.all("task_runs", &filter);
+    runs.retain(|run| run["state_type"] != "CANCELLED");
+    assert_eq!(runs.len(), 8);
+    for run in runs {
+        let id = run["id"].as_str().expect("text");
+        let states = server.get(&format!("/task_run_states/?task_run_id={id}"));
+        let names = states.as_array().expect("a list").iter();
+        let names: Vec<_> = names.filter_map(|state| state["name"].as_str()).collect();
+        // Rows of maps are told from their beginning on.
+        let names = names.strip_prefix(&["Pending"]).unwrap_or(&names);
+        assert_eq!(names, ["Running", "Completed"], "{states}");
+    }
+}
+
+#[test]
 fn what_cannot_be_had_is_an_error() {
     let server = Server::shared();
     limit(server, "one-slot", 1, 0.0);

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::super::admission::Waiting;
 use super::super::limits::{Answer, Limits, Refusal, Slots, Ticket};
 use super::super::run::End;
 use super::both::{Both, failure};
@@ -82,7 +83,7 @@ impl Both {
                     return true;
                 };
                 self.slots.waiting_runs.insert(ticket, run);
-                let waits = self.engine.run_awaits_slot(self.runs[run]);
+                let waits = self.engine.run_awaits_slot(self.runs[run], Waiting::Told);
                 assert_eq!(waits, self.must_wait(target), "{target:?}");
             }
         }
@@ -118,7 +119,8 @@ impl Both {
                 if let Some(ticket) = received.ticket {
                     let waiting = (map, end..rows.end);
                     self.slots.waiting_rows.insert(ticket, waiting);
-                    self.engine.rows_await_slots(self.maps[map], end..rows.end);
+                    self.engine
+                        .rows_await_slots(self.maps[map], end..rows.end, Waiting::Told);
                     for row in end..rows.end {
                         self.must_wait(Target::Row(map, row));
                     }
@@ -186,7 +188,10 @@ impl Both {
             node.state == StateName::AwaitingConcurrencySlot,
             node.limited,
         );
-        assert_eq!(self.engine.run_admitted(self.runs[run]), waited);
+        assert_eq!(
+            self.engine.run_admitted(self.runs[run], Waiting::Told),
+            waited
+        );
         if waited {
             self.model.node(target).state = StateName::Pending;
             self.slots.hold(target, limited, slots);
@@ -209,9 +214,9 @@ impl Both {
             })
             .take(units as usize)
             .collect();
-        let admitted = self
-            .engine
-            .rows_admitted(self.maps[map], &mut rows, units as usize);
+        let admitted =
+            self.engine
+                .rows_admitted(self.maps[map], &mut rows, units as usize, Waiting::Told);
         let admitted: Vec<u32> = admitted.into_iter().flatten().collect();
         assert_eq!(admitted, expected, "rows of map {map}");
         let limited = self.model.maps[map].limited;

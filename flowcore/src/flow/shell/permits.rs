@@ -3,7 +3,11 @@
 //!
 //! Invariants: a run under a limit is dispatched only while its permit is
 //! here; a permit goes with its run, however that ends. A flow run without
-//! limited tasks has nothing here.
+//! limited tasks has nothing here. Slots of this process come first, then, with
+//! them, those of a server (`on_server`).
+
+#[cfg(feature = "prefect")]
+mod on_server;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -14,7 +18,7 @@ use tokio::task::AbortHandle;
 use super::{FlowRun, RunEntry, Shell, end};
 use crate::clock::Timestamp;
 use crate::definition::TaskOptions;
-use crate::engine::{End, MapId, RunId, Slots, Ticket};
+use crate::engine::{End, MapId, RunId, Slots, Ticket, Waiting};
 use crate::error::Result;
 use crate::flow::symbolic;
 use crate::limits::{self, Permit, Reply};
@@ -27,8 +31,11 @@ pub(super) struct Permits {
     late: HashMap<RunReference, Permit>,
     waiting_runs: HashMap<RunId, Ticket>,
     waiting_rows: HashMap<MapId, HashMap<Ticket, Range<u32>>>,
-    /// Runs in this process of a flow in another one, which was asked.
+    /// Runs for which others are asked: a server, or, if their flow is in
+    /// another process, that one.
     asked: HashMap<RunId, AbortHandle>,
+    #[cfg(feature = "prefect")]
+    asked_rows: HashMap<MapId, on_server::AskedRows>,
 }
 
 impl Permits {
@@ -67,10 +74,38 @@ impl Permits {
 
     /// All rows have settled, and none wait any longer.
     pub(super) fn map_settled(&mut self, id: MapId) -> bool {
+        #[cfg(feature = "prefect")]
+        self.asked_rows.remove(&id);
         let tickets = self.waiting_rows.remove(&id).unwrap_or_default();
         let tell = !tickets.is_empty();
         tickets.into_keys().for_each(limits::forget);
         tell
+    }
+}
+
+impl Permits {
+    fn hold(&mut self, run: RunReference, permit: Option<Permit>) {
+        if let Some(permit) = permit {
+            self.held.insert(run, permit);
+        }
+    }
+
+    fn hold_rows(&mut self, id: MapId, rows: &Range<u32>, permits: Option<Vec<Permit>>) {
+        for (row, permit) in rows.clone().zip(permits.into_iter().flatten()) {
+            self.held.insert(RunReference::row(id, row), permit);
+        }
+    }
+}
+
+impl Shell {
+    /// As many of these rows as there are permits are dispatched again with
+    /// one each, which are taken.
+    fn admit_rows_with(&mut self, id: MapId, rows: &mut Range<u32>, permits: &mut Vec<Permit>) {
+        let count = permits.len();
+        let admitted = self.engine.rows_admitted(id, rows, count, Waiting::Told);
+        for row in admitted.into_iter().flatten() {
+            self.permits.hold(RunReference::row(id, row), permits.pop());
+        }
     }
 }
 
@@ -88,6 +123,18 @@ impl FlowRun {
             slots.extend(offered.slots(&options.resources)?);
         }
         Ok((!slots.is_empty()).then(|| slots.into()))
+    }
+
+    /// Whether runs with these options may have to wait for slots.
+    ///
+    /// # Errors
+    ///
+    /// As [`slots_for`](Self::slots_for).
+    pub(in crate::flow) fn may_wait_for_slots(&self, options: &TaskOptions) -> Result<bool> {
+        let waits = self.slots_for(options)?.is_some();
+        #[cfg(feature = "prefect")]
+        let waits = waits || on_server::may_limit(options);
+        Ok(waits)
     }
 
     /// A ready run asks for its permit; `false`: it waits, or it has settled.
@@ -113,16 +160,16 @@ impl FlowRun {
         if let Some(line) = self.line() {
             return self.admit_through(line, shell, id);
         }
-        // That the runner has what is needed was seen when it was submitted.
-        let Ok(Some(slots)) = self.slots_for(options) else {
-            return true;
-        };
         if shell.permits.held.contains_key(&run) {
             return true;
         }
+        // That the runner has what is needed was seen when it was submitted.
+        let Ok(Some(slots)) = self.slots_for(options) else {
+            return self.admit_run_on_server(shell, id, None);
+        };
         let waiter = || {
             let flow = Arc::clone(self);
-            Arc::new(move |_, reply| flow.run_replied(id, reply)) as _
+            Arc::new(move |_, reply| flow.run_replied_here(id, reply)) as _
         };
         match limits::request(&slots, 1, options.priority, waiter) {
             Err(error) => {
@@ -131,16 +178,31 @@ impl FlowRun {
                 false
             }
             Ok(requested) => {
-                let is_granted = requested.ticket.is_none();
-                for permit in requested.granted {
-                    shell.permits.held.insert(run, permit);
-                }
                 if let Some(ticket) = requested.ticket {
                     shell.permits.waiting_runs.insert(id, ticket);
-                    shell.engine.run_awaits_slot(id);
+                    shell.engine.run_awaits_slot(id, Waiting::Told);
+                    return false;
                 }
-                is_granted
+                let permit = requested.granted.into_iter().next();
+                self.admit_run_on_server(shell, id, permit)
             }
+        }
+    }
+
+    /// The run has its slots of this process, if it needs any; `false`: it
+    /// waits for those of a server.
+    #[cfg(not(feature = "prefect"))]
+    #[allow(clippy::unused_self)]
+    fn admit_run_on_server(&self, shell: &mut Shell, id: RunId, permit: Option<Permit>) -> bool {
+        shell.permits.hold(id.into(), permit);
+        true
+    }
+
+    fn run_replied_here(self: &Arc<Self>, id: RunId, reply: Reply) {
+        match reply {
+            #[cfg(feature = "prefect")]
+            Reply::Granted(permits) => self.run_replied_before_server(id, permits),
+            reply => self.run_replied(id, reply, Waiting::Told),
         }
     }
 
@@ -168,21 +230,21 @@ impl FlowRun {
                 Ok(slots) => Reply::Granted(vec![Permit::elsewhere(slots)]),
                 Err(error) => Reply::Refused(error),
             };
-            flow.run_replied(id, reply);
+            flow.run_replied(id, reply, Waiting::Told);
         });
         shell.permits.asked.insert(id, asking.abort_handle());
-        shell.engine.run_awaits_slot(id);
+        shell.engine.run_awaits_slot(id, Waiting::Told);
         false
     }
 
-    fn run_replied(self: &Arc<Self>, id: RunId, reply: Reply) {
+    fn run_replied(self: &Arc<Self>, id: RunId, reply: Reply, waiting: Waiting) {
         // What is not needed any more is given back outside of the lock.
         let _unused = self.update(|shell, now| {
             shell.permits.waiting_runs.remove(&id);
             shell.permits.asked.remove(&id);
             match reply {
                 Reply::Granted(mut permits) => {
-                    if shell.engine.run_admitted(id)
+                    if shell.engine.run_admitted(id, waiting)
                         && let Some(permit) = permits.pop()
                     {
                         shell.permits.held.insert(id.into(), permit);
@@ -218,17 +280,14 @@ impl FlowRun {
             }
             return rows.start..rows.start;
         }
-        let options = entry.job.options();
-        let Ok(Some(slots)) = self.slots_for(options) else {
-            return rows;
-        };
-        if shell
-            .permits
-            .held
-            .contains_key(&RunReference::row(id, rows.start))
-        {
+        let first = RunReference::row(id, rows.start);
+        if shell.permits.held.contains_key(&first) {
             return rows;
         }
+        let options = entry.job.options();
+        let Ok(Some(slots)) = self.slots_for(options) else {
+            return self.admit_rows_on_server(shell, id, rows, None);
+        };
         let waiter = || {
             let flow = Arc::clone(self);
             Arc::new(move |ticket, reply| flow.rows_replied(id, ticket, reply)) as _
@@ -244,22 +303,33 @@ impl FlowRun {
                 rows.start..rows.start
             }
             Ok(requested) => {
-                let mut first = rows.start;
-                for (row, permit) in rows.clone().zip(requested.granted) {
-                    shell
-                        .permits
-                        .held
-                        .insert(RunReference::row(id, row), permit);
-                    first = row + 1;
-                }
+                let granted = u32::try_from(requested.granted.len()).unwrap_or(count);
+                let first = rows.start + granted;
                 if let Some(ticket) = requested.ticket {
                     let waiting = shell.permits.waiting_rows.entry(id).or_default();
                     waiting.insert(ticket, first..rows.end);
-                    shell.engine.rows_await_slots(id, first..rows.end);
+                    let rest = first..rows.end;
+                    shell.engine.rows_await_slots(id, rest, Waiting::Told);
                 }
-                rows.start..first
+                let permits = Some(requested.granted);
+                self.admit_rows_on_server(shell, id, rows.start..first, permits)
             }
         }
+    }
+
+    /// The rows have their slots of this process, if they need any; gives
+    /// those that do not wait for slots of a server.
+    #[cfg(not(feature = "prefect"))]
+    #[allow(clippy::unused_self)]
+    fn admit_rows_on_server(
+        &self,
+        shell: &mut Shell,
+        id: MapId,
+        rows: Range<u32>,
+        permits: Option<Vec<Permit>>,
+    ) -> Range<u32> {
+        shell.permits.hold_rows(id, &rows, permits);
+        rows
     }
 
     fn rows_replied(self: &Arc<Self>, id: MapId, ticket: Ticket, reply: Reply) {
@@ -271,15 +341,7 @@ impl FlowRun {
             };
             match reply {
                 Reply::Granted(mut permits) => {
-                    let admitted = shell.engine.rows_admitted(id, &mut rows, permits.len());
-                    for row in admitted.into_iter().flatten() {
-                        if let Some(permit) = permits.pop() {
-                            shell
-                                .permits
-                                .held
-                                .insert(RunReference::row(id, row), permit);
-                        }
-                    }
+                    self.rows_have_slots_here(shell, id, &mut rows, &mut permits);
                     if !rows.is_empty() {
                         let waiting = shell.permits.waiting_rows.entry(id).or_default();
                         waiting.insert(ticket, rows);
@@ -297,6 +359,19 @@ impl FlowRun {
                 }
             }
         });
+    }
+
+    /// As many of these rows go on as there are permits, which are taken.
+    #[cfg(not(feature = "prefect"))]
+    #[allow(clippy::unused_self)]
+    fn rows_have_slots_here(
+        &self,
+        shell: &mut Shell,
+        id: MapId,
+        rows: &mut Range<u32>,
+        permits: &mut Vec<Permit>,
+    ) {
+        shell.admit_rows_with(id, rows, permits);
     }
 
     /// The run ends while its sync call goes on: the call keeps the permit.

@@ -110,10 +110,16 @@ impl Drop for Lease {
                 (path, decrement(names, *slots, since.elapsed()))
             }
         };
+        let is_leased = matches!(self.held, Held::Leased { .. });
         let on_its_way = Return::begin();
         let client = self.client.clone();
         runtime::process_service().spawn(async move {
-            let done = client.post_once::<Option<Value>>(path, &body).await;
+            // A lease is given back once, however often it is said.
+            let done = if is_leased {
+                client.post::<Option<Value>>(path, &body).await
+            } else {
+                client.post_once::<Option<Value>>(path, &body).await
+            };
             if let Err(error) = done {
                 tracing::warn!(
                     target: "flowcore::prefect",

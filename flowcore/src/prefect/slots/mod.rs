@@ -7,6 +7,7 @@
 
 mod lease;
 mod returns;
+mod tags;
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -24,9 +25,11 @@ use crate::runtime;
 use lease::Lease;
 pub(super) use lease::renew_once;
 pub(crate) use returns::settle;
+pub(crate) use tags::{names_of_tags, take_of_tags};
 
-/// How long a server may be away before code goes on without its limits.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a server may be away before code goes on without its limits. One
+/// with SQLite may wait a minute for its own database.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Until it is asked again for a slot that was not free, if it does not say.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -42,6 +45,8 @@ pub(crate) struct Wanted {
     pub(crate) slots: u32,
     /// They come back by themselves.
     pub(crate) is_rate: bool,
+    /// Without an answer, code does not go on.
+    pub(crate) is_strict: bool,
 }
 
 /// Slots that a server gave.
@@ -54,15 +59,16 @@ pub(crate) struct ServerSlots {
 }
 
 /// Takes slots of those limits that the server has, as soon as there are some;
-/// `None` without a server. If the server cannot be reached for a minute, code
-/// goes on without its limits, with a warning, unless its flow is
+/// `None` without a server. If the server cannot be reached for two minutes, code
+/// goes on without its limits, with a warning, unless it is strict or its flow is
 /// `api = required`.
 pub(crate) async fn take(wanted: Wanted) -> Result<Option<ServerSlots>, PrefectError> {
     let what = named(&wanted.names);
-    let is_required = RunContext::current().is_some_and(|context| {
-        let flow = context.flow().id();
-        reporter::is_required(flow)
-    });
+    let is_required = wanted.is_strict
+        || RunContext::current().is_some_and(|context| {
+            let flow = context.flow().id();
+            reporter::is_required(flow)
+        });
     let Some(client) = ApiClient::of_process()? else {
         return Ok(None);
     };
@@ -141,6 +147,7 @@ async fn increment(client: &ApiClient, wanted: &Wanted) -> Result<ServerSlots, A
         names,
         slots,
         is_rate,
+        ..
     } = wanted;
     let listed = |limits: Vec<Limit>| limits.into_iter().map(|limit| limit.name).collect();
     let mode = if *is_rate {
