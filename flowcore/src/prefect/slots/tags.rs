@@ -108,10 +108,13 @@ fn unknown(problem: &str) {
     let mut tags = TAGS.lock();
     if tags.limited.is_none() {
         tags.limited = Some(HashSet::new());
-        tracing::warn!(
-            target: "flowcore::prefect",
-            "limits of tags: {problem}; runs begin without them"
-        );
+        // That a server cannot be reached at all is told once, elsewhere.
+        if matches!(ApiClient::of_process(), Ok(Some(client)) if client.was_answered()) {
+            tracing::warn!(
+                target: "flowcore::prefect",
+                "limits of tags: {problem}; runs begin without them"
+            );
+        }
     }
 }
 
