@@ -9,7 +9,11 @@ mod permits;
 mod resources;
 
 pub use acquire::{ConcurrencySlots, LimitNames, SlotRequest, concurrency, rate_limit};
-pub(crate) use permits::{LimitsHere, Permit, Reply, forget, request, slots_of_tags, tell};
+#[cfg(feature = "prefect")]
+pub(crate) use permits::TAG_PREFIX;
+pub(crate) use permits::{
+    LimitsHere, Permit, Reply, forget, names_of_tags, request, slots_of_tags, tell,
+};
 pub use resources::OfferedResources;
 
 use crate::error::{Error, Result};

@@ -49,35 +49,32 @@ impl Drop for Permit {
 }
 
 impl Permit {
-    fn new(limits: &Arc<LimitsHere>, slots: &Slots) -> Self {
+    fn of(
+        slots: Slots,
+        limits: Option<Arc<LimitsHere>>,
+        elsewhere: Option<SlotsElsewhere>,
+    ) -> Self {
         Self {
-            slots: Arc::clone(slots),
-            limits: Some(Arc::clone(limits)),
-            _elsewhere: None,
+            slots,
+            limits,
+            _elsewhere: elsewhere,
             #[cfg(feature = "prefect")]
             _server: None,
         }
     }
 
+    fn new(limits: &Arc<LimitsHere>, slots: &Slots) -> Self {
+        Self::of(Arc::clone(slots), Some(Arc::clone(limits)), None)
+    }
+
     pub(crate) fn elsewhere(slots: SlotsElsewhere) -> Self {
-        Self {
-            slots: Slots::default(),
-            limits: None,
-            _elsewhere: Some(slots),
-            #[cfg(feature = "prefect")]
-            _server: None,
-        }
+        Self::of(Slots::default(), None, Some(slots))
     }
 
     /// No slots at all.
     #[cfg(feature = "prefect")]
     pub(crate) fn none() -> Self {
-        Self {
-            slots: Slots::default(),
-            limits: None,
-            _elsewhere: None,
-            _server: None,
-        }
+        Self::of(Slots::default(), None, None)
     }
 
     /// And those.
@@ -144,6 +141,17 @@ pub(super) fn change<R>(change: impl FnOnce(&mut Limits, Timestamp) -> R) -> R {
     here().change(change)
 }
 
+/// The limit of runs with a tag is named by this and the tag.
+pub(crate) const TAG_PREFIX: &str = "tag:";
+
+/// The names of the limits that runs with these tags are under, if there are
+/// such limits.
+pub(crate) fn names_of_tags<'a>(
+    tags: impl Iterator<Item = &'a str>,
+) -> impl Iterator<Item = String> {
+    tags.map(|tag| format!("{TAG_PREFIX}{tag}"))
+}
+
 /// The slots that runs with these tags take, where there is a limit.
 pub(crate) fn slots_of_tags<'a>(tags: impl Iterator<Item = &'a str>) -> Vec<(LimitId, u64)> {
     let mut tags = tags.peekable();
@@ -155,8 +163,8 @@ pub(crate) fn slots_of_tags<'a>(tags: impl Iterator<Item = &'a str>) -> Vec<(Lim
         return Vec::new();
     }
     let state = here.state.lock();
-    let mut found: Vec<_> = tags
-        .filter_map(|tag| state.limits.find(&format!("tag:{tag}")))
+    let mut found: Vec<_> = names_of_tags(tags)
+        .filter_map(|name| state.limits.find(&name))
         .map(|id| (id, 1))
         .collect();
     found.sort_unstable();

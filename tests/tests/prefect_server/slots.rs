@@ -28,19 +28,24 @@ fn active(server: &Server, name: &str) -> Value {
     server.get(&format!("/v2/concurrency_limits/{name}"))["active_slots"].clone()
 }
 
-#[test]
-fn processes_share_the_slots_of_the_server() {
-    let server = Server::shared();
-    limit(server, "one-at-a-time", 1, 0.0);
+/// What two processes at once write of when they did something.
+fn notes_of_two(server: &Server, arguments: &[&str]) -> Vec<String> {
     let home = tempfile::tempdir().expect("a directory");
     let file = home.path().join("notes");
-    let file = file.to_str().expect("text");
-    let children = [(); 2].map(|()| start(server, &home, &["holds", "one-at-a-time", file]));
+    let arguments = [arguments, &[file.to_str().expect("text")]].concat();
+    let children = [(); 2].map(|()| start(server, &home, &arguments));
     for child in children {
         end(child);
     }
     let notes = std::fs::read_to_string(file).expect("they have written");
-    let notes: Vec<_> = notes.lines().collect();
+    notes.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn processes_share_the_slots_of_the_server() {
+    let server = Server::shared();
+    limit(server, "one-at-a-time", 1, 0.0);
+    let notes = notes_of_two(server, &["holds", "one-at-a-time"]);
     assert_eq!(notes, ["begin", "end"].repeat(4));
     // The end of a process waits for slots on their way back.
     assert_eq!(active(server, "one-at-a-time"), 0);
@@ -51,15 +56,7 @@ fn processes_share_the_tags_that_the_server_limits() {
     let server = Server::shared();
     let body = json!({"tag": "of-a-test", "concurrency_limit": 1});
     server.post("/concurrency_limits/", &body);
-    let home = tempfile::tempdir().expect("a directory");
-    let file = home.path().join("notes");
-    let file = file.to_str().expect("text");
-    let children = [(); 2].map(|()| start(server, &home, &["tags", file]));
-    for child in children {
-        end(child);
-    }
-    let notes = std::fs::read_to_string(file).expect("they have written");
-    let notes: Vec<_> = notes.lines().collect();
+    let notes = notes_of_two(server, &["tags"]);
     assert_eq!(notes, ["begin", "end"].repeat(8));
     assert_eq!(active(server, "tag:of-a-test"), 0);
     // As in Python, who waits for the server is Pending.

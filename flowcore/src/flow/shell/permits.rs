@@ -8,6 +8,9 @@
 
 #[cfg(feature = "prefect")]
 mod on_server;
+#[cfg(not(feature = "prefect"))]
+#[path = "permits/without_server.rs"]
+mod on_server;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -19,7 +22,7 @@ use super::{FlowRun, RunEntry, Shell, end};
 use crate::clock::Timestamp;
 use crate::definition::TaskOptions;
 use crate::engine::{End, MapId, RunId, Slots, Ticket, Waiting};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::flow::symbolic;
 use crate::limits::{self, Permit, Reply};
 use crate::runner::{AttemptControl, Line, Request, RunReference};
@@ -34,7 +37,6 @@ pub(super) struct Permits {
     /// Runs for which others are asked: a server, or, if their flow is in
     /// another process, that one.
     asked: HashMap<RunId, AbortHandle>,
-    #[cfg(feature = "prefect")]
     asked_rows: HashMap<MapId, on_server::AskedRows>,
 }
 
@@ -74,7 +76,6 @@ impl Permits {
 
     /// All rows have settled, and none wait any longer.
     pub(super) fn map_settled(&mut self, id: MapId) -> bool {
-        #[cfg(feature = "prefect")]
         self.asked_rows.remove(&id);
         let tickets = self.waiting_rows.remove(&id).unwrap_or_default();
         let tell = !tickets.is_empty();
@@ -98,6 +99,16 @@ impl Permits {
 }
 
 impl Shell {
+    /// These rows never get their slots.
+    fn refuse_rows(&mut self, id: MapId, rows: Range<u32>, error: Error, now: Timestamp) {
+        let key = self.maps.get(id).map_or("", |entry| entry.job.info().key);
+        let failure = end::refused(key, error);
+        for row in rows {
+            let end = End::Ended(failure.clone());
+            self.engine.row_settled(id, row, end, now);
+        }
+    }
+
     /// As many of these rows as there are permits are dispatched again with
     /// one each, which are taken.
     fn admit_rows_with(&mut self, id: MapId, rows: &mut Range<u32>, permits: &mut Vec<Permit>) {
@@ -131,10 +142,7 @@ impl FlowRun {
     ///
     /// As [`slots_for`](Self::slots_for).
     pub(in crate::flow) fn may_wait_for_slots(&self, options: &TaskOptions) -> Result<bool> {
-        let waits = self.slots_for(options)?.is_some();
-        #[cfg(feature = "prefect")]
-        let waits = waits || on_server::may_limit(options);
-        Ok(waits)
+        Ok(self.slots_for(options)?.is_some() || on_server::may_limit(options))
     }
 
     /// A ready run asks for its permit; `false`: it waits, or it has settled.
@@ -189,18 +197,8 @@ impl FlowRun {
         }
     }
 
-    /// The run has its slots of this process, if it needs any; `false`: it
-    /// waits for those of a server.
-    #[cfg(not(feature = "prefect"))]
-    #[allow(clippy::unused_self)]
-    fn admit_run_on_server(&self, shell: &mut Shell, id: RunId, permit: Option<Permit>) -> bool {
-        shell.permits.hold(id.into(), permit);
-        true
-    }
-
     fn run_replied_here(self: &Arc<Self>, id: RunId, reply: Reply) {
         match reply {
-            #[cfg(feature = "prefect")]
             Reply::Granted(permits) => self.run_replied_before_server(id, permits),
             reply => self.run_replied(id, reply, Waiting::Told),
         }
@@ -212,8 +210,7 @@ impl FlowRun {
         let Some(entry) = shell.jobs.get(id).filter(|entry| entry.is_local()) else {
             return true;
         };
-        let tags = entry.options().all_tags();
-        let names: Vec<_> = tags.map(|tag| format!("tag:{tag}")).collect();
+        let names: Vec<_> = limits::names_of_tags(entry.options().all_tags()).collect();
         if names.is_empty() || shell.permits.held.contains_key(&id.into()) {
             return true;
         }
@@ -295,11 +292,7 @@ impl FlowRun {
         let count = rows.end - rows.start;
         match limits::request(&slots, count, options.priority, waiter) {
             Err(error) => {
-                let failure = end::refused(entry.job.info().key, error);
-                for row in rows.clone() {
-                    let end = End::Ended(failure.clone());
-                    shell.engine.row_settled(id, row, end, now);
-                }
+                shell.refuse_rows(id, rows.clone(), error, now);
                 rows.start..rows.start
             }
             Ok(requested) => {
@@ -315,21 +308,6 @@ impl FlowRun {
                 self.admit_rows_on_server(shell, id, rows.start..first, permits)
             }
         }
-    }
-
-    /// The rows have their slots of this process, if they need any; gives
-    /// those that do not wait for slots of a server.
-    #[cfg(not(feature = "prefect"))]
-    #[allow(clippy::unused_self)]
-    fn admit_rows_on_server(
-        &self,
-        shell: &mut Shell,
-        id: MapId,
-        rows: Range<u32>,
-        permits: Option<Vec<Permit>>,
-    ) -> Range<u32> {
-        shell.permits.hold_rows(id, &rows, permits);
-        rows
     }
 
     fn rows_replied(self: &Arc<Self>, id: MapId, ticket: Ticket, reply: Reply) {
@@ -349,29 +327,11 @@ impl FlowRun {
                     Reply::Granted(permits)
                 }
                 Reply::Refused(error) => {
-                    let key = shell.maps.get(id).map_or("", |entry| entry.job.info().key);
-                    let failure = end::refused(key, error.clone());
-                    for row in rows {
-                        let end = End::Ended(failure.clone());
-                        shell.engine.row_settled(id, row, end, now);
-                    }
+                    shell.refuse_rows(id, rows, error.clone(), now);
                     Reply::Refused(error)
                 }
             }
         });
-    }
-
-    /// As many of these rows go on as there are permits, which are taken.
-    #[cfg(not(feature = "prefect"))]
-    #[allow(clippy::unused_self)]
-    fn rows_have_slots_here(
-        &self,
-        shell: &mut Shell,
-        id: MapId,
-        rows: &mut Range<u32>,
-        permits: &mut Vec<Permit>,
-    ) {
-        shell.admit_rows_with(id, rows, permits);
     }
 
     /// The run ends while its sync call goes on: the call keeps the permit.

@@ -94,11 +94,11 @@ pub(crate) async fn renew_once(
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let (path, body) = match &self.held {
+        let (path, body, is_leased) = match &self.held {
             Held::Leased { id, renewing } => {
                 renewing.abort();
                 let path = "/v2/concurrency_limits/decrement-with-lease";
-                (path, json!({ "lease_id": id }))
+                (path, json!({ "lease_id": id }), true)
             }
             Held::Counted {
                 names,
@@ -107,10 +107,9 @@ impl Drop for Lease {
             } => {
                 let names = names.iter().map(String::as_str);
                 let path = "/v2/concurrency_limits/decrement";
-                (path, decrement(names, *slots, since.elapsed()))
+                (path, decrement(names, *slots, since.elapsed()), false)
             }
         };
-        let is_leased = matches!(self.held, Held::Leased { .. });
         let on_its_way = Return::begin();
         let client = self.client.clone();
         runtime::process_service().spawn(async move {

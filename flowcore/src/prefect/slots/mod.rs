@@ -25,7 +25,7 @@ use crate::runtime;
 use lease::Lease;
 pub(super) use lease::renew_once;
 pub(crate) use returns::settle;
-pub(crate) use tags::{names_of_tags, take_of_tags};
+pub(crate) use tags::{limits_of_tags, take_of_tags};
 
 /// How long a server may be away before code goes on without its limits. One
 /// with SQLite may wait a minute for its own database.

@@ -6,7 +6,6 @@
 //! time, in the order in which they were ready. Source: `api.md` 11.
 
 use std::collections::HashSet;
-use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -15,13 +14,11 @@ use serde_json::json;
 use tokio::sync::{Notify, Semaphore};
 
 use super::{ServerSlots, Wanted, take};
+use crate::limits::{self, TAG_PREFIX};
 use crate::notified;
 use crate::prefect::client::{ApiClient, ApiError};
 use crate::prefect::{PrefectError, reporter};
 use crate::runtime;
-
-/// A tag's limit is named so.
-const PREFIX: &str = "tag:";
 
 /// How long an answer is good enough.
 const FRESH: Duration = Duration::from_secs(15);
@@ -35,11 +32,13 @@ const ASKING: usize = 8;
 /// The server gives so many limits at once.
 const PAGE: usize = 200;
 
-static TAGS: LazyLock<Mutex<Tags>> = LazyLock::new(Mutex::default);
-static ANSWERED: LazyLock<Notify> = LazyLock::new(Notify::new);
-static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(ASKING)));
+static TAGS: Mutex<Tags> = Mutex::new(Tags {
+    limited: None,
+    asked_at: None,
+});
+static ANSWERED: Notify = Notify::const_new();
+static TURNS: Semaphore = Semaphore::const_new(ASKING);
 
-#[derive(Default)]
 struct Tags {
     /// Names of limits; `None` before the first answer.
     limited: Option<HashSet<String>>,
@@ -48,7 +47,7 @@ struct Tags {
 
 /// The names of the limits that a server may have for runs with these tags;
 /// empty if it has none.
-pub(crate) fn names_of_tags<'a>(tags: impl Iterator<Item = &'a str>) -> Vec<String> {
+pub(crate) fn limits_of_tags<'a>(tags: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut tags = tags.peekable();
     if tags.peek().is_none() || reporter::of_process().is_none() {
         return Vec::new();
@@ -56,8 +55,7 @@ pub(crate) fn names_of_tags<'a>(tags: impl Iterator<Item = &'a str>) -> Vec<Stri
     look_again();
     let known = TAGS.lock();
     let limited = known.limited.as_ref();
-    let names = tags.map(|tag| format!("{PREFIX}{tag}"));
-    let mut names: Vec<_> = names
+    let mut names: Vec<_> = limits::names_of_tags(tags)
         .filter(|name| limited.is_none_or(|limited| limited.contains(name)))
         .collect();
     names.sort_unstable();
@@ -133,7 +131,7 @@ fn look_again() {
         return;
     };
     runtime::process_service().spawn(async move {
-        match limits(&client).await {
+        match ask_for_limits(&client).await {
             Ok(limited) => TAGS.lock().limited = Some(limited),
             Err(error) => unknown(&error.to_string()),
         }
@@ -148,7 +146,7 @@ struct Limit {
 }
 
 /// The limits of tags that count.
-async fn limits(client: &ApiClient) -> Result<HashSet<String>, ApiError> {
+async fn ask_for_limits(client: &ApiClient) -> Result<HashSet<String>, ApiError> {
     let mut limited = HashSet::new();
     // Before, the server counts tags itself, and only when it is asked to begin
     // a run.
@@ -162,7 +160,7 @@ async fn limits(client: &ApiClient) -> Result<HashSet<String>, ApiError> {
         let is_last = found.len() < PAGE;
         let of_tags = found
             .into_iter()
-            .filter(|limit| limit.active && limit.name.starts_with(PREFIX));
+            .filter(|limit| limit.active && limit.name.starts_with(TAG_PREFIX));
         limited.extend(of_tags.map(|limit| limit.name));
         if is_last {
             break;

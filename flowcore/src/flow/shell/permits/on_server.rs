@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use tokio::task::AbortHandle;
 
-use super::{FlowRun, Permit, Reply, RunReference, Shell, Waiting, end};
+use super::{FlowRun, Permit, Reply, RunReference, Shell, Waiting};
 use crate::definition::TaskOptions;
-use crate::engine::{End, MapId, RunId};
+use crate::engine::{MapId, RunId};
 use crate::error::Error;
 use crate::prefect::slots;
 
@@ -60,7 +60,7 @@ impl Asked {
 
 /// The limits that a server may have for runs with these options.
 fn limits_of(options: &TaskOptions) -> Vec<String> {
-    slots::names_of_tags(options.all_tags())
+    slots::limits_of_tags(options.all_tags())
 }
 
 /// Whether runs with these options may have to wait.
@@ -235,14 +235,9 @@ impl FlowRun {
                     }
                 }
                 Err(error) => {
-                    let key = shell.maps.get(id).map_or("", |entry| entry.job.info().key);
-                    let failure = end::refused(key, error);
                     for asked in waiting.drain(..) {
                         unused.extend(asked.permits.into_iter().flatten());
-                        for row in asked.rows {
-                            let end = End::Ended(failure.clone());
-                            shell.engine.row_settled(id, row, end, now);
-                        }
+                        shell.refuse_rows(id, asked.rows, error.clone(), now);
                     }
                 }
             }
