@@ -2,8 +2,10 @@
 //! reports to the server that its environment names, and tells on standard
 //! output, as JSON, what the engine did.
 //!
-//!     reported_flows FLOW [ARGUMENT …]
-//!     reported_flows replay
+//! ```text
+//! reported_flows FLOW [ARGUMENT …]
+//! reported_flows replay
+//! ```
 
 use std::thread;
 use std::time::Duration;
