@@ -205,25 +205,28 @@ mod sync_main {
 }
 
 mod own_signals {
+    use std::time::Duration;
+
     use flowcore::prelude::*;
 
     #[flowcore::main(signals = false)]
     pub(crate) async fn main() -> Result<()> {
+        let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+        // The signal is taken before the flow says that it is at work.
+        let early = tokio::time::timeout(Duration::ZERO, &mut interrupted).await;
+        assert!(early.is_err(), "nobody has sent one yet");
         let mut flow = super::sleeper.start();
         tokio::select! {
             end = &mut flow => end?,
-            () = crate::interrupted() => flow.cancel(),
+            received = interrupted => {
+                received.expect("signals can be received");
+                flow.cancel();
+            }
         }
         let state = flow.await.unwrap_err().kind();
         println!("returned {state:?}");
         Ok(())
     }
-}
-
-async fn interrupted() {
-    tokio::signal::ctrl_c()
-        .await
-        .expect("signals can be received");
 }
 
 fn main() {

@@ -31,6 +31,8 @@ pub struct Faults {
     pub delay: Duration,
     /// A socket is cut after so many frames that the client has sent.
     pub frames: Option<u64>,
+    /// Requests whose paths end so wait here, until this is over.
+    pub held: Option<String>,
 }
 
 /// How often something went wrong.
@@ -44,6 +46,8 @@ pub struct Met {
     pub lost_answers: u64,
     /// Sockets that were cut.
     pub cuts: u64,
+    /// Requests that had to wait.
+    pub held: u64,
 }
 
 /// A proxy in front of a server. Dropping it closes its port.
@@ -121,6 +125,11 @@ impl FaultyWay {
         Self::to(server, faults)
     }
 
+    /// From now on something else goes wrong.
+    pub fn set(&self, faults: Faults) {
+        self.shared.with(|state| state.faults = faults);
+    }
+
     /// How often something has gone wrong.
     #[must_use]
     pub fn met(&self) -> Met {
@@ -161,10 +170,25 @@ impl Shared {
         look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Waits until requests of this path may pass.
+    fn hold(&self, path: &str) {
+        let is_held = |state: &State| {
+            let held = state.faults.held.as_deref();
+            !state.is_over && held.is_some_and(|end| path.ends_with(end))
+        };
+        if self.with(|state| is_held(state)) {
+            self.with(|state| state.met.held += 1);
+            while self.with(|state| is_held(state)) {
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+
     fn pass(&self, mut client: TcpStream) -> io::Result<()> {
         let Some(request) = read_request(&mut client)? else {
             return Ok(());
         };
+        self.hold(&request.path);
         let (fault, faults) = self.with(|state| state.next(&request.path));
         if let Fault::Answer { status, body } = fault {
             thread::sleep(faults.delay);

@@ -42,6 +42,8 @@ struct Policy {
 pub(crate) struct ServerState {
     #[serde(rename = "type")]
     pub(crate) kind: String,
+    pub(crate) name: Option<String>,
+    pub(crate) message: Option<String>,
     #[serde(default)]
     pub(crate) state_details: Map<String, Value>,
 }
@@ -84,6 +86,13 @@ impl ServerRun {
             "PAUSED" => is_suspended(),
             _ => false,
         }
+    }
+
+    /// Whether its state is what this transition made.
+    pub(super) fn is_by(&self, transition: Uuid) -> bool {
+        let details = self.state.as_ref().map(|state| &state.state_details);
+        let made = details.and_then(|details| details.get("transition_id"));
+        made.and_then(Value::as_str) == Some(transition.to_string().as_str())
     }
 
     /// The slot of the deployment's limit that it holds.
@@ -206,9 +215,27 @@ impl Server {
         Ok(flow.name)
     }
 
+    /// The final state that a run was in last.
+    pub(super) async fn last_end(&self, run: Uuid) -> Result<Option<ServerState>, ApiError> {
+        let path = format!("/flow_run_states/?flow_run_id={run}");
+        let states: Vec<ServerState> = self.0.get(&path).await?;
+        let mut ends = states.into_iter().rev();
+        Ok(ends.find(|state| is_terminal(&state.kind)))
+    }
+
     /// Proposes a state. Said twice, it counts once.
     pub(crate) async fn propose(
         &self,
+        run: Uuid,
+        proposal: Proposal<'_>,
+    ) -> Result<Answer, ApiError> {
+        self.propose_as(Uuid::new_v4(), run, proposal).await
+    }
+
+    /// As [`propose`](Self::propose), by the id of the transition.
+    pub(super) async fn propose_as(
+        &self,
+        transition: Uuid,
         run: Uuid,
         proposal: Proposal<'_>,
     ) -> Result<Answer, ApiError> {
@@ -218,7 +245,7 @@ impl Server {
             "message": proposal.message,
             "state_details": {},
         });
-        transition::propose(&self.0, run, state, Uuid::new_v4(), proposal.force).await
+        transition::propose(&self.0, run, state, transition, proposal.force).await
     }
 
     pub(super) async fn note_process(&self, run: Uuid, process: u32) -> Result<(), ApiError> {

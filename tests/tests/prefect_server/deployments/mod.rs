@@ -10,7 +10,7 @@ use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use flow_tests::prefect::Server;
+use flow_tests::prefect::{FaultyWay, Server};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -38,8 +38,19 @@ impl Serving {
     }
 
     pub(crate) fn of(server: &Server, program: &str, arguments: &[&str]) -> Self {
+        Self::at(server, &server.url(), program, arguments)
+    }
+
+    /// As [`start`](Self::start), on this way to the server.
+    fn by(server: &Server, way: &FaultyWay, arguments: &[&str]) -> Self {
+        let program = env!("CARGO_BIN_EXE_served_flows");
+        Self::at(server, &way.url(), program, arguments)
+    }
+
+    fn at(server: &Server, url: &str, program: &str, arguments: &[&str]) -> Self {
         let home = tempfile::tempdir().expect("a directory");
         let mut child = command_of(server, program, &home)
+            .env("PREFECT_API_URL", url)
             .args(arguments)
             .stderr(Stdio::piped())
             .stdout(Stdio::null())

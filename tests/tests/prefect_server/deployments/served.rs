@@ -1,6 +1,9 @@
 //! `serve`: runs as processes of the same executable.
 
-use flow_tests::prefect::Server;
+use std::time::Duration;
+
+use flow_tests::prefect::{Faults, FaultyWay, Server};
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::*;
@@ -303,7 +306,7 @@ fn scheduled(name: &str, every: u64, processes: usize, seconds: u64) {
     let serving: Vec<_> = (0..processes)
         .map(|_| Serving::start(&server, &arguments))
         .collect();
-    std::thread::sleep(std::time::Duration::from_secs(seconds));
+    std::thread::sleep(Duration::from_secs(seconds));
     let expected = seconds / every;
     server.wait_for("the runs of the schedule", |server| {
         let ended = server.all("flow_runs", &of_state("COMPLETED"));
@@ -356,6 +359,57 @@ fn seconds_of(time: &Value) -> u64 {
 #[test]
 fn two_processes_execute_each_run_of_a_schedule_once() {
     scheduled("shared", 5, 2, 20);
+}
+
+/// Serves a flow on a way that holds requests up, lets a run be executed
+/// elsewhere while the runner's is held, and gives what the runner says of it.
+fn executed_while_held(name: &str, held: impl Fn(&str) -> String) -> String {
+    let server = Server::shared();
+    let way = FaultyWay::to(server.address(), Faults::default()).expect("a free port");
+    let serving = Serving::by(server, &way, &["limited", name]);
+    let deployment = deployment(server, "served-slow", name);
+    let file = serving.file("begun");
+    let begin = Timestamp::now() + Duration::from_secs(5);
+    let body = json!({
+        "parameters": {"file": file, "seconds": 0},
+        "state": {"type": "SCHEDULED", "state_details": {"scheduled_time": begin}},
+    });
+    let made = server.post(&format!("/deployments/{deployment}/create_flow_run"), &body);
+    let run = text(&made["id"]);
+    way.set(Faults {
+        held: Some(held(run)),
+        ..Faults::default()
+    });
+    server.wait_for("the runner's request", |_| {
+        (way.met().held > 0).then_some(())
+    });
+    for kind in ["PENDING", "RUNNING", "COMPLETED"] {
+        let path = format!("/flow_runs/{run}/set_state");
+        server.post(&path, &json!({"state": {"type": kind}, "force": true}));
+    }
+    way.set(Faults::default());
+    let said = server.wait_for("the runner's word", |_| {
+        let lines = serving.lines();
+        let said = lines.split("is not started here: ").nth(1)?;
+        Some(said.lines().next()?.to_owned())
+    });
+    assert_eq!(run_of(server, run)["state_type"], "COMPLETED");
+    assert!(std::fs::read(file).is_err(), "it was executed twice");
+    said
+}
+
+#[test]
+fn a_run_that_was_executed_elsewhere_is_left_alone() {
+    let said = executed_while_held("stale", |run| format!("/flow_runs/{run}"));
+    assert_eq!(said, "it is completed already");
+}
+
+/// The server accepts the claim of a run that has been executed since the
+/// runner looked at it.
+#[test]
+fn a_run_that_is_executed_elsewhere_while_it_is_claimed_keeps_its_end() {
+    let said = executed_while_held("overtaken", |_| "/set_state".to_owned());
+    assert_eq!(said, "another process has executed it");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! [`Runner::run`]: runs whose processes are dropped end with their leash.
 
 mod child;
+mod claim;
 mod exit;
 mod machine;
 mod output;
@@ -26,7 +27,6 @@ use super::farewell::Farewell;
 use super::server::{Proposal, Server, ServerRun};
 use crate::prefect::ApiError;
 use crate::prefect::cancelling::{self, Wish};
-use crate::prefect::transition::Answer;
 use crate::runtime;
 use crate::signals::Drain;
 
@@ -164,7 +164,10 @@ impl Runner {
         match command {
             Command::Claim(run) => {
                 shared.known.lock().taken.insert(run);
-                self.tasks.spawn(async move { shared.claim(run).await });
+                self.tasks.spawn(async move {
+                    let is_ours = shared.claim(run).await;
+                    shared.tell(Event::Claimed(run, is_ours));
+                });
             }
             Command::Start(run) => {
                 let (sender, orders) = mpsc::unbounded_channel();
@@ -269,43 +272,6 @@ impl Shared {
         let known = self.known.lock();
         let known = known.runs.get(&run);
         known.map_or_else(|| run.to_string(), |run| run.name.clone())
-    }
-
-    /// Makes the run ours, unless another runner was quicker.
-    async fn claim(&self, run: Uuid) {
-        let pending = Proposal {
-            kind: "PENDING",
-            name: "Pending",
-            message: None,
-            force: false,
-        };
-        let answer = self.server.propose(run, pending).await;
-        let name = self.name_of(run);
-        let is_ours = match answer {
-            Ok(Answer::Accept) => true,
-            Ok(Answer::Reject { reason, .. } | Answer::Abort { reason }) => {
-                tracing::info!(
-                    target: "flowcore::prefect",
-                    "flow run '{name}' is not started here: {reason}"
-                );
-                false
-            }
-            Ok(Answer::Wait { .. }) => false,
-            Err(error) => {
-                tracing::warn!(
-                    target: "flowcore::prefect",
-                    "flow run '{name}' cannot be claimed: {error}"
-                );
-                // An answer may have been lost, and then the run would be
-                // nobody's.
-                error.is_doubtful() && self.is_pending(run).await
-            }
-        };
-        self.tell(Event::Claimed(run, is_ours));
-    }
-
-    async fn is_pending(&self, run: Uuid) -> bool {
-        matches!(self.server.run(run).await, Ok(run) if run.kind() == "PENDING")
     }
 
     /// The run's process from beginning to end.
