@@ -191,6 +191,28 @@ fn wait_for_file(home: &Path, text: &str) {
     }
 }
 
+#[test]
+fn what_memory_has_no_room_for_is_told_when_the_server_is_back() {
+    const STEPS: u64 = 40;
+    let server = Server::shared();
+    let away = Faults {
+        busy: 100,
+        ..Faults::default()
+    };
+    let way = FaultyWay::to(server.address(), away).expect("a port");
+    let url = way.url();
+    let settings = [
+        ("PREFECT_API_URL", url.as_str()),
+        // About ten states of task runs.
+        ("PREFECT_REPORTING_MEMORY_LIMIT", "10000"),
+    ];
+    let program = Program::start(server, &settings, &["steady", &STEPS.to_string(), "0"]);
+    wait_for_file(program.home(), &format!("step {}, attempt 1\"", STEPS - 1));
+    wait_for_file(program.home(), "{\"Later\":{\"TaskRun\"");
+    way.set(Faults::default());
+    check_steady(&program.end(server), server, STEPS);
+}
+
 /// A `steady` flow of so many steps is killed, and its end told by `replay`.
 fn is_killed_and_replayed(count: u64, faults: &Faults) {
     let server = Server::start().unwrap_or_else(|error| panic!("{error}"));

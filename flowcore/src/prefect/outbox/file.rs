@@ -3,12 +3,13 @@
 //!
 //! The file is there while something is not known to be recorded, and locked
 //! as long as its process lives, so a file whose lock is free was left behind.
-//! A message is in it before it is sent. It can hold what flows were given,
+//! A message is in it before it is sent; one that memory has no room for is
+//! nowhere else until it is [read back](WriteAhead::read_back). It can hold what flows were given,
 //! so only its user may read it. It survives the process, not the machine:
 //! nothing waits for the disk.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,9 @@ use uuid::Uuid;
 
 use super::ledger::Note;
 use crate::prefect::message::Message;
+
+/// What is read from it at once.
+const READ: usize = 1 << 16;
 
 /// Of files that another version of ours may read.
 const FORMAT: u32 = 1;
@@ -28,6 +32,8 @@ pub(crate) const ENDING: &str = "log";
 enum Line<'a> {
     Head(&'a Head),
     Message(&'a Message),
+    /// It was taken in later, see [`Note::Back`].
+    Later(&'a Message),
     Note(&'a Note),
 }
 
@@ -36,8 +42,12 @@ enum Line<'a> {
 pub(crate) enum Record {
     Head(Head),
     Message(Message),
+    Later(Message),
     Note(Note),
 }
+
+/// How a line begins that is read back.
+const LATER: &[u8] = br#"{"Later":"#;
 
 /// The first line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -69,6 +79,11 @@ pub(crate) struct WriteAhead {
     place: Place,
     /// Lines that are not in the file yet.
     buffer: Vec<u8>,
+    /// So many bytes the file has; the buffer goes on there.
+    written: u64,
+    /// Messages that are to be read back, the first of them from here on.
+    unread: usize,
+    first_unread: u64,
 }
 
 #[derive(Debug)]
@@ -97,13 +112,20 @@ impl WriteAhead {
     /// Goes on in a file that was left behind, and that this process has
     /// locked.
     pub(crate) fn resumed(file: File, path: PathBuf, head: Head) -> Self {
-        Self::of(Place::Open(Open { file, path, head }))
+        let written = file.metadata().map_or(0, |known| known.len());
+        Self {
+            written,
+            ..Self::of(Place::Open(Open { file, path, head }))
+        }
     }
 
     fn of(place: Place) -> Self {
         Self {
             place,
             buffer: Vec::new(),
+            written: 0,
+            unread: 0,
+            first_unread: 0,
         }
     }
 
@@ -119,6 +141,87 @@ impl WriteAhead {
         self.line(&Line::Message(message));
     }
 
+    /// A message that is to be [read back](Self::read_back); whether it can be.
+    pub(super) fn later(&mut self, message: &Message) -> bool {
+        if matches!(self.place, Place::Empty(..)) {
+            self.flush();
+        }
+        if !matches!(self.place, Place::Open(_)) {
+            return false;
+        }
+        let here = self.written + self.buffer.len() as u64;
+        let is_there = self.line(&Line::Later(message));
+        if is_there && self.unread == 0 {
+            self.first_unread = here;
+        }
+        self.unread += usize::from(is_there);
+        is_there
+    }
+
+    /// Gives the messages that were to be read back, in their order, as long as
+    /// more are wanted.
+    ///
+    /// # Errors
+    ///
+    /// If the file does not have them any more.
+    pub(super) fn read_back(&mut self, mut take: impl FnMut(Message) -> bool) -> io::Result<()> {
+        let (Place::Open(open) | Place::Broken(Some(open), ..)) = &self.place else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let mut file = &open.file;
+        // What is written goes to the end all the same.
+        file.seek(SeekFrom::Start(self.first_unread))?;
+        let in_file = self.written.saturating_sub(self.first_unread);
+        let in_buffer = self.first_unread.saturating_sub(self.written);
+        let in_buffer = usize::try_from(in_buffer).map_err(io::Error::other)?;
+        let rest = self.buffer.get(in_buffer..).unwrap_or_default();
+        let mut lines = BufReader::with_capacity(READ, file.take(in_file).chain(rest));
+        let mut line = Vec::new();
+        while self.unread > 0 {
+            line.clear();
+            let bytes = lines.read_until(b'\n', &mut line)?;
+            if bytes == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.first_unread += bytes as u64;
+            if !line.starts_with(LATER) {
+                continue;
+            }
+            if let Record::Later(message) = serde_json::from_slice(&line)? {
+                self.unread -= 1;
+                if !take(message) {
+                    break;
+                }
+            }
+        }
+        if self.unread == 0 && self.is_broken() {
+            self.buffer = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// The file did not give what was to be read back. It stays, for a replay.
+    pub(super) fn cannot_be_read(&mut self, error: &io::Error) {
+        let Some((open, directory, head)) = self.leave() else {
+            return;
+        };
+        tracing::warn!(
+            target: "flowcore::prefect",
+            "{} things that are to be reported cannot be read back from {}: {error}; `replay` \
+             tells what of them can be read",
+            self.unread,
+            open.as_ref().map_or(&directory, |open| &open.path).display(),
+        );
+        self.unread = 0;
+        self.buffer = Vec::new();
+        self.place = Place::Broken(None, directory, head);
+    }
+
+    /// Whether the disk has refused.
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(self.place, Place::Broken(..))
+    }
+
     pub(super) fn note(&mut self, note: &Note) {
         // Without a file there is nothing that it could add to.
         if !self.buffer.is_empty() || matches!(self.place, Place::Open(_)) {
@@ -126,25 +229,35 @@ impl WriteAhead {
         }
     }
 
-    fn line(&mut self, line: &Line<'_>) {
+    /// Whether it goes into the file.
+    fn line(&mut self, line: &Line<'_>) -> bool {
         if matches!(self.place, Place::Nowhere | Place::Broken(..)) {
-            return;
+            return false;
         }
         let start = self.buffer.len();
-        match serde_json::to_writer(&mut self.buffer, line) {
+        let written = serde_json::to_writer(&mut self.buffer, line);
+        match &written {
             Ok(()) => self.buffer.push(b'\n'),
             // Messages are JSON by their types; one that is none is not kept.
             Err(_) => self.buffer.truncate(start),
         }
+        written.is_ok()
     }
 
     /// Gives the lines to the operating system.
     pub(super) fn flush(&mut self) {
-        if self.buffer.is_empty() {
+        if self.buffer.is_empty() || self.is_broken() {
             return;
         }
-        if let Err(error) = self.write() {
-            self.give_up(&error);
+        match self.write() {
+            Ok(()) => self.written += self.buffer.len() as u64,
+            Err(error) => {
+                self.give_up(&error);
+                if self.unread > 0 {
+                    // It is read back from here.
+                    return;
+                }
+            }
         }
         self.buffer.clear();
         // Room for a burst is not kept for ever.
@@ -153,7 +266,9 @@ impl WriteAhead {
 
     fn write(&mut self) -> io::Result<()> {
         if let Place::Empty(directory, head) = &self.place {
-            self.place = Place::Open(create(directory, head)?);
+            let (open, written) = create(directory, head)?;
+            self.place = Place::Open(open);
+            self.written = written;
         }
         match &mut self.place {
             Place::Open(open) => open.file.write_all(&self.buffer),
@@ -162,14 +277,8 @@ impl WriteAhead {
     }
 
     fn give_up(&mut self, error: &io::Error) {
-        let (open, directory, head) = match std::mem::replace(&mut self.place, Place::Nowhere) {
-            Place::Open(open) => {
-                let directory = open.path.parent().unwrap_or(Path::new("")).to_owned();
-                let head = open.head.clone();
-                (Some(open), directory, head)
-            }
-            Place::Empty(directory, head) => (None, directory, head),
-            Place::Nowhere | Place::Broken(..) => return,
+        let Some((open, directory, head)) = self.leave() else {
+            return;
         };
         tracing::warn!(
             target: "flowcore::prefect",
@@ -180,9 +289,24 @@ impl WriteAhead {
         self.place = Place::Broken(open, directory, head);
     }
 
+    /// The file, if there is one, with its directory and first line.
+    fn leave(&mut self) -> Option<(Option<Open>, PathBuf, Head)> {
+        match std::mem::replace(&mut self.place, Place::Nowhere) {
+            Place::Open(open) => {
+                let directory = open.path.parent().unwrap_or(Path::new("")).to_owned();
+                let head = open.head.clone();
+                Some((Some(open), directory, head))
+            }
+            Place::Empty(directory, head) => Some((None, directory, head)),
+            Place::Broken(open, directory, head) => Some((open, directory, head)),
+            Place::Nowhere => None,
+        }
+    }
+
     /// Everything is known to be recorded: there is nothing to replay.
     pub(super) fn clear(&mut self) {
         self.buffer.clear();
+        self.unread = 0;
         let place = std::mem::replace(&mut self.place, Place::Nowhere);
         self.place = match place {
             Place::Open(open) => {
@@ -208,8 +332,8 @@ fn remove(path: &Path) {
 }
 
 /// Makes the file, with its first line. It has another name until it is
-/// locked: nobody takes it for one that was left behind.
-fn create(directory: &Path, head: &Head) -> io::Result<Open> {
+/// locked: nobody takes it for one that was left behind. How long it is.
+fn create(directory: &Path, head: &Head) -> io::Result<(Open, u64)> {
     make_private(directory)?;
     let name = Uuid::now_v7();
     let early = directory.join(format!("{name}.new"));
@@ -219,20 +343,25 @@ fn create(directory: &Path, head: &Head) -> io::Result<Open> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(&early)?;
-    let ready = begin(&file, head).and_then(|()| fs::rename(&early, &path));
-    if let Err(error) = ready {
-        remove(&early);
-        return Err(error);
+    let ready = begin(&file, head).and_then(|length| fs::rename(&early, &path).map(|()| length));
+    match ready {
+        Ok(length) => {
+            let head = head.clone();
+            Ok((Open { file, path, head }, length))
+        }
+        Err(error) => {
+            remove(&early);
+            Err(error)
+        }
     }
-    let head = head.clone();
-    Ok(Open { file, path, head })
 }
 
-fn begin(mut file: &File, head: &Head) -> io::Result<()> {
+fn begin(mut file: &File, head: &Head) -> io::Result<u64> {
     file.try_lock().map_err(io::Error::from)?;
     let mut line = serde_json::to_vec(&Line::Head(head))?;
     line.push(b'\n');
-    file.write_all(&line)
+    file.write_all(&line)?;
+    Ok(line.len() as u64)
 }
 
 fn make_private(directory: &Path) -> io::Result<()> {
@@ -241,6 +370,16 @@ fn make_private(directory: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(directory)
+}
+
+#[cfg(test)]
+impl WriteAhead {
+    /// From now on the disk refuses what is written, but gives what it has.
+    pub(super) fn fill_disk(&mut self) {
+        if let Place::Open(open) = &mut self.place {
+            open.file = File::open(&open.path).unwrap();
+        }
+    }
 }
 
 #[cfg(test)]
@@ -293,6 +432,58 @@ mod tests {
         let path = ahead.path().unwrap().to_owned();
         drop(ahead);
         assert!(File::open(&path).unwrap().try_lock().is_ok());
+    }
+
+    fn text(message: Message) -> String {
+        match message {
+            Message::Log(line) => line.message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_waits_in_it_is_read_back_in_its_order_once() {
+        let home = tempfile::tempdir().unwrap();
+        let head = Head::new("http://server/api".to_owned());
+        let mut ahead = WriteAhead::within(home.path().to_owned(), head);
+        ahead.message(&line("not this"));
+        let mut wanted = Vec::new();
+        let mut read = Vec::new();
+        for number in 0..20 {
+            let later = format!("line {number}\n");
+            assert!(ahead.later(&line(&later)));
+            wanted.push(later);
+            ahead.message(&line("nor this"));
+            ahead.flush();
+            if number == 12 {
+                ahead.fill_disk();
+            }
+            if number == 13 {
+                // The disk has refused it.
+                assert!(ahead.is_broken());
+                assert!(!ahead.later(&line("no room")));
+                break;
+            }
+            for _ in 0..number % 3 {
+                if read.len() < wanted.len() {
+                    let one = ahead.read_back(|message| {
+                        read.push(text(message));
+                        false
+                    });
+                    one.unwrap();
+                }
+            }
+        }
+        assert!(read.len() < wanted.len(), "some are to be read at the end");
+        let rest = ahead.read_back(|message| {
+            read.push(text(message));
+            true
+        });
+        rest.unwrap();
+        assert_eq!(read, wanted);
+        assert!(ahead.buffer.is_empty());
+        ahead.clear();
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod artifacts;
 mod bodies;
+mod books;
 mod by_requests;
 mod calls;
 mod cancelling;
@@ -35,9 +36,16 @@ use super::transition::{Answer, propose};
 use crate::{runtime, settings};
 pub(crate) use artifacts::{change as change_artifact, make as make_artifact};
 pub(crate) use bodies::resources_of;
+use books::Books;
 use file::{Head, WriteAhead};
 use ledger::Ledger;
 pub(crate) use ledger::{Finished, ServerFlowRun};
+
+/// The setting of the memory for what is to be told, in bytes; what is more
+/// waits on disk.
+const MEMORY_SETTING: &str = "PREFECT_REPORTING_MEMORY_LIMIT";
+/// All of reporting shall not need more than twice as much.
+const MEMORY: u32 = 32 << 20;
 
 /// The way to one server. Cheap to clone.
 #[derive(Clone)]
@@ -58,12 +66,6 @@ struct Shared {
     is_started: OnceLock<()>,
 }
 
-/// What the ledger knows is in the file, before anything of it is sent.
-struct Books {
-    ledger: Ledger,
-    ahead: WriteAhead,
-}
-
 impl Outbox {
     /// The way to the server that this process's settings name; `None` if they
     /// name none.
@@ -78,7 +80,8 @@ impl Outbox {
             Ok(client.map(|client| {
                 let head = Head::new(client.settings().shown_url());
                 let ahead = WriteAhead::within(directory(), head);
-                Self::with(client, Ledger::new(Uuid::now_v7), ahead)
+                let ledger = Ledger::new(Uuid::now_v7).bounded(memory());
+                Self::with(client, ledger, ahead)
             }))
         });
         match outbox {
@@ -283,20 +286,13 @@ impl Shared {
     fn with<T>(&self, look: impl FnOnce(&mut Ledger, Timestamp) -> T) -> T {
         let now = Timestamp::now();
         let mut books = self.books.lock();
-        let Books { ledger, ahead } = &mut *books;
         let messages = std::mem::take(&mut *self.inbox.lock());
-        for mut message in messages {
-            ledger.settle(&mut message);
-            ahead.message(&message);
-            ledger.put(message, now);
-        }
-        let answer = look(ledger, now);
-        let notes = ledger.take_notes();
-        let has_learnt = !notes.is_empty();
-        notes.iter().for_each(|note| ahead.note(note));
-        ahead.flush();
-        if has_learnt && ledger.is_idle() {
-            ahead.clear();
+        let was_behind = books.take_in(messages, now);
+        let answer = look(&mut books.ledger, now);
+        books.write_down(was_behind);
+        if was_behind {
+            self.for_calls.notify_one();
+            self.for_events.notify_one();
         }
         answer
     }
@@ -309,6 +305,16 @@ async fn keep(shared: Arc<Shared>) {
         shared.for_file.notified().await;
         shared.with(|_, _| ());
     }
+}
+
+/// How much of what is to be told waits in memory.
+fn memory() -> usize {
+    let limit = settings::of_process().count(MEMORY_SETTING, MEMORY);
+    let limit = limit.unwrap_or_else(|error| {
+        tracing::warn!(target: "flowcore::prefect", "{error}: it does not count");
+        MEMORY
+    });
+    usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
 /// Where processes keep what they have not told yet.

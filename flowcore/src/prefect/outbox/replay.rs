@@ -5,7 +5,7 @@
 //! to it: a replay that dies is gone on with. Nothing that others said of a
 //! run in the meantime is overwritten.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::events;
 use super::file::{ENDING, Head, Record, WriteAhead};
-use super::ledger::{Ledger, Seen};
+use super::ledger::{Ledger, Note, Seen};
 use super::{Outbox, directory};
 use crate::prefect::client::{ApiClient, ApiError};
 use crate::prefect::message::Message;
@@ -132,24 +132,38 @@ pub(super) fn read(file: &File) -> io::Result<Option<(Head, Ledger)>> {
         return Ok(None);
     }
     let mut ledger = Ledger::new(Uuid::now_v7);
+    let mut away = VecDeque::new();
     for line in lines {
         match serde_json::from_slice(&line?) {
             Ok(Record::Message(message)) => {
-                let now = time_of(&message).unwrap_or(Timestamp::UNIX_EPOCH);
+                let now = time_of(&message);
                 ledger.put(message, now);
+            }
+            Ok(Record::Later(message)) => away.push_back(message),
+            Ok(Record::Note(Note::Back(count))) => {
+                let back = away.drain(..count.min(away.len()));
+                back.for_each(|message| come_back(&mut ledger, message));
             }
             Ok(Record::Note(note)) => ledger.learn(note),
             Ok(Record::Head(_)) | Err(_) => {}
         }
     }
     drop(ledger.take_notes());
+    // That is noted: should this replay die too, it was before what comes.
+    away.into_iter()
+        .for_each(|message| come_back(&mut ledger, message));
     Ok(Some((head, ledger)))
 }
 
-fn time_of(message: &Message) -> Option<Timestamp> {
+fn come_back(ledger: &mut Ledger, message: Message) {
+    let now = time_of(&message);
+    ledger.is_back(message, now);
+}
+
+fn time_of(message: &Message) -> Timestamp {
     match message {
-        Message::Log(line) => Some(line.at),
-        _ => None,
+        Message::Log(line) => line.at,
+        _ => Timestamp::UNIX_EPOCH,
     }
 }
 

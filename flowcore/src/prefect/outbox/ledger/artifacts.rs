@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::weight::{self, Weight};
 use super::{Ledger, Note, Reply, Step};
 use crate::prefect::message::NewArtifact;
 
@@ -22,6 +23,8 @@ struct Entry {
     flow: Uuid,
     /// Its id on the server.
     server: Option<Uuid>,
+    /// Until it is made.
+    weight: Option<Weight>,
     /// The newest data that it shall show after its making.
     newest: Option<Value>,
     sent: Option<Value>,
@@ -79,6 +82,7 @@ impl Artifacts {
     pub(super) fn is_made(&mut self, artifact: Uuid, server: Uuid) {
         if let Some(entry) = self.entries.get_mut(&artifact) {
             entry.server = Some(server);
+            entry.weight = None;
         }
     }
 
@@ -109,6 +113,7 @@ impl Ledger {
         let entry = Entry {
             flow: new.flow,
             server: None,
+            weight: Some(self.away.scale.weigh(weight::of_artifact(&new))),
             newest: None,
             sent: None,
         };

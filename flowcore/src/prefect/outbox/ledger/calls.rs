@@ -181,7 +181,7 @@ impl Ledger {
                 if missing.is_empty() {
                     self.note_lines(&there);
                 }
-                self.lines.put_back(missing, now);
+                self.lines.put_back(missing, now, &self.away.scale);
             }
             (Call::FindLines(lines), _) => self.lines.doubt(lines),
             (Call::Begin { .. } | Call::Rename { .. } | Call::State { .. }, _) => {
@@ -195,7 +195,7 @@ impl Ledger {
         self.failed(error, now);
         match call {
             Call::Lines(lines) if error.is_doubtful() => self.lines.doubt(lines),
-            Call::Lines(lines) => self.lines.put_back(lines, now),
+            Call::Lines(lines) => self.lines.put_back(lines, now, &self.away.scale),
             Call::FindLines(lines) => self.lines.doubt(lines),
             // The step is still the first one.
             Call::Artifact(call) => self.artifacts.not_now(call, error.is_doubtful()),

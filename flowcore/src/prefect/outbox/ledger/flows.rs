@@ -44,6 +44,8 @@ pub(super) struct FlowEntry {
     pub(super) runs: HashSet<Uuid>,
     /// Lines that are still to be sent.
     pub(super) lines: usize,
+    /// Messages about what is in it that are [away](super::away).
+    pub(super) away: usize,
     /// Runs that could not be told, because the server does not know it yet.
     pub(super) waiting: Vec<Uuid>,
     pub(super) sent: Sent,
@@ -80,6 +82,7 @@ impl FlowEntry {
             states: 0,
             runs: HashSet::new(),
             lines: 0,
+            away: 0,
             waiting: Vec::new(),
             sent: Sent::default(),
             asked: Asked::default(),
@@ -259,7 +262,7 @@ impl Ledger {
     pub(crate) fn left(&self, flow: Uuid) -> usize {
         let family = self.family(flow);
         let entries = family.iter().filter_map(|one| self.flows.get(one));
-        let things = |entry: &FlowEntry| entry.steps + entry.runs.len() + entry.lines;
+        let things = |entry: &FlowEntry| entry.steps + entry.runs.len() + entry.lines + entry.away;
         // Those below end before it does.
         let below = family.iter().skip(1);
         let below = below.filter_map(|one| self.flows.get(one));

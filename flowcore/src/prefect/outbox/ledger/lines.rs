@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::Ledger;
+use super::weight::{self, Scale, Weight};
 use crate::prefect::message::LogLine;
 
 /// More in one request would hold up the whole server.
@@ -30,6 +31,7 @@ pub(super) struct Lines {
 struct Queued {
     since: Timestamp,
     line: Box<LogLine>,
+    _weight: Weight,
     /// Nobody knows whether it was sent before.
     is_doubtful: bool,
 }
@@ -50,16 +52,9 @@ impl Lines {
         line.at = earliest.map_or(line.at, |earliest| earliest.max(line.at));
     }
 
-    pub(super) fn put(&mut self, mut line: Box<LogLine>, now: Timestamp) {
-        self.settle(&mut line);
-        self.last = Some(line.at);
-        self.bytes += line.message.len();
-        self.left += 1;
-        self.queue.push_back(Queued {
-            since: now,
-            line,
-            is_doubtful: false,
-        });
+    /// Later lines have later times than this.
+    pub(super) fn passes(&mut self, at: Timestamp) {
+        self.last = self.last.max(Some(at));
     }
 
     /// How many are not known to be sent.
@@ -127,19 +122,39 @@ impl Lines {
     }
 
     /// These were not sent after all.
-    pub(super) fn put_back(&mut self, lines: Vec<SentLine>, now: Timestamp) {
+    pub(super) fn put_back(&mut self, lines: Vec<SentLine>, now: Timestamp, scale: &Scale) {
         for line in lines.into_iter().rev() {
-            self.bytes += line.line.message.len();
-            self.queue.push_front(Queued {
-                since: now,
-                line: Box::new(line.line),
-                is_doubtful: false,
-            });
+            let queued = Queued::new(Box::new(line.line), now, scale);
+            self.bytes += queued.line.message.len();
+            self.queue.push_front(queued);
+        }
+    }
+}
+
+impl Queued {
+    fn new(line: Box<LogLine>, now: Timestamp, scale: &Scale) -> Self {
+        Self {
+            since: now,
+            _weight: scale.weigh(weight::of_line(&line)),
+            line,
+            is_doubtful: false,
         }
     }
 }
 
 impl Ledger {
+    /// Takes in a line that has its time.
+    pub(super) fn line(&mut self, line: Box<LogLine>, now: Timestamp) {
+        if let Some(entry) = line.flow.and_then(|flow| self.flows.get_mut(&flow)) {
+            entry.lines += 1;
+        }
+        self.lines.passes(line.at);
+        self.lines.bytes += line.message.len();
+        self.lines.left += 1;
+        let queued = Queued::new(line, now, &self.away.scale);
+        self.lines.queue.push_back(queued);
+    }
+
     /// The next batch, if it is time for one.
     pub(super) fn next_lines(&mut self, now: Timestamp) -> Option<Vec<SentLine>> {
         if !self.lines.is_due(now) && self.ending().is_empty() {

@@ -11,6 +11,7 @@
 //! sent.
 
 mod artifacts;
+mod away;
 mod calls;
 mod flows;
 mod lines;
@@ -21,6 +22,7 @@ mod shut;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod weight;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -38,6 +40,7 @@ pub(super) use verify::{NextQuestion, Question, Seen};
 use crate::prefect::client::ApiError;
 use crate::prefect::message::Message;
 use artifacts::Artifacts;
+use away::Away;
 use flows::FlowEntry;
 use lines::Lines;
 use runs::{RunEntry, Window};
@@ -57,6 +60,7 @@ pub(super) struct Ledger {
     window: Window,
     lines: Lines,
     artifacts: Artifacts,
+    away: Away,
     /// About task runs outside of flow runs.
     alone: Asked,
     outage: Outage,
@@ -87,6 +91,7 @@ impl Ledger {
             window: Window::default(),
             lines: Lines::default(),
             artifacts: Artifacts::default(),
+            away: Away::default(),
             alone: Asked::default(),
             outage: Outage::default(),
             refused: None,
@@ -118,11 +123,9 @@ impl Ledger {
             Message::FlowRunName(flow, name) => self.rename(flow, name),
             Message::FlowState(flow, state) => self.state(flow, state),
             Message::TaskRun(update) => self.task_run(update),
-            Message::Log(line) => {
-                if let Some(entry) = line.flow.and_then(|flow| self.flows.get_mut(&flow)) {
-                    entry.lines += 1;
-                }
-                self.lines.put(line, now);
+            Message::Log(mut line) => {
+                self.lines.settle(&mut line);
+                self.line(line, now);
             }
             Message::Artifact(new) => self.artifact(new),
             Message::ArtifactData {

@@ -28,14 +28,16 @@ pub(crate) enum Note {
     Ends(Uuid, Box<StateUpdate>),
     /// All of a flow run is told.
     Over(Uuid),
+    /// So many more messages that were to be taken in later were taken in.
+    Back(usize),
 }
 
 impl Ledger {
     pub(super) fn note(&mut self, note: Note) {
-        if let (Some(Note::Recorded(all)), Note::Recorded(more)) = (self.notes.last_mut(), &note) {
-            all.extend(more);
-        } else {
-            self.notes.push(note);
+        match (self.notes.last_mut(), &note) {
+            (Some(Note::Recorded(all)), Note::Recorded(more)) => all.extend(more),
+            (Some(Note::Back(all)), Note::Back(more)) => *all += more,
+            _ => self.notes.push(note),
         }
     }
 
@@ -50,6 +52,7 @@ impl Ledger {
             && self.steps.is_empty()
             && self.runs.is_empty()
             && self.lines.left() == 0
+            && !self.is_behind()
             && self.flows.values().all(super::FlowEntry::is_over)
     }
 }

@@ -33,6 +33,8 @@ impl Ledger {
             Note::Recorded(runs) => runs.into_iter().for_each(|run| self.drop_run(run)),
             Note::Lines(until) => self.drop_lines(until),
             Note::Ends(flow, last) => self.finish(flow, *last),
+            // Whoever reads the file has them.
+            Note::Back(_) => {}
         }
         self.notes.clear();
     }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::flows::is_final;
+use super::weight::{self, Scale, Weight};
 use super::{Ledger, Note};
 use crate::prefect::message::TaskRunUpdate;
 use crate::prefect::outbox::bodies::{self, EventFacts};
@@ -28,6 +29,7 @@ pub(super) struct RunEntry {
     is_queued: bool,
     pub(super) last: Option<LastEvent>,
     pub(super) recorded_by: RecordedBy,
+    weight: Option<Weight>,
 }
 
 impl RunEntry {
@@ -36,6 +38,17 @@ impl RunEntry {
         self.unsent.clear();
         self.is_queued = false;
         self.recorded_by = RecordedBy::Nothing;
+    }
+
+    /// One that is told, and has not ended, weighs nothing: it can only wait
+    /// for what comes, and the engine holds more of it.
+    fn weigh(&mut self, scale: &Scale) {
+        let ended = usize::from(self.recorded_by != RecordedBy::Nothing);
+        let states = match self.unsent.len() {
+            0 => ended,
+            unsent => unsent + 1,
+        };
+        self.weight = (states > 0).then(|| scale.weigh(states * weight::of_run(&self.newest)));
     }
 
     pub(super) fn is_parked(&self) -> bool {
@@ -140,12 +153,14 @@ impl Ledger {
                 is_queued: false,
                 last: None,
                 recorded_by: RecordedBy::Nothing,
+                weight: None,
             }),
         };
         if melts {
             entry.unsent.clear();
         }
         entry.unsent.push_back(*update);
+        entry.weigh(&self.away.scale);
         if !entry.is_queued {
             entry.is_queued = true;
             self.dirty.push_back(id);
@@ -181,6 +196,7 @@ impl Ledger {
         while let Some(update) = entry.unsent.pop_front() {
             events.push(self.event(&mut entry, &update));
         }
+        entry.weigh(&self.away.scale);
         self.runs.insert(id, entry);
     }
 
@@ -282,6 +298,6 @@ impl Ledger {
 
     /// Whether a task run outside of flow runs is told and recorded.
     pub(crate) fn is_recorded(&self, id: Uuid) -> bool {
-        !self.runs.contains_key(&id)
+        !self.runs.contains_key(&id) && self.away.alone == 0
     }
 }

@@ -1,5 +1,6 @@
 //! The ledger against a server that loses things.
 
+mod away;
 mod death;
 
 use std::collections::BTreeMap;
@@ -221,38 +222,43 @@ fn begun(seed: u64) -> (Ledger, Server, Timestamp) {
     (ledger, server, now)
 }
 
+/// One round of everything that a ledger and a server do.
+fn go_on(ledger: &mut Ledger, server: &mut Server, now: Timestamp, loses: bool) {
+    if let Next::Call(call) = ledger.next_call(now) {
+        let reply = server.reply(&call, loses);
+        ledger.answered(*call, reply, now);
+    }
+    for event in ledger.next_events(10) {
+        if !(loses && server.chance(30)) {
+            server.record(&event);
+        }
+    }
+    if let NextQuestion::Ask(question) = ledger.next_question(now) {
+        match question {
+            Question::Count { flow, sent, .. } => {
+                ledger.counted(flow, sent, server.terminal(), now);
+            }
+            Question::Rows(ids) => {
+                let rows = server.runs.iter().filter(|(id, _)| ids.contains(id));
+                let seen: Vec<_> = rows
+                    .map(|(id, (state, at))| Seen {
+                        id: *id,
+                        state: state.clone(),
+                        is_final: false,
+                        at: at.parse().ok(),
+                    })
+                    .collect();
+                ledger.seen(&ids, &seen, now);
+            }
+        }
+    }
+}
+
 /// Runs ledger and server until the flow run has ended.
 fn until_ended(ledger: &mut Ledger, server: &mut Server, mut now: Timestamp, loses: bool) {
     for _ in 0..20_000 {
         now += SignedDuration::from_millis(100);
-        if let Next::Call(call) = ledger.next_call(now) {
-            let reply = server.reply(&call, loses);
-            ledger.answered(*call, reply, now);
-        }
-        for event in ledger.next_events(10) {
-            if !(loses && server.chance(30)) {
-                server.record(&event);
-            }
-        }
-        if let NextQuestion::Ask(question) = ledger.next_question(now) {
-            match question {
-                Question::Count { flow, sent, .. } => {
-                    ledger.counted(flow, sent, server.terminal(), now);
-                }
-                Question::Rows(ids) => {
-                    let rows = server.runs.iter().filter(|(id, _)| ids.contains(id));
-                    let seen: Vec<_> = rows
-                        .map(|(id, (state, at))| Seen {
-                            id: *id,
-                            state: state.clone(),
-                            is_final: false,
-                            at: at.parse().ok(),
-                        })
-                        .collect();
-                    ledger.seen(&ids, &seen, now);
-                }
-            }
-        }
+        go_on(ledger, server, now, loses);
         if let Some(finished) = ledger.finished(FLOW) {
             assert!(finished.refused.is_none());
             return;

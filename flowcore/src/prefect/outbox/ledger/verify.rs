@@ -102,14 +102,14 @@ impl Ledger {
         NextQuestion::Wait(wait)
     }
 
-    /// Flow runs whose recording matters now: they end, or the window is full
-    /// of what they sent.
+    /// Flow runs whose recording matters now: they end, or the window or the
+    /// memory is full of what they sent.
     fn asked_about(&self) -> Vec<Uuid> {
         let has_runs = |flow: &Uuid| {
             let entry = self.flows.get(flow);
             entry.is_some_and(|entry| !entry.runs.is_empty())
         };
-        let flows: Vec<Uuid> = if self.window.is_half_full() {
+        let flows: Vec<Uuid> = if self.window.is_half_full() || self.is_full() {
             self.flows.keys().copied().collect()
         } else {
             let ending = self.ending();

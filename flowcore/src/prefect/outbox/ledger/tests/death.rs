@@ -4,45 +4,38 @@ use std::collections::HashSet;
 use std::fs::File;
 
 use super::*;
+use crate::prefect::outbox::books::Books;
 use crate::prefect::outbox::file::{Head, WriteAhead};
 use crate::prefect::outbox::replay;
 
 /// A process with a file.
 struct Process {
-    ledger: Ledger,
-    ahead: WriteAhead,
+    books: Books,
     now: Timestamp,
 }
 
 impl Process {
-    fn put(&mut self, mut message: Message) {
-        self.ledger.settle(&mut message);
-        self.ahead.message(&message);
-        self.ledger.put(message, self.now);
-        self.write();
-    }
-
-    fn write(&mut self) {
-        for note in self.ledger.take_notes() {
-            self.ahead.note(&note);
-        }
-        self.ahead.flush();
+    fn put(&mut self, message: Message) {
+        self.books.take_in(vec![message], self.now);
+        self.books.write_down(false);
     }
 
     /// Goes on for so many rounds.
     fn live(&mut self, server: &mut Server, rounds: usize, loses: bool) {
         for _ in 0..rounds {
             self.now += SignedDuration::from_millis(100);
-            if let Next::Call(call) = self.ledger.next_call(self.now) {
+            self.books.take_in(Vec::new(), self.now);
+            let ledger = &mut self.books.ledger;
+            if let Next::Call(call) = ledger.next_call(self.now) {
                 let reply = server.reply(&call, loses);
-                self.ledger.answered(*call, reply, self.now);
+                ledger.answered(*call, reply, self.now);
             }
-            for event in self.ledger.next_events(3) {
+            for event in ledger.next_events(3) {
                 if !(loses && server.chance(30)) {
                     server.record(&event);
                 }
             }
-            self.write();
+            self.books.write_down(false);
         }
     }
 }
@@ -66,15 +59,17 @@ fn replayed(path: &std::path::Path, server: &Server) -> Ledger {
     ledger
 }
 
-fn die_and_replay(seed: u64, loses: bool, ends: bool) {
+fn die_and_replay(seed: u64, loses: bool, ends: bool, bound: usize) {
     const RUNS: u128 = 12;
     let directory = tempfile::tempdir().unwrap();
     let mut process = Process {
-        ledger: Ledger::new(Uuid::now_v7),
-        ahead: WriteAhead::within(
-            directory.path().to_owned(),
-            Head::new("http://server/api".to_owned()),
-        ),
+        books: Books {
+            ledger: Ledger::new(Uuid::now_v7).bounded(bound),
+            ahead: WriteAhead::within(
+                directory.path().to_owned(),
+                Head::new("http://server/api".to_owned()),
+            ),
+        },
         now: "2026-11-26T12:00:00Z".parse().unwrap(),
     };
     let mut server = Server {
@@ -99,11 +94,11 @@ fn die_and_replay(seed: u64, loses: bool, ends: bool) {
     }
     if ends {
         let last = state(StateType::Completed, "Completed", process.now);
-        process.ledger.finish(FLOW, last);
-        process.write();
+        process.books.ledger.finish(FLOW, last);
+        process.books.write_down(false);
     }
     process.live(&mut server, rounds * 3, loses);
-    let path = process.ahead.path().unwrap().to_owned();
+    let path = process.books.ahead.path().unwrap().to_owned();
     let now = process.now;
     drop(process);
 
@@ -133,10 +128,12 @@ fn die_and_replay(seed: u64, loses: bool, ends: bool) {
 #[test]
 fn what_a_dead_process_left_is_told_once() {
     for seed in 1..40 {
-        die_and_replay(seed, false, true);
-        die_and_replay(seed, false, false);
-        die_and_replay(seed, true, true);
-        die_and_replay(seed, true, false);
+        for bound in [usize::MAX, 3_000] {
+            die_and_replay(seed, false, true, bound);
+            die_and_replay(seed, false, false, bound);
+            die_and_replay(seed, true, true, bound);
+            die_and_replay(seed, true, false, bound);
+        }
     }
 }
 
