@@ -89,14 +89,17 @@ pub(crate) async fn replay(client: &ApiClient, path: &Path) -> Result<Replay, Ap
     if head.server != client.settings().shown_url() {
         return Ok(Replay::Elsewhere(head.server));
     }
+    let mut ahead = match WriteAhead::resumed(file, path.to_owned(), head) {
+        Ok(ahead) => ahead,
+        Err(error) => return Ok(Replay::Unreadable(error.to_string())),
+    };
     if ledger.is_idle() {
-        WriteAhead::resumed(file, path.to_owned(), head).clear();
+        ahead.clear();
         return Ok(Replay::Done(Told::default()));
     }
     let flow_runs = ledger.unfinished();
     let crashed = ledger.bury();
     look_at_flow_runs(client, &mut ledger).await?;
-    let ahead = WriteAhead::resumed(file, path.to_owned(), head);
     let outbox = Outbox::with(client.clone(), ledger, ahead);
     compare(&outbox).await?;
     let task_runs = outbox.0.with(|ledger, _| ledger.unpark());

@@ -106,8 +106,10 @@ impl Artifacts {
 
 impl Ledger {
     pub(super) fn artifact(&mut self, new: Box<NewArtifact>) {
+        let flow = self.flows.get(&new.flow);
+        let is_told = flow.is_some_and(|entry| !entry.is_refused());
         // From another process it may come twice.
-        if !self.has(new.flow) || self.artifacts.entries.contains_key(&new.id) {
+        if !is_told || self.artifacts.entries.contains_key(&new.id) {
             return;
         }
         let entry = Entry {

@@ -105,7 +105,9 @@ impl FlowEntry {
 
     /// Whether there is nothing more to tell of it, as far as is known.
     pub(super) fn is_over(&self) -> bool {
-        self.is_refused() || (matches!(self.end, End::Told) && self.steps == 0)
+        let is_told = matches!(self.end, End::Told) && self.steps == 0;
+        // What is away of one that is refused would come back as nobody's.
+        is_told || (self.is_refused() && self.away == 0)
     }
 }
 
@@ -205,6 +207,7 @@ impl Ledger {
             for run in std::mem::take(&mut entry.runs) {
                 self.runs.remove(&run);
             }
+            self.artifacts.forget(flow);
         } else {
             self.wake_runs(flow);
         }

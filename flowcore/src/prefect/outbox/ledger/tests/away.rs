@@ -225,6 +225,46 @@ fn a_flow_run_does_not_end_before_what_is_away_of_it() {
 }
 
 #[test]
+fn what_is_away_of_a_flow_run_that_is_refused_is_no_ones() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut books = books(directory.path(), BOUND);
+    let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
+    let mut all = vec![begin(now)];
+    for number in 0..40 {
+        let data = format!("{number} {}", "x".repeat(1000));
+        all.push(artifact(number, &data));
+        all.push(line(&format!("line {number}"), now));
+        all.push(task_run(number, StateType::Completed, "Completed", now));
+    }
+    books.take_in(all, now);
+    assert!(books.ledger.held().1 > 100);
+    books
+        .ledger
+        .finish(FLOW, state(StateType::Completed, "Completed", now));
+    let Next::Call(call) = books.ledger.next_call(now) else {
+        panic!("it begins");
+    };
+    let refused = ApiError::Invalid {
+        request: "POST /flow_runs/".to_owned(),
+        status: 422,
+        detail: "no such field".to_owned(),
+    };
+    books.ledger.answered(*call, Reply::Failed(refused), now);
+    let later = now + SignedDuration::from_secs(60);
+    for _ in 0..100 {
+        books.take_in(Vec::new(), later);
+        assert!(matches!(books.ledger.next_call(later), Next::Wait(_)));
+        assert!(books.ledger.next_events(10).is_empty());
+        books.write_down(false);
+        if books.ledger.finished(FLOW).is_some() {
+            assert_eq!(books.ledger.held(), (0, 0));
+            return;
+        }
+    }
+    panic!("{:?} are held and away", books.ledger.held());
+}
+
+#[test]
 fn a_file_that_cannot_be_read_back_hangs_nothing_and_stays() {
     let directory = tempfile::tempdir().unwrap();
     let mut books = books(directory.path(), BOUND);
@@ -248,7 +288,9 @@ fn a_file_that_cannot_be_read_back_hangs_nothing_and_stays() {
     }
     assert_eq!(server.states, ["Completed"]);
     assert!(server.runs.len() < 40);
-    assert!(path.exists());
+    let file = std::fs::File::open(&path).unwrap();
+    assert!(file.try_lock().is_err(), "its process lives");
+    drop(books);
     std::fs::write(&path, content).unwrap();
     let file = std::fs::File::open(&path).unwrap();
     let (_, ledger) = crate::prefect::outbox::replay::read(&file)
