@@ -9,22 +9,34 @@ use serde_json::{Value, json};
 /// What telling may need at the peak, beside what the flow needs.
 const MEMORY: u64 = 64 << 20;
 
+/// Where the child tells its runs.
+enum Told<'a> {
+    To(&'a Server),
+    /// Nobody listens there. What waits in memory takes so many bytes.
+    Away(u64),
+    Nobody,
+}
+
 /// Runs the child; gives its peak of memory in bytes.
-fn peak(server: Option<&Server>, rows: u32, rows_of_a_map: u32) -> u64 {
+fn peak(told: &Told<'_>, rows: u32, rows_of_a_map: u32) -> u64 {
     let home = tempfile::tempdir().expect("a directory");
     let program = env!("CARGO_BIN_EXE_counted_rows");
-    let mut command = match server {
-        Some(server) => server.command(program, home.path()),
-        None => std::process::Command::new(program),
+    let mut command = match told {
+        Told::To(server) => server.command(program, home.path()),
+        Told::Away(_) | Told::Nobody => std::process::Command::new(program),
     };
-    if server.is_none() {
+    // However busy the machine is.
+    command.env("PREFECT_REPORTING_DRAIN_TIMEOUT", "3600");
+    if !matches!(told, Told::To(_)) {
         command.env_remove("PREFECT_API_URL").current_dir(&home);
         command.env("PREFECT_HOME", home.path());
     }
-    command
-        .args([rows.to_string(), rows_of_a_map.to_string()])
-        // However busy the machine is.
-        .env("PREFECT_REPORTING_DRAIN_TIMEOUT", "3600");
+    if let Told::Away(bound) = told {
+        command.env("PREFECT_API_URL", "http://127.0.0.1:9/api");
+        command.env("PREFECT_REPORTING_MEMORY_LIMIT", bound.to_string());
+        command.env("PREFECT_REPORTING_DRAIN_TIMEOUT", "1");
+    }
+    command.args([rows.to_string(), rows_of_a_map.to_string()]);
     let output = command.output().expect("the child starts");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
@@ -48,12 +60,12 @@ fn counts(server: &Server) -> BTreeMap<&'static str, u64> {
 
 fn all_rows_are_recorded(rows: u32) {
     let server = Server::start().unwrap_or_else(|error| panic!("{error}"));
-    let with = peak(Some(&server), rows, 1000);
+    let with = peak(&Told::To(&server), rows, 1000);
     let failed = u64::from(rows / 1000);
     let completed = u64::from(rows) - failed;
     let expected = BTreeMap::from([("COMPLETED", completed), ("FAILED", failed)]);
     assert_eq!(counts(&server), expected);
-    let without = peak(None, rows, 1000);
+    let without = peak(&Told::Nobody, rows, 1000);
     let needed = with.saturating_sub(without);
     println!("{rows} rows: {with} bytes with a server, {without} without");
     assert!(needed <= MEMORY, "{needed} bytes: {with} and {without}");
@@ -70,11 +82,31 @@ fn ten_thousand_rows_are_all_recorded_and_need_little_memory() {
     all_rows_are_recorded(10_000);
 }
 
+/// With a server that is away, and this bound of what waits in memory.
+fn little_memory_waits(rows: u32, bound: u64, most: u64) {
+    let with = peak(&Told::Away(bound), rows, 1000);
+    let without = peak(&Told::Nobody, rows, 1000);
+    let needed = with.saturating_sub(without);
+    println!("{rows} rows: {with} bytes with a server that is away, {without} without");
+    assert!(needed <= most, "{needed} bytes: {with} and {without}");
+}
+
+#[test]
+fn rows_that_wait_for_a_server_need_little_memory() {
+    little_memory_waits(40_000, 1 << 20, 16 << 20);
+}
+
+#[test]
+#[ignore = "slow lane: many rows"]
+fn two_hundred_thousand_rows_that_wait_for_a_server_need_little_memory() {
+    little_memory_waits(200_000, 32 << 20, MEMORY);
+}
+
 /// The server shows batches, which together count all rows, and beside them
 /// the rows that failed.
 fn batches_count_all_rows(rows: u32) {
     let server = Server::start().unwrap_or_else(|error| panic!("{error}"));
-    peak(Some(&server), rows, rows);
+    peak(&Told::To(&server), rows, rows);
     let filter = json!({"flows": {"name": {"any_": ["counted-rows"]}}});
     let runs = server.all("task_runs", &filter);
     let message = |run: &Value| run["state"]["message"].as_str().map(str::to_owned);

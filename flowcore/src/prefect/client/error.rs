@@ -52,6 +52,8 @@ pub(crate) enum ApiError {
     },
     #[error("{request}: the answer of the Prefect server is not understood: {cause}")]
     NotUnderstood { request: String, cause: String },
+    #[error("what reports to the Prefect server has failed, which is a mistake of ours: {cause}")]
+    Panicked { cause: String },
 }
 
 impl ApiError {
@@ -106,7 +108,8 @@ impl ApiError {
             | Self::Tls { .. }
             | Self::Unreachable { .. }
             | Self::NoAnswer { .. }
-            | Self::NotUnderstood { .. } => None,
+            | Self::NotUnderstood { .. }
+            | Self::Panicked { .. } => None,
         }
     }
 

@@ -10,23 +10,21 @@ mod books;
 mod by_requests;
 mod calls;
 mod cancelling;
+mod caught;
 mod events;
 mod file;
 mod ledger;
 pub(super) mod replay;
 #[cfg(test)]
 mod replay_tests;
+mod shared;
 #[cfg(test)]
 mod test_messages;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use jiff::Timestamp;
-use parking_lot::Mutex;
 use serde_json::json;
-use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::client::{ApiClient, ApiError};
@@ -37,9 +35,11 @@ use crate::{runtime, settings};
 pub(crate) use artifacts::{change as change_artifact, make as make_artifact};
 pub(crate) use bodies::resources_of;
 use books::Books;
+use caught::or_shut;
 use file::{Head, WriteAhead};
 use ledger::Ledger;
 pub(crate) use ledger::{Finished, ServerFlowRun};
+use shared::{Shared, keep, news};
 
 /// The setting of the memory for what is to be told, in bytes; what is more
 /// waits on disk.
@@ -50,21 +50,6 @@ const MEMORY: u32 = 32 << 20;
 /// The way to one server. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Outbox(Arc<Shared>);
-
-struct Shared {
-    client: ApiClient,
-    /// Messages that the ledger has not taken yet: whoever puts one in does
-    /// not wait while the ledger makes bodies.
-    inbox: Mutex<Vec<Message>>,
-    books: Mutex<Books>,
-    /// There is something new for the task that makes requests.
-    for_calls: Notify,
-    for_events: Notify,
-    for_file: Notify,
-    /// Something was told.
-    progress: Notify,
-    is_started: OnceLock<()>,
-}
 
 impl Outbox {
     /// The way to the server that this process's settings name; `None` if they
@@ -91,25 +76,12 @@ impl Outbox {
     }
 
     fn with(client: ApiClient, ledger: Ledger, ahead: WriteAhead) -> Self {
-        Self(Arc::new(Shared {
-            client,
-            inbox: Mutex::default(),
-            books: Mutex::new(Books { ledger, ahead }),
-            for_calls: Notify::new(),
-            for_events: Notify::new(),
-            for_file: Notify::new(),
-            progress: Notify::new(),
-            is_started: OnceLock::new(),
-        }))
+        Self(Arc::new(Shared::new(client, Books { ledger, ahead })))
     }
 
-    /// Tells something, soon. Never waits, and never fails.
+    /// Tells something, soon. Never waits for the server, and never fails.
     pub(crate) fn put(&self, message: Message) {
-        let was_empty = {
-            let mut inbox = self.0.inbox.lock();
-            inbox.push(message);
-            inbox.len() == 1
-        };
+        let was_empty = self.0.push(message) == 1;
         if was_empty {
             self.wake();
         }
@@ -118,10 +90,11 @@ impl Outbox {
     fn wake(&self) {
         self.0.is_started.get_or_init(|| {
             let service = runtime::process_service();
-            service.spawn(calls::make(Arc::clone(&self.0)));
-            service.spawn(events::send(Arc::clone(&self.0)));
-            service.spawn(keep(Arc::clone(&self.0)));
-            service.spawn(cancelling::watch(Arc::clone(&self.0)));
+            let shared = || Arc::clone(&self.0);
+            service.spawn(or_shut(shared(), calls::make(shared())));
+            service.spawn(or_shut(shared(), events::send(shared())));
+            service.spawn(or_shut(shared(), keep(shared())));
+            service.spawn(or_shut(shared(), cancelling::watch(shared())));
         });
         self.0.for_calls.notify_one();
         self.0.for_events.notify_one();
@@ -270,43 +243,6 @@ impl Outbox {
     }
 }
 
-impl Shared {
-    /// Whether the server does not take us for somebody who may tell it
-    /// anything; then nothing more is told.
-    fn is_shut_by(&self, error: &ApiError) -> bool {
-        let is_shut = error.is_refusal();
-        if is_shut {
-            self.with(|ledger, _| ledger.shut(error.clone()));
-            self.progress.notify_waiters();
-        }
-        is_shut
-    }
-
-    /// Looks at the ledger, which knows all messages so far.
-    fn with<T>(&self, look: impl FnOnce(&mut Ledger, Timestamp) -> T) -> T {
-        let now = Timestamp::now();
-        let mut books = self.books.lock();
-        let messages = std::mem::take(&mut *self.inbox.lock());
-        let was_behind = books.take_in(messages, now);
-        let answer = look(&mut books.ledger, now);
-        books.write_down(was_behind);
-        if was_behind {
-            self.for_calls.notify_one();
-            self.for_events.notify_one();
-        }
-        answer
-    }
-}
-
-/// Takes in what comes while the other tasks wait for the server: it would be
-/// lost if the process died.
-async fn keep(shared: Arc<Shared>) {
-    loop {
-        shared.for_file.notified().await;
-        shared.with(|_, _| ());
-    }
-}
-
 /// How much of what is to be told waits in memory.
 fn memory() -> usize {
     let limit = settings::of_process().count(MEMORY_SETTING, MEMORY);
@@ -320,18 +256,6 @@ fn memory() -> usize {
 /// Where processes keep what they have not told yet.
 fn directory() -> PathBuf {
     settings::of_process().home().join("flowcore/outbox")
-}
-
-/// Waits for news, but not beyond a time.
-async fn news(notify: &Notify, until: Option<Timestamp>) {
-    let Some(until) = until else {
-        return notify.notified().await;
-    };
-    let wait = until.duration_since(Timestamp::now());
-    let wait = Duration::try_from(wait).unwrap_or_default();
-    // Not at all if the time has come, but once around all the same.
-    let wait = wait.max(Duration::from_millis(1));
-    let _ = tokio::time::timeout(wait, notify.notified()).await;
 }
 
 /// How task runs in terminal states are asked for. What stands for a subflow

@@ -17,21 +17,14 @@ use uuid::Uuid;
 
 use super::file::{Head, WriteAhead};
 use super::ledger::Ledger;
+use super::test_messages::client;
 use super::{Outbox, replay, test_messages};
-use crate::prefect::client::{ApiClient, ApiSettings};
 use crate::prefect::message::{Message, StateUpdate, TaskRunUpdate};
-use crate::settings::Chain;
 use crate::state::StateType;
 
 const SERVER: &str = "FLOW_TEST_PREFECT_API";
 const DIRECTORY: &str = "FLOW_TEST_OUTBOX";
 const RUNS: usize = 300;
-
-fn client(address: &str) -> ApiClient {
-    let variables = [("PREFECT_API_URL".to_owned(), address.to_owned())];
-    let chain = Chain::read(variables, None, None);
-    ApiClient::new(ApiSettings::read(&chain).unwrap().unwrap()).unwrap()
-}
 
 fn state(kind: StateType, name: &str) -> StateUpdate {
     test_messages::state(kind, name, Timestamp::now())

@@ -1,15 +1,38 @@
-//! Messages as tests make them.
+//! Messages as tests make them, and where they wait.
 
 use std::fmt::Display;
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::Outbox;
+use super::file::{Head, WriteAhead};
+use super::ledger::Ledger;
+use crate::prefect::client::{ApiClient, ApiSettings};
 use crate::prefect::message::{
     LogLine, Message, NewFlowRun, ReportedTask, StateUpdate, TaskInputs, TaskRunUpdate,
 };
+use crate::settings::Chain;
 use crate::state::StateType;
+
+pub(super) fn client(address: &str) -> ApiClient {
+    let variables = [("PREFECT_API_URL".to_owned(), address.to_owned())];
+    let chain = Chain::read(variables, None, None);
+    ApiClient::new(ApiSettings::read(&chain).unwrap().unwrap()).unwrap()
+}
+
+/// An outbox with its file in this directory, from which nobody tells
+/// anything.
+pub(super) fn untold(directory: &Path) -> Outbox {
+    let client = client("http://127.0.0.1:9/api");
+    let head = Head::new(client.settings().shown_url());
+    let ahead = WriteAhead::within(directory.to_owned(), head);
+    let outbox = Outbox::with(client, Ledger::new(Uuid::now_v7), ahead);
+    outbox.0.is_started.get_or_init(|| ());
+    outbox
+}
 
 pub(super) fn state(kind: StateType, name: &str, at: Timestamp) -> StateUpdate {
     StateUpdate {
