@@ -42,6 +42,7 @@ pub(super) async fn send(shared: Arc<Shared>) {
                 if let Err(error) = ask(&shared, &question).await
                     && !shared.is_shut_by(&error)
                 {
+                    shared.was_away(&error);
                     tracing::debug!(target: "flowcore::prefect", "{error}");
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -75,7 +76,11 @@ pub(super) async fn rows(client: &ApiClient, ids: &[Uuid]) -> Result<Vec<Seen>, 
     let rows: Vec<SeenRun> = client.ask("/task_runs/filter", &filter).await?;
     let seen = rows.into_iter().map(|row| Seen {
         id: row.id,
-        state: row.state_name.unwrap_or_default(),
+        // A server that is killed may leave the name of a state without it.
+        state: row
+            .state_name
+            .filter(|_| row.state.is_some())
+            .unwrap_or_default(),
         is_final: row
             .state
             .as_ref()
@@ -104,9 +109,9 @@ async fn ask(shared: &Shared, question: &Question) -> Result<(), ApiError> {
             let count: u64 = shared.client.ask("/task_runs/count", &filter).await?;
             shared.with(|ledger, now| ledger.counted(*flow, *sent, count, now));
         }
-        Question::Rows(ids) => {
+        Question::Rows { flow, ids } => {
             let seen = rows(&shared.client, ids).await?;
-            shared.with(|ledger, now| ledger.seen(ids, &seen, now));
+            shared.with(|ledger, now| ledger.seen(*flow, ids, &seen, now));
         }
     }
     Ok(())
@@ -208,6 +213,7 @@ impl Line {
 
     fn broken(&mut self, error: &ApiError) {
         tracing::debug!(target: "flowcore::prefect", "{error}: the socket is opened again");
+        self.shared.with(|ledger, _| ledger.may_have_died());
         // What was on its way may be lost with the old socket. Should the next
         // one break as early, part of it has arrived.
         self.sent = 0;
@@ -307,6 +313,7 @@ impl Line {
                 self.unconfirmed.drain(..count);
             }
             Err(error) if error.may_pass() => {
+                self.shared.was_away(&error);
                 tracing::debug!(target: "flowcore::prefect", "{error}");
                 tokio::time::sleep(PAUSE).await;
             }

@@ -61,6 +61,13 @@ impl Shared {
         is_shut
     }
 
+    /// A server that cannot be reached may have been killed.
+    pub(super) fn was_away(&self, error: &ApiError) {
+        if matches!(error, ApiError::Unreachable { .. }) {
+            self.with(|ledger, _| ledger.may_have_died());
+        }
+    }
+
     /// Puts something in; how many wait there.
     pub(super) fn push(&self, message: Message) -> usize {
         let waiting = {

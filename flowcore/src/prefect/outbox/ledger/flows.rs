@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::runs::Sent;
 use super::verify::Asked;
+use super::window::Sent;
 use super::{Ledger, Note, Step};
 use crate::prefect::client::ApiError;
 use crate::prefect::message::StateUpdate;
@@ -254,7 +254,9 @@ impl Ledger {
             return None;
         }
         for one in self.family(flow) {
-            self.flows.remove(&one);
+            let entry = self.flows.remove(&one);
+            let out = entry.map_or(0, |entry| entry.sent.out());
+            self.window.out = self.window.out.saturating_sub(out);
             self.artifacts.forget(one);
         }
         Some(Finished { refused })

@@ -10,6 +10,7 @@
 //! state when all its task runs are known to be recorded and all its lines
 //! sent.
 
+mod answers;
 mod artifacts;
 mod away;
 mod calls;
@@ -23,6 +24,7 @@ mod shut;
 mod tests;
 mod verify;
 mod weight;
+mod window;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -43,8 +45,9 @@ use artifacts::Artifacts;
 use away::Away;
 use flows::FlowEntry;
 use lines::Lines;
-use runs::{RunEntry, Window};
+use runs::RunEntry;
 use verify::Asked;
+use window::Window;
 
 /// Makes ids; an argument, so that tests know them.
 pub(super) type NewId = fn() -> Uuid;

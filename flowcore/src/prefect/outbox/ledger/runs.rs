@@ -9,14 +9,10 @@ use uuid::Uuid;
 
 use super::flows::is_final;
 use super::weight::{self, Scale, Weight};
-use super::{Ledger, Note};
+use super::{Ledger, Note, Seen};
 use crate::prefect::message::TaskRunUpdate;
 use crate::prefect::outbox::bodies::{self, EventFacts};
 use crate::state::StateType;
-
-/// Events on their way that are not known to be recorded. The server's queue
-/// holds 10,000 for all its clients, and drops what comes beyond.
-const WINDOW: u64 = 3_000;
 
 /// With more runs than this to tell of, only their newest states are told.
 const MANY: usize = 1_000;
@@ -51,6 +47,43 @@ impl RunEntry {
         self.weight = (states > 0).then(|| scale.weigh(states * weight::of_run(&self.newest)));
     }
 
+    /// Whether it ended, and all of it was sent.
+    pub(super) fn is_settled(&self) -> bool {
+        self.unsent.is_empty() && self.recorded_by != RecordedBy::Nothing
+    }
+
+    /// Whether it is told, but has not ended.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.unsent.is_empty() && self.recorded_by == RecordedBy::Nothing
+    }
+
+    /// Whether something of it is to be sent.
+    pub(super) fn is_queued(&self) -> bool {
+        self.is_queued
+    }
+
+    /// Of the events of its flow run the last that was sent of it.
+    pub(super) fn number(&self) -> u64 {
+        self.last.as_ref().map_or(0, |last| last.number)
+    }
+
+    /// Whether a row shows the last event that was sent.
+    pub(super) fn is_told_by(&self, row: &Seen) -> bool {
+        let is_told = |last: &LastEvent| {
+            let micros = Timestamp::as_microsecond;
+            let is_of_then = |at| micros(at) >= micros(last.occurred);
+            last.state.1 == row.state && row.at.is_none_or(is_of_then)
+        };
+        self.last.as_ref().is_some_and(is_told)
+    }
+
+    /// Whether a row shows the run as it is, or as somebody else made it since.
+    pub(super) fn is_shown_by(&self, row: &Seen) -> bool {
+        let sent = self.last.as_ref().map(|last| last.occurred);
+        let is_newer = row.at.zip(sent).is_some_and(|(at, sent)| at > sent);
+        row.state == self.newest.state.name || is_newer
+    }
+
     pub(super) fn is_parked(&self) -> bool {
         self.unsent.is_empty() && self.recorded_by == RecordedBy::Nothing
     }
@@ -64,8 +97,10 @@ impl RunEntry {
 #[derive(Debug)]
 pub(super) struct LastEvent {
     id: Uuid,
-    pub(super) occurred: Timestamp,
+    occurred: Timestamp,
     state: (StateType, String),
+    /// So many events of its flow run were sent then.
+    number: u64,
 }
 
 /// How it shows that a run's final state is recorded.
@@ -77,54 +112,6 @@ pub(super) enum RecordedBy {
     Count(u64),
     /// Only by its own row.
     Row,
-}
-
-/// What is on its way for one flow run.
-#[derive(Debug, Default)]
-pub(super) struct Sent {
-    events: u64,
-    /// Events that are no longer in the server's queue.
-    consumed: u64,
-    /// Runs whose terminal state was sent, once each.
-    pub(super) finals: u64,
-    /// For each of these that was not counted: `events` after it.
-    marks: VecDeque<u64>,
-    counted: u64,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Window {
-    /// Of all flow runs.
-    pub(super) out: u64,
-}
-
-impl Window {
-    pub(super) fn is_half_full(&self) -> bool {
-        self.out > WINDOW / 2
-    }
-}
-
-impl Sent {
-    /// So many of its runs are recorded in a terminal state; how many events
-    /// that are fewer on their way.
-    pub(super) fn count(&mut self, recorded: u64) -> u64 {
-        let before = self.consumed;
-        while self.counted < recorded
-            && let Some(mark) = self.marks.pop_front()
-        {
-            self.counted += 1;
-            // All may have been given up on.
-            self.consumed = self.consumed.max(mark);
-        }
-        self.consumed - before
-    }
-
-    /// All that was sent is assumed to be recorded or lost.
-    pub(super) fn give_up_waiting(&mut self) -> u64 {
-        let out = self.events - self.consumed;
-        self.consumed = self.events;
-        out
-    }
 }
 
 impl Ledger {
@@ -149,7 +136,8 @@ impl Ledger {
             }
             Entry::Vacant(vacant) => vacant.insert(RunEntry {
                 newest,
-                unsent: VecDeque::new(),
+                // Of most runs one state waits, and there may be many of them.
+                unsent: VecDeque::with_capacity(1),
                 is_queued: false,
                 last: None,
                 recorded_by: RecordedBy::Nothing,
@@ -170,7 +158,10 @@ impl Ledger {
     /// Events to send now, at most so many.
     pub(crate) fn next_events(&mut self, most: usize) -> Vec<Value> {
         let mut events = Vec::new();
-        while events.len() < most && self.window.out < WINDOW {
+        for id in std::mem::take(&mut self.window.probes) {
+            self.events_of(id, &mut events);
+        }
+        while events.len() < most && !self.window.is_full() {
             let Some(id) = self.dirty.pop_front() else {
                 break;
             };
@@ -193,7 +184,7 @@ impl Ledger {
             return;
         }
         entry.is_queued = false;
-        while let Some(update) = entry.unsent.pop_front() {
+        for update in std::mem::take(&mut entry.unsent) {
             events.push(self.event(&mut entry, &update));
         }
         entry.weigh(&self.away.scale);
@@ -222,17 +213,17 @@ impl Ledger {
             |flow| self.server_id(flow),
         );
         let state = (update.state.kind, update.state.name.clone());
-        self.sent(entry, update);
         entry.last = Some(LastEvent {
             id,
             occurred,
             state,
+            number: self.sent(entry, update),
         });
         event
     }
 
-    /// Counts an event that goes out.
-    fn sent(&mut self, entry: &mut RunEntry, update: &TaskRunUpdate) {
+    /// Counts an event that goes out; its number in its flow run.
+    fn sent(&mut self, entry: &mut RunEntry, update: &TaskRunUpdate) -> u64 {
         let flow = update.flow.and_then(|flow| self.flows.get_mut(&flow));
         let kind = update.state.kind;
         let ends = is_final(kind, &update.state.name);
@@ -243,17 +234,16 @@ impl Ledger {
             if ends {
                 entry.recorded_by = RecordedBy::Row;
             }
-            return;
+            return 0;
         };
-        flow.sent.events += 1;
+        let number = flow.sent.event();
         self.window.out += 1;
         if ends && kind.is_terminal() && !is_again {
-            flow.sent.finals += 1;
-            flow.sent.marks.push_back(flow.sent.events);
-            entry.recorded_by = RecordedBy::Count(flow.sent.finals);
+            entry.recorded_by = RecordedBy::Count(flow.sent.ends());
         } else if ends {
             entry.recorded_by = RecordedBy::Row;
         }
+        number
     }
 
     /// The flow run is known to the server: its runs can be told.
@@ -269,15 +259,28 @@ impl Ledger {
     /// something new, since the server drops what it has seen; but not as
     /// newer than what others may have said of it since.
     pub(super) fn repair(&mut self, id: Uuid) {
-        if let Some(entry) = self.runs.get_mut(&id)
-            && entry.unsent.is_empty()
-        {
-            entry.unsent.push_back(entry.newest.clone());
-            if !entry.is_queued {
-                entry.is_queued = true;
-                self.dirty.push_back(id);
-            }
+        if self.tells_again(id) {
+            self.dirty.push_back(id);
         }
+    }
+
+    /// The same, at once.
+    pub(super) fn probe(&mut self, id: Uuid) {
+        if self.tells_again(id) {
+            self.window.probes.push(id);
+        }
+    }
+
+    /// Whether it is to be queued for that.
+    fn tells_again(&mut self, id: Uuid) -> bool {
+        let Some(entry) = self.runs.get_mut(&id) else {
+            return false;
+        };
+        if !entry.unsent.is_empty() {
+            return false;
+        }
+        entry.unsent.push_back(entry.newest.clone());
+        !std::mem::replace(&mut entry.is_queued, true)
     }
 
     /// The run's newest state is recorded.
@@ -285,7 +288,7 @@ impl Ledger {
         let Some(entry) = self.runs.get(&id) else {
             return;
         };
-        if !entry.unsent.is_empty() || entry.recorded_by == RecordedBy::Nothing {
+        if !entry.is_settled() {
             return;
         }
         let flow = entry.newest.flow;

@@ -2,6 +2,7 @@
 
 mod away;
 mod death;
+mod recording;
 
 use std::collections::BTreeMap;
 
@@ -238,7 +239,7 @@ fn go_on(ledger: &mut Ledger, server: &mut Server, now: Timestamp, loses: bool) 
             Question::Count { flow, sent, .. } => {
                 ledger.counted(flow, sent, server.terminal(), now);
             }
-            Question::Rows(ids) => {
+            Question::Rows { flow, ids } => {
                 let rows = server.runs.iter().filter(|(id, _)| ids.contains(id));
                 let seen: Vec<_> = rows
                     .map(|(id, (state, at))| Seen {
@@ -248,7 +249,7 @@ fn go_on(ledger: &mut Ledger, server: &mut Server, now: Timestamp, loses: bool) 
                         at: at.parse().ok(),
                     })
                     .collect();
-                ledger.seen(&ids, &seen, now);
+                ledger.seen(flow, &ids, &seen, now);
             }
         }
     }

@@ -1,13 +1,21 @@
 //! Whether what was sent has been recorded: the server drops events silently
 //! when it has too many, so it is asked.
+//!
+//! A server records events in the order in which they come. So one that is not
+//! recorded is lost if a later one is; before that it may wait in the server's
+//! queue, and nothing is told twice that only waits. When a server records
+//! nothing for a while, one task run is told again, as a probe: with it all
+//! that was sent before it is decided.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Ledger;
-use super::runs::RecordedBy;
+use super::flows::FlowEntry;
+use super::runs::{RecordedBy, RunEntry};
 
 /// A question to the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +28,8 @@ pub(crate) enum Question {
         sent: u64,
         since: Option<Timestamp>,
     },
-    /// In which state are these task runs?
-    Rows(Vec<Uuid>),
+    /// In which state are these task runs, of one flow run or of none?
+    Rows { flow: Option<Uuid>, ids: Vec<Uuid> },
 }
 
 /// A task run as the server shows it.
@@ -44,18 +52,20 @@ pub(crate) enum NextQuestion {
 #[derive(Debug, Default)]
 pub(super) struct Asked {
     /// Not before then.
-    next: Option<Timestamp>,
-    recorded: u64,
-    /// Since when the count stands still.
-    still_since: Option<Timestamp>,
+    pub(super) next: Option<Timestamp>,
+    pub(super) recorded: u64,
+    /// Since when nothing more is recorded, although it is asked.
+    pub(super) still_since: Option<Timestamp>,
+    /// The count does not get on: rows are looked at instead.
+    by_rows: bool,
+    /// The run that was told again to find out what is lost.
+    pub(super) probe: Option<Uuid>,
 }
 
 const BETWEEN_COUNTS: Duration = Duration::from_millis(500);
-/// A server that records nothing for so long, though it is asked to, has lost
-/// it: it records about 95 events a second, in the order in which they come.
+/// A server that records nothing for so long, though it is asked to, may have
+/// lost it: it records about 95 events a second.
 const STILL: Duration = Duration::from_secs(5);
-/// After this the window is opened again.
-const CONSUMED: Duration = Duration::from_secs(40);
 /// The most rows that a server shows at once.
 const PAGE: usize = 200;
 
@@ -67,7 +77,14 @@ impl Ledger {
         }
         let mut wait: Option<Timestamp> = None;
         let mut later = |at: Timestamp| wait = Some(wait.map_or(at, |other| other.min(at)));
-        for flow in self.asked_about() {
+        let asked_about = self.asked_about();
+        for (flow, entry) in &mut self.flows {
+            if !asked_about.contains(flow) {
+                // What nobody is asked about does not stand still.
+                entry.asked.still_since = None;
+            }
+        }
+        for flow in asked_about {
             let Some(entry) = self.flows.get_mut(&flow) else {
                 continue;
             };
@@ -96,15 +113,16 @@ impl Ledger {
                 .filter(|(_, run)| run.newest.flow.is_none() && run.recorded_by == RecordedBy::Row);
             let ids: Vec<Uuid> = alone.map(|(id, _)| *id).take(PAGE).collect();
             if !ids.is_empty() {
-                return NextQuestion::Ask(Question::Rows(ids));
+                return NextQuestion::Ask(Question::Rows { flow: None, ids });
             }
+            self.alone.still_since = None;
         }
         NextQuestion::Wait(wait)
     }
 
     /// Flow runs whose recording matters now: they end, or the window or the
     /// memory is full of what they sent.
-    fn asked_about(&self) -> Vec<Uuid> {
+    fn asked_about(&self) -> HashSet<Uuid> {
         let has_runs = |flow: &Uuid| {
             let entry = self.flows.get(flow);
             entry.is_some_and(|entry| !entry.runs.is_empty())
@@ -118,108 +136,88 @@ impl Ledger {
         flows.into_iter().filter(has_runs).collect()
     }
 
-    fn question(&self, flow: Uuid, server: Uuid, now: Timestamp) -> Option<Question> {
+    fn question(&mut self, flow: Uuid, server: Uuid, now: Timestamp) -> Option<Question> {
+        let entry = self.flows.get_mut(&flow)?;
+        entry.asked.by_rows |= entry.asked.is_still(now);
         let entry = self.flows.get(&flow)?;
-        let still = entry
-            .asked
-            .still_since
-            .is_some_and(|since| is_past(since, STILL, now));
-        let recorded_by = |id: &Uuid| self.runs.get(id).map(|run| run.recorded_by);
-        let is_counted = |id: &Uuid| matches!(recorded_by(id), Some(RecordedBy::Count(_)));
+        let rows = |ids: Vec<Uuid>| {
+            let flow = Some(flow);
+            (!ids.is_empty()).then_some(Question::Rows { flow, ids })
+        };
+        let is_counted = |id: &Uuid| {
+            let recorded_by = self.runs.get(id).map(|run| run.recorded_by);
+            matches!(recorded_by, Some(RecordedBy::Count(_)))
+        };
+        if entry.asked.by_rows {
+            let (ids, is_decided) = self.rows_of(entry);
+            if is_decided || entry.asked.is_still(now) || self.probe_of(entry).is_some() {
+                return rows(ids);
+            }
+        }
         // Found at once where many are: this is asked twice a second.
-        if !still && entry.runs.iter().any(is_counted) {
-            return Some(Question::Count {
+        let question = if entry.runs.iter().any(is_counted) {
+            Some(Question::Count {
                 flow,
                 server,
                 sent: entry.sent.finals,
                 since: entry.since,
-            });
-        }
-        let counted = entry.runs.iter().filter(|id| is_counted(id));
-        let by_row = entry
-            .runs
-            .iter()
-            .filter(|id| recorded_by(id) == Some(RecordedBy::Row));
-        let rows: Vec<Uuid> = counted.chain(by_row).copied().take(PAGE).collect();
-        (!rows.is_empty()).then_some(Question::Rows(rows))
-    }
-
-    /// The answer to a count.
-    pub(crate) fn counted(&mut self, flow: Uuid, sent: u64, recorded: u64, now: Timestamp) {
-        let Some(entry) = self.flows.get_mut(&flow) else {
-            return;
+            })
+        } else {
+            rows(self.rows_of(entry).0)
         };
-        if recorded > entry.asked.recorded || entry.asked.still_since.is_none() {
-            entry.asked.recorded = recorded;
-            entry.asked.still_since = Some(now);
+        if let Some(entry) = self.flows.get_mut(&flow) {
+            entry.asked.by_rows = false;
         }
-        let mut consumed = entry.sent.count(recorded);
-        let is_stuck = entry
-            .asked
-            .still_since
-            .is_some_and(|since| is_past(since, CONSUMED, now));
-        if is_stuck {
-            consumed += entry.sent.give_up_waiting();
-            entry.asked.still_since = Some(now);
-        }
-        self.window.out = self.window.out.saturating_sub(consumed);
-        if recorded < sent {
-            return;
-        }
-        let runs = self.flows.get(&flow).map(|entry| entry.runs.clone());
-        for id in runs.into_iter().flatten() {
-            let by = self.runs.get(&id).map(|run| run.recorded_by);
-            if matches!(by, Some(RecordedBy::Count(number)) if number <= sent) {
-                self.recorded(id);
-            }
-        }
+        question
     }
 
-    /// The answer to a question for rows; `asked` were asked for.
-    pub(crate) fn seen(&mut self, asked: &[Uuid], seen: &[Seen], now: Timestamp) {
-        for id in asked {
-            let Some(entry) = self.runs.get(id) else {
-                continue;
-            };
-            let sent = entry.last.as_ref().map(|last| last.occurred);
-            let is_there = seen.iter().any(|row| {
-                // Somebody else may have said something newer.
-                let is_newer = row.at.zip(sent).is_some_and(|(at, sent)| at > sent);
-                row.id == *id && (row.state == entry.newest.state.name || is_newer)
-            });
-            let flow = entry.newest.flow;
-            if is_there {
-                self.recorded(*id);
-                continue;
+    /// Of which runs to look at the rows, what was sent first before others;
+    /// and whether the first of them is recorded or lost.
+    fn rows_of(&self, entry: &FlowEntry) -> (Vec<Uuid>, bool) {
+        let all = |is_one: fn(&RunEntry) -> bool| {
+            let runs = entry.runs.iter();
+            let runs = runs.filter_map(|id| Some((self.runs.get(id)?, *id)));
+            let runs = runs.filter(|(run, _)| is_one(run));
+            let mut runs: Vec<_> = runs.map(|(run, id)| (run.number(), id)).collect();
+            runs.sort_unstable();
+            runs
+        };
+        let ids = |runs: Vec<(u64, Uuid)>, step| {
+            let ids = runs.into_iter().step_by(step).take(PAGE);
+            ids.map(|(_, id)| id).collect::<Vec<_>>()
+        };
+        let ended = all(RunEntry::is_settled);
+        if let Some((first, _)) = ended.first() {
+            let is_decided = *first <= entry.sent.consumed;
+            let mut ids = ids(ended, 1);
+            if let Some(probe) = self.probe_of(entry).filter(|probe| !ids.contains(probe)) {
+                ids.truncate(PAGE - 1);
+                ids.push(probe);
             }
-            // What was just sent may be in the server's queue.
-            let since = flow
-                .and_then(|flow| self.flows.get(&flow))
-                .map_or(self.alone.still_since, |entry| entry.asked.still_since);
-            if since.is_some_and(|since| is_past(since, STILL, now)) {
-                self.repair(*id);
-            }
+            return (ids, is_decided);
         }
-        let flows = asked
-            .iter()
-            .filter_map(|id| self.runs.get(id)?.newest.flow)
-            .collect::<std::collections::HashSet<_>>();
-        for flow in flows {
-            if let Some(entry) = self.flows.get_mut(&flow) {
-                entry.asked.look_again(now);
-            }
+        if !self.window.is_half_full() {
+            return (Vec::new(), false);
         }
-        self.alone.look_again(now);
+        // Nothing has ended; how far the server is shows by any of them.
+        let mut told = all(RunEntry::is_under_way);
+        told.retain(|(number, _)| *number > entry.sent.consumed);
+        let step = told.len().div_ceil(PAGE).max(1);
+        (ids(told, step), false)
+    }
+
+    /// The run that was told again, as long as that is not recorded.
+    fn probe_of(&self, entry: &FlowEntry) -> Option<Uuid> {
+        let probe = entry.asked.probe?;
+        let run = self.runs.get(&probe)?;
+        let is_open = run.is_queued() || run.number() > entry.sent.consumed;
+        is_open.then_some(probe)
     }
 }
 
 impl Asked {
-    /// Rows were looked at: it takes a while until that makes sense again.
-    fn look_again(&mut self, now: Timestamp) {
-        let over = |since: Timestamp| is_past(since, STILL, now);
-        if self.still_since.is_none_or(over) {
-            self.still_since = Some(now);
-        }
+    pub(super) fn is_still(&self, now: Timestamp) -> bool {
+        self.still_since.is_some_and(|at| is_past(at, STILL, now))
     }
 }
 
