@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::coded;
 use crate::graph;
-use crate::runner::{HomeMessage, Order, Payload};
+use crate::runner::{HomeMessage, Order, Payload, shared_value_of};
 use crate::values;
 use crate::wire::pickle;
 use crate::wire::{Fields, FrameError, Key, Pickled, Serialized, Value, decoding};
@@ -89,6 +89,7 @@ pub fn run_spec(bytes: &[u8]) {
 /// What flows and their workers send each other.
 pub fn runs(bytes: &[u8]) {
     let _ = Payload::from_bytes(bytes);
+    let _ = shared_value_of(bytes);
     let _ = coded::from_bytes::<HomeMessage>(bytes);
     let _ = coded::from_bytes::<Order>(bytes);
 }

@@ -290,6 +290,15 @@ impl<T: Send + Sync + 'static> Column<T> {
 }
 
 impl<T: Send + Sync + 'static> Column<T> {
+    /// What is the same in all rows, for another process. What cannot be coded
+    /// is an error of each row.
+    pub(crate) fn describe_repeated(&self, access: &Access<T>) -> Option<ArgumentDescriptor> {
+        match &self.0 {
+            ColumnSource::Repeat(argument) => argument.describe(access).ok(),
+            _ => None,
+        }
+    }
+
     /// The column of a batch, for another process.
     pub(crate) fn describe_rows(
         &self,

@@ -195,16 +195,26 @@ pub trait Parameters: 'static {
         arguments: &Self::Arguments,
         access: &Self::Access,
     ) -> Result<Vec<ArgumentDescriptor>>;
+    /// What each column repeats for all rows, if it can be coded.
+    #[doc(hidden)]
+    fn describe_repeated(
+        columns: &Self::Columns,
+        access: &Self::Access,
+    ) -> Vec<Option<ArgumentDescriptor>>;
+    /// `repeated` is what is known already of what columns repeat, here and
+    /// below.
     #[doc(hidden)]
     fn describe_row(
         columns: &Self::Columns,
         row: u32,
+        repeated: &[Option<ArgumentDescriptor>],
         access: &Self::Access,
     ) -> Result<Vec<ArgumentDescriptor>>;
     #[doc(hidden)]
     fn describe_rows(
         columns: &Self::Columns,
         rows: &Range<u32>,
+        repeated: &[Option<ArgumentDescriptor>],
         access: &Self::Access,
     ) -> Result<Vec<ColumnDescriptor>>;
     /// The columns of a batch; rows that lack a value are in `broken`.
@@ -223,6 +233,11 @@ pub trait Parameters: 'static {
         access: &Self::Access,
         task: &TaskInfo,
     ) -> Result<Self::Arguments>;
+}
+
+/// What is known of what a column repeats.
+fn known(repeated: &[Option<ArgumentDescriptor>], index: usize) -> Option<ArgumentDescriptor> {
+    repeated.get(index).cloned().flatten()
 }
 
 fn check_count(wanted: usize, came: usize) -> Result<()> {
@@ -368,20 +383,35 @@ macro_rules! tuples {
                 Ok(vec![$(arguments.$index.describe(&access.$index.value)?,)*])
             }
 
+            fn describe_repeated(
+                columns: &Self::Columns,
+                access: &Self::Access,
+            ) -> Vec<Option<ArgumentDescriptor>> {
+                vec![$(columns.$index.describe_repeated(&access.$index.value),)*]
+            }
+
             fn describe_row(
                 columns: &Self::Columns,
                 row: u32,
+                repeated: &[Option<ArgumentDescriptor>],
                 access: &Self::Access,
             ) -> Result<Vec<ArgumentDescriptor>> {
-                Ok(vec![$(columns.$index.describe(row, &access.$index.value)?,)*])
+                Ok(vec![$(match known(repeated, $index) {
+                    Some(argument) => argument,
+                    None => columns.$index.describe(row, &access.$index.value)?,
+                },)*])
             }
 
             fn describe_rows(
                 columns: &Self::Columns,
                 rows: &Range<u32>,
+                repeated: &[Option<ArgumentDescriptor>],
                 access: &Self::Access,
             ) -> Result<Vec<ColumnDescriptor>> {
-                Ok(vec![$(columns.$index.describe_rows(rows, &access.$index.value)?,)*])
+                Ok(vec![$(match known(repeated, $index) {
+                    Some(argument) => ColumnDescriptor::Repeat(argument),
+                    None => columns.$index.describe_rows(rows, &access.$index.value)?,
+                },)*])
             }
 
             fn decode_columns(

@@ -46,6 +46,9 @@ impl RunReference {
 pub enum ArgumentDescriptor {
     /// The value itself.
     Inline(EncodedValue),
+    /// A value that travels by itself, once for all who read it: a number that
+    /// a [`ValueSource`] knows.
+    Shared(u128),
     /// The result of another run.
     Result(RunReference),
     /// A list or tuple of these.
@@ -111,14 +114,14 @@ impl ArgumentDescriptor {
             Self::Inline(value) => value.bytes.len(),
             Self::List(parts) => parts.iter().map(Self::size).sum(),
             Self::Outcome(inner) | Self::Element(inner, _) => inner.size(),
-            Self::Result(_) | Self::Rows(..) => 0,
+            Self::Shared(_) | Self::Result(_) | Self::Rows(..) => 0,
         }
     }
 
     /// Every run whose result this argument needs.
     pub fn visit_runs(&self, visit: &mut dyn FnMut(RunReference)) {
         match self {
-            Self::Inline(_) => {}
+            Self::Inline(_) | Self::Shared(_) => {}
             Self::Result(run) => visit(*run),
             Self::List(parts) => {
                 for part in parts {
@@ -258,6 +261,17 @@ pub trait ValueSource {
     ///
     /// The value is not here.
     fn outcome(&self, run: RunReference) -> Result<Result<EncodedValue, Error>>;
+
+    /// A value that [travels by itself](ArgumentDescriptor::Shared).
+    ///
+    /// # Errors
+    ///
+    /// The value is not here.
+    fn shared(&self, value: u128) -> Result<EncodedValue> {
+        Err(Error::invalid(format!(
+            "the shared value {value:032x} is not here"
+        )))
+    }
 }
 
 /// Where nothing is: for descriptors whose arguments are all values.
@@ -349,6 +363,7 @@ pub(super) fn encoded(
 ) -> Result<EncodedValue> {
     match descriptor {
         ArgumentDescriptor::Inline(value) => Ok(value.clone()),
+        ArgumentDescriptor::Shared(value) => values.shared(*value),
         ArgumentDescriptor::Result(run) => values.outcome(*run)?,
         ArgumentDescriptor::List(parts) => {
             array(parts.iter().map(|part| encoded(part, values)), parts.len())

@@ -67,9 +67,21 @@ pub(crate) trait MapJob: Send + Sync {
     /// Runs the first attempt of rows of a sync task, one after the other.
     fn run_rows(&self, rows: &mut dyn RowSink);
     fn attempt_row(&self, row: u32, control: &Arc<AttemptControl>) -> AttemptBody<'static>;
-    fn describe_row(&self, row: u32) -> Result<Vec<ArgumentDescriptor>>;
+    /// What each column repeats for all rows, if it can be coded.
+    fn describe_repeated(&self) -> Vec<Option<ArgumentDescriptor>>;
+    /// `repeated` is what is known already of what columns repeat, here and
+    /// below.
+    fn describe_row(
+        &self,
+        row: u32,
+        repeated: &[Option<ArgumentDescriptor>],
+    ) -> Result<Vec<ArgumentDescriptor>>;
     /// The arguments of these rows, column by column.
-    fn describe_rows(&self, rows: Range<u32>) -> Result<Vec<ColumnDescriptor>>;
+    fn describe_rows(
+        &self,
+        rows: Range<u32>,
+        repeated: &[Option<ArgumentDescriptor>],
+    ) -> Result<Vec<ColumnDescriptor>>;
     /// Fills in what is known of a row that does not run; whether that is
     /// anything.
     fn imagine_row(&self, row: u32, symbolic: &Symbolic) -> bool;
@@ -401,12 +413,28 @@ impl<D: TaskDefinition> MapJob for MapExecution<D> {
         }
     }
 
-    fn describe_row(&self, row: u32) -> Result<Vec<ArgumentDescriptor>> {
-        D::Parameters::describe_row(&*self.columns()?, row, &D::access())
+    fn describe_repeated(&self) -> Vec<Option<ArgumentDescriptor>> {
+        let columns = self.columns();
+        columns.map_or_else(
+            |_| Vec::new(),
+            |columns| D::Parameters::describe_repeated(&columns, &D::access()),
+        )
     }
 
-    fn describe_rows(&self, rows: Range<u32>) -> Result<Vec<ColumnDescriptor>> {
-        D::Parameters::describe_rows(&*self.columns()?, &rows, &D::access())
+    fn describe_row(
+        &self,
+        row: u32,
+        repeated: &[Option<ArgumentDescriptor>],
+    ) -> Result<Vec<ArgumentDescriptor>> {
+        D::Parameters::describe_row(&*self.columns()?, row, repeated, &D::access())
+    }
+
+    fn describe_rows(
+        &self,
+        rows: Range<u32>,
+        repeated: &[Option<ArgumentDescriptor>],
+    ) -> Result<Vec<ColumnDescriptor>> {
+        D::Parameters::describe_rows(&*self.columns()?, &rows, repeated, &D::access())
     }
 
     fn imagine_row(&self, row: u32, symbolic: &Symbolic) -> bool {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::batch::{BatchDescriptor, cut_by_size};
 use super::channel::lose_calls;
-use super::descriptor::{RunReference, WorkDescriptor};
+use super::descriptor::{ArgumentDescriptor, RunReference, WorkDescriptor};
 use super::execution::{Execution, MapJob};
 use crate::clock::Timestamp;
 use crate::definition::{Failure, TaskInfo, TaskOptions};
@@ -121,6 +121,8 @@ pub enum Released {
 pub struct Work {
     pub(crate) flow: Arc<FlowRun>,
     pub(crate) kind: WorkKind,
+    /// What is known of what columns of a map repeat for all rows.
+    repeated: Arc<[Option<ArgumentDescriptor>]>,
 }
 
 pub(crate) enum WorkKind {
@@ -149,6 +151,25 @@ impl fmt::Debug for Work {
 }
 
 impl Work {
+    pub(crate) fn new(flow: Arc<FlowRun>, kind: WorkKind) -> Self {
+        Self {
+            flow,
+            kind,
+            repeated: Arc::default(),
+        }
+    }
+
+    /// Codes what all rows of a map have in common, once for all
+    /// [parts](Self::part) of this; `change` may put a name for each in its
+    /// place. A single run has nothing of that kind.
+    pub fn code_repeated(&mut self, change: impl FnMut(&mut ArgumentDescriptor)) {
+        if let WorkKind::Rows(_, _, job) = &self.kind {
+            let mut repeated = job.describe_repeated();
+            repeated.iter_mut().flatten().for_each(change);
+            self.repeated = repeated.into();
+        }
+    }
+
     /// Whether the work must stay in this process.
     #[must_use]
     pub fn is_local(&self) -> bool {
@@ -184,7 +205,7 @@ impl Work {
                 .clone()
                 .map(|row| {
                     let run = RunReference::row(*map, row);
-                    let descriptor = job.describe_row(row).map(|arguments| {
+                    let descriptor = job.describe_row(row, &self.repeated).map(|arguments| {
                         self.descriptor(run, job.info(), job.options(), arguments)
                     });
                     (run, descriptor)
@@ -224,8 +245,10 @@ impl Work {
             WorkKind::Run(id, job) => WorkKind::Run(*id, Arc::clone(job)),
             WorkKind::Rows(map, _, job) => WorkKind::Rows(*map, rows, Arc::clone(job)),
         };
-        let flow = Arc::clone(&self.flow);
-        Self { flow, kind }
+        Self {
+            repeated: Arc::clone(&self.repeated),
+            ..Self::new(Arc::clone(&self.flow), kind)
+        }
     }
 
     /// The rows of this work as pieces of data: one, unless the rows' own
@@ -240,7 +263,7 @@ impl Work {
         let WorkKind::Rows(_, rows, job) = &self.kind else {
             return Err(Error::invalid("a single run is no batch"));
         };
-        let mut columns = job.describe_rows(rows.clone())?;
+        let mut columns = job.describe_rows(rows.clone(), &self.repeated)?;
         let seed = self.flow.name_seed();
         let mut batches = Vec::new();
         let mut first = rows.start;
@@ -264,7 +287,7 @@ impl Work {
         run: RunReference,
         info: &TaskInfo,
         options: &TaskOptions,
-        arguments: Vec<super::ArgumentDescriptor>,
+        arguments: Vec<ArgumentDescriptor>,
     ) -> WorkDescriptor {
         WorkDescriptor {
             flow_run_id: self.flow.id().as_u128(),

@@ -23,6 +23,15 @@ impl Annotations {
         }
     }
 
+    /// Of what only brings a value to runs of this priority.
+    pub(super) fn of_value(priority: i32) -> Self {
+        Self {
+            priority,
+            resources: Vec::new(),
+            tags: Vec::new(),
+        }
+    }
+
     pub(super) fn options(&self, placement: &Placement) -> SubmitOptions {
         let resources = self.resources.iter();
         let resources = resources.map(|(name, amount)| (name.as_str(), *amount));

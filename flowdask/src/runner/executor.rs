@@ -20,6 +20,7 @@ use super::length::Question;
 use super::payload::{Job, Payload};
 use super::row_report::RowReport;
 use super::runs::Runs;
+use super::shared_value;
 use crate::coded;
 use crate::graph::Call;
 use crate::values::{self, Outcomes, PythonType, ValueError};
@@ -168,6 +169,9 @@ impl Executor for TaskExecutor {
                 },
                 _ => erred(&Error::msg("the length of one list can be asked for")),
             };
+        }
+        if let Some(value) = shared_value::from_payload(&assignment.payload) {
+            return Outcome::Finished(stored(value));
         }
         let payload = match Payload::from_bytes(&assignment.payload) {
             Ok(payload) => payload,

@@ -8,6 +8,7 @@ use flowcore::{Error, Result};
 
 use super::payload::{Input, Payload};
 use super::runs::Runs;
+use super::shared_value::ValueId;
 use crate::values::{self, Rows};
 use crate::wire::{Key, Serialized};
 use crate::worker::Stored;
@@ -17,6 +18,7 @@ pub(super) struct Inputs {
     runs: HashMap<RunReference, Result<Serialized, Error>>,
     /// Of each map, in the order of their rows.
     batches: HashMap<u64, Vec<Batch>>,
+    shared: HashMap<ValueId, Serialized>,
 }
 
 /// Rows of a map, or why none of them is there.
@@ -51,6 +53,11 @@ impl Inputs {
                 }
             }
         }
+        for value in &payload.values {
+            if let Some((_, stored)) = values.next() {
+                inputs.shared.insert(*value, stored.value.clone());
+            }
+        }
         for batches in inputs.batches.values_mut() {
             batches.sort_unstable_by_key(|(rows, _)| rows.start);
         }
@@ -83,6 +90,13 @@ impl ValueSource for Inputs {
             Some(Ok(value)) => Ok(Ok(values::from_wire(value).map_err(Error::from)?)),
             Some(Err(error)) => Ok(Err(error.clone())),
             None => Err(Error::msg(format!("the result of {run:?} is not here"))),
+        }
+    }
+
+    fn shared(&self, value: ValueId) -> Result<EncodedValue> {
+        match self.shared.get(&value) {
+            Some(value) => Ok(values::from_wire(value).map_err(Error::from)?),
+            None => Err(Error::msg("a large value that the run shares is not here")),
         }
     }
 }

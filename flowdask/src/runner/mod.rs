@@ -18,6 +18,7 @@ mod row_report;
 mod runs;
 mod session;
 mod shared;
+mod shared_value;
 mod task_runner;
 
 use std::sync::OnceLock;
@@ -31,6 +32,8 @@ pub(crate) use home::{HomeMessage, Order};
 pub(crate) use payload::Payload;
 pub use performance_report::PerformanceReportError;
 pub(crate) use placement::{ANY_BUILD, own_resources};
+#[cfg(any(test, fuzzing))]
+pub(crate) use shared_value::from_payload as shared_value_of;
 pub use task_runner::DaskTaskRunner;
 
 /// The threads that speak with Dask. Users' code never runs on them, so that

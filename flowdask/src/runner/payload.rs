@@ -6,6 +6,7 @@ use flowcore::bridge::{BatchDescriptor, WorkDescriptor};
 use serde::{Deserialize, Serialize};
 
 use super::runs::Runs;
+use super::shared_value::ValueId;
 use crate::coded;
 
 /// The first byte of a payload: another number is another build's form.
@@ -19,6 +20,8 @@ pub(crate) struct Payload {
     pub(crate) job: Job,
     /// The runs whose outcomes it reads.
     pub(crate) inputs: Vec<(Runs, Input)>,
+    /// The large values that it reads: the last dependencies of the Dask task.
+    pub(crate) values: Vec<ValueId>,
 }
 
 /// What is to be executed.

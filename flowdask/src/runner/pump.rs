@@ -13,6 +13,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use super::annotations::Annotations;
 use super::home::{self, Arrival, Gaps, HomeBody, Order};
 use super::io;
+use super::ledger::Ready;
 use super::shared::{Cancellation, Outgoing, Shared};
 use crate::client::{Cancelled, Changes, Client, KeyState, TopicEvent, TopicEvents};
 use crate::coded;
@@ -85,41 +86,53 @@ impl Pump {
         }
     }
 
-    /// Runs that have the same annotations one after the other go out as one
+    /// Tasks that have the same annotations one after the other go out as one
     /// graph; keys are released after them, which does no harm.
     fn send_out(&mut self, batch: &mut Vec<Outgoing>) {
         let mut graph = Vec::new();
         let mut annotations = None;
         let mut unneeded = Vec::new();
         for outgoing in batch.drain(..) {
-            let ready = match outgoing {
-                Outgoing::Submit(ready) => ready,
+            let (own, node) = match outgoing {
+                Outgoing::Value(node, priority) => (Annotations::of_value(priority), node),
+                Outgoing::Submit(ready) => {
+                    let own = Annotations::of(ready.payload.job.work());
+                    match self.task(*ready) {
+                        Some(node) => (own, node),
+                        None => continue,
+                    }
+                }
                 Outgoing::Release(key) => {
                     unneeded.push(key);
                     continue;
                 }
             };
-            if self.shared.is_cancelled(&ready.key) {
-                continue;
-            }
-            let own = Annotations::of(ready.payload.job.work());
             if annotations.as_ref() != Some(&own) {
                 self.send(std::mem::take(&mut graph), annotations.replace(own));
             }
-            match ready.payload.to_bytes() {
-                Ok(payload) => graph.push(TaskNode {
-                    key: ready.key,
-                    payload: payload.into(),
-                    dependencies: ready.dependencies,
-                }),
-                Err(error) => {
-                    let reason = format!("the run cannot be encoded: {error}");
-                    self.shared.lost(&ready.key, &reason);
-                }
-            }
+            graph.push(node);
         }
         self.send(graph, annotations);
         self.shared.let_go(unneeded);
+    }
+
+    /// The task of a run, unless nobody wants it or it cannot be encoded.
+    fn task(&self, ready: Ready) -> Option<TaskNode> {
+        if self.shared.is_cancelled(&ready.key) {
+            return None;
+        }
+        match ready.payload.to_bytes() {
+            Ok(payload) => Some(TaskNode {
+                key: ready.key,
+                payload: payload.into(),
+                dependencies: ready.dependencies,
+            }),
+            Err(error) => {
+                let reason = format!("the run cannot be encoded: {error}");
+                self.shared.lost(&ready.key, &reason);
+                None
+            }
+        }
     }
 
     fn send(&self, graph: Vec<TaskNode>, annotations: Option<Annotations>) {

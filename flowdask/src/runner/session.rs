@@ -24,6 +24,7 @@ use super::payload::Job;
 use super::performance_report::PerformanceReport;
 use super::pump::Pump;
 use super::shared::{Cancellation, Outgoing, Shared, State};
+use super::shared_value::SharedValue;
 use super::task_runner::{Cluster, Connected};
 use crate::wire::Key;
 
@@ -85,10 +86,19 @@ impl DaskSession {
 }
 
 impl DaskSession {
-    /// Each run goes alone.
+    /// Each run goes alone. A row's own values travel with it; nobody else has
+    /// them.
     fn submit_each(&self, work: &Work) {
         for (run, descriptor) in work.describe() {
             match descriptor {
+                Ok(mut descriptor) if work.rows().is_none() => {
+                    let mut values = Vec::new();
+                    for argument in &mut descriptor.arguments {
+                        SharedValue::take_from(argument, &mut values);
+                    }
+                    let priority = descriptor.priority;
+                    self.with_values(values, priority, || self.take(Job::Run(descriptor)));
+                }
                 Ok(descriptor) => self.take(Job::Run(descriptor)),
                 Err(error) => self.shared.home.report(RunEvent::Ended {
                     run,
@@ -96,6 +106,49 @@ impl DaskSession {
                     message: Some(error.to_string()),
                     error,
                 }),
+            }
+        }
+    }
+
+    /// Submits what reads these values, after those that are not with Dask.
+    fn with_values(&self, values: Vec<SharedValue>, priority: i32, submit: impl FnOnce()) {
+        let mut held = Vec::with_capacity(values.len());
+        for value in values {
+            held.push(value.id);
+            let mut state = self.shared.state.lock();
+            if let Some(key) = state.ledger.hold_value(value.id, value.size()) {
+                // Under the lock: nobody who reads it goes out before it.
+                // Without a receiver the session is closed.
+                let outgoing = Outgoing::Value(value.task(key), priority);
+                let _ = self.shared.outgoing.send(outgoing);
+            }
+        }
+        submit();
+        for value in held {
+            let consequences = self.shared.state.lock().ledger.let_value_go(value);
+            self.shared.follow(consequences);
+        }
+    }
+
+    /// The rows of a map in batches, or each alone.
+    fn submit_rows(&self, work: &Work) {
+        let batches = work.rows().and_then(|(_, rows)| {
+            let size = batches::size(&work.outline(), rows.len(), self.threads)?;
+            Some(batches::cut(rows, size))
+        });
+        let Some(batches) = batches else {
+            return self.submit_each(work);
+        };
+        for rows in batches {
+            let part = work.part(rows);
+            match part.describe_batches(batches::MOST_BYTES) {
+                Ok(batches) => {
+                    for batch in batches {
+                        self.take(Job::Batch(batch));
+                    }
+                }
+                // Only the rows whose arguments cannot travel shall fail.
+                Err(_) => self.submit_each(&part),
             }
         }
     }
@@ -117,26 +170,14 @@ impl RunnerSession for DaskSession {
         Feed::Submitted
     }
 
-    fn submit(&self, work: Work) {
-        let batches = work.rows().and_then(|(_, rows)| {
-            let size = batches::size(&work.outline(), rows.len(), self.threads)?;
-            Some(batches::cut(rows, size))
-        });
-        let Some(batches) = batches else {
+    fn submit(&self, mut work: Work) {
+        if work.rows().is_none() {
             return self.submit_each(&work);
-        };
-        for rows in batches {
-            let part = work.part(rows);
-            match part.describe_batches(batches::MOST_BYTES) {
-                Ok(batches) => {
-                    for batch in batches {
-                        self.take(Job::Batch(batch));
-                    }
-                }
-                // Only the rows whose arguments cannot travel shall fail.
-                Err(_) => self.submit_each(&part),
-            }
         }
+        let mut values = Vec::new();
+        work.code_repeated(|argument| SharedValue::take_from(argument, &mut values));
+        let priority = work.outline().priority;
+        self.with_values(values, priority, || self.submit_rows(&work));
     }
 
     fn cancel(&self, run: RunReference) {

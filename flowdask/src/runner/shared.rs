@@ -15,6 +15,7 @@ use super::length::Question;
 use super::performance_report::PerformanceReport;
 use super::placement::Placement;
 use crate::client::{Client, Future};
+use crate::graph::TaskNode;
 use crate::values;
 use crate::wire::Key;
 
@@ -41,6 +42,8 @@ pub(super) struct State {
 /// What goes to the scheduler, in this order.
 pub(super) enum Outgoing {
     Submit(Box<Ready>),
+    /// A large value for runs of this priority, before the first of them.
+    Value(TaskNode, i32),
     /// The last handle of a key is to go, so that Dask forgets it once nothing
     /// that was submitted needs it.
     Release(Key),

@@ -4,7 +4,7 @@
 //! Arguments: a flow's name, and `local`, `processes` or a scheduler's address. The result
 //! is printed as one line of JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -384,6 +384,43 @@ async fn forgetful(address: String) -> Result<usize> {
     }
 }
 
+/// One of a table's values, after a pause.
+#[task]
+fn pick(row: usize, table: &[i64], milliseconds: u64) -> i64 {
+    std::thread::sleep(Duration::from_millis(milliseconds));
+    table[row % table.len()]
+}
+
+/// Rows that all read one large value, and after them a run that reads it too.
+/// Gives the sum without the table's offset, and under how many keys workers
+/// had the value.
+#[flow]
+async fn shared_value(address: String, rows: usize, milliseconds: u64) -> Result<(i64, usize)> {
+    const OFFSET: i64 = 1 << 40;
+    let table: Vec<i64> = (0..125_000).map(|x| x + OFFSET).collect();
+    let client = Client::connect(&address).await?;
+    let held = async || -> Result<Vec<String>> {
+        // The scheduler knows the task while there are results of it.
+        let keys = client.who_has_all().await?.into_iter();
+        let keys = keys.filter(|(_, workers)| !workers.is_empty());
+        let keys = keys.map(|(key, _)| key.to_string());
+        Ok(keys.filter(|key| key.starts_with("value-")).collect())
+    };
+    let picked = pick.map(0..rows, unmapped(table.clone()), unmapped(milliseconds));
+    let mut picked = std::pin::pin!(picked.into_future());
+    let mut seen = BTreeSet::new();
+    let picked = loop {
+        seen.extend(held().await?);
+        if let Ok(picked) = tokio::time::timeout(Duration::from_millis(20), &mut picked).await {
+            break picked?;
+        }
+    };
+    let sum: i64 = picked.iter().map(|value| value - OFFSET).sum();
+    let one = pick.submit(7, table, 0).await?;
+    seen.extend(held().await?);
+    Ok((sum + one - OFFSET, seen.len()))
+}
+
 async fn run(flow: &str, runner: DaskTaskRunner) -> Result<Value> {
     Ok(match flow {
         "mapped" => json!(mapped.with_options(|o| o.task_runner(runner))(100).await?),
@@ -391,6 +428,15 @@ async fn run(flow: &str, runner: DaskTaskRunner) -> Result<Value> {
         "forgetful" => {
             let address = std::env::args().nth(2).unwrap_or_default();
             json!(forgetful.with_options(|o| o.task_runner(runner))(address).await?)
+        }
+        "shared_value" | "shared_value_slowly" => {
+            let address = std::env::args().nth(2).unwrap_or_default();
+            let (rows, milliseconds) = match flow {
+                "shared_value" => (2000, 1),
+                _ => (200, 25),
+            };
+            let flow = shared_value.with_options(|o| o.task_runner(runner));
+            json!(flow(address, rows, milliseconds).await?)
         }
         "places" => json!(places.with_options(|o| o.task_runner(runner))().await?),
         "failures" => failures.with_options(|o| o.task_runner(runner))().await?,

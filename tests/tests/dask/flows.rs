@@ -7,7 +7,7 @@ use flow_tests::dask::{RustWorker, Scheduler};
 use flow_tests::python::Environment;
 use serde_json::{Value, json};
 
-use crate::support::call;
+use crate::support::{PATIENCE, call};
 
 fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_dask_flow"))
@@ -134,6 +134,30 @@ fn large_rows_travel_apart_and_lists_stay_where_they_are() {
     let cluster = Cluster::start(2);
     let sums = json!([100 * 200_000 + 4950, 3_000_000, 140]);
     assert_eq!(cluster.flow("large").result(), sums);
+}
+
+#[test]
+fn a_large_value_that_all_rows_read_travels_once() {
+    let cluster = Cluster::start(2);
+    let sum = 2000 * 1999 / 2 + 7;
+    assert_eq!(cluster.flow("shared_value").result(), json!([sum, 1]));
+    assert_eq!(cluster.keys(), Vec::<String>::new());
+}
+
+#[test]
+fn a_large_value_survives_all_workers() {
+    let mut cluster = Cluster::start(2);
+    let flow = cluster.flow("shared_value_slowly");
+    let end = std::time::Instant::now() + PATIENCE;
+    while !cluster.keys().iter().any(|key| key.contains("value-")) {
+        assert!(std::time::Instant::now() < end, "no worker has the value");
+    }
+    for worker in &mut cluster.workers {
+        worker.kill().unwrap();
+    }
+    cluster.add_worker();
+    let sum = 200 * 199 / 2 + 7;
+    assert_eq!(flow.result(), json!([sum, 1]));
 }
 
 #[test]

@@ -218,7 +218,7 @@ impl RunnerSession for Desk {
     }
 
     fn submit(&self, work: Work) {
-        let Work { flow, kind } = work;
+        let Work { flow, kind, .. } = work;
         let attempt = |run, job| Attempt {
             flow: Arc::clone(&flow),
             run,

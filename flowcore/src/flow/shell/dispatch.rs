@@ -16,10 +16,7 @@ use crate::runner::{MapJob, Work, WorkKind};
 
 impl FlowRun {
     pub(super) fn dispatch(self: &Arc<Self>, kind: WorkKind) {
-        let work = Work {
-            flow: Arc::clone(self),
-            kind,
-        };
+        let work = Work::new(Arc::clone(self), kind);
         match self.session() {
             None => self.local.take(work),
             // A session that keeps no values is in this process: local work

@@ -49,10 +49,7 @@ impl FlowRun {
             return;
         };
         self.outbox.take(|letter| match letter {
-            Letter::Work(kind) => session.submit(Work {
-                flow: Arc::clone(self),
-                kind,
-            }),
+            Letter::Work(kind) => session.submit(Work::new(Arc::clone(self), kind)),
             Letter::Cancel(run) => session.cancel(run),
             Letter::Release(released) => session.release(released),
         });

@@ -77,7 +77,7 @@ impl EmbeddedSession {
 
     /// Takes work; unlike the trait's method it needs the `Arc`.
     pub(crate) fn take(self: &Arc<Self>, work: Work) {
-        let Work { flow, kind } = work;
+        let Work { flow, kind, .. } = work;
         let item = match kind {
             WorkKind::Run(id, job) => Item::Attempt(Attempt::first(flow, id, job)),
             WorkKind::Rows(map, rows, job) => Item::Rows(Rows {

@@ -4,6 +4,7 @@ use flowcore::bridge::{ArgumentDescriptor, ColumnDescriptor};
 
 use super::super::payload::Job;
 use super::super::runs::Runs;
+use super::super::shared_value::ValueId;
 
 /// Runs that are read, and whether their failure is allowed.
 pub(super) fn visit(job: &Job, visit: &mut dyn FnMut(Runs, bool)) {
@@ -31,6 +32,40 @@ pub(super) fn visit(job: &Job, visit: &mut dyn FnMut(Runs, bool)) {
                 }
             }
         }
+    }
+}
+
+/// The large values that are read, each once.
+pub(super) fn values(job: &Job) -> Vec<ValueId> {
+    let mut values = Vec::new();
+    let mut visit = |argument: &ArgumentDescriptor| visit_values(argument, &mut values);
+    match job {
+        Job::Run(work) => work.arguments.iter().for_each(&mut visit),
+        Job::Batch(batch) => {
+            for column in &batch.columns {
+                match column {
+                    ColumnDescriptor::Each(arguments) => arguments.iter().for_each(&mut visit),
+                    ColumnDescriptor::Repeat(argument) => visit(argument),
+                    _ => {}
+                }
+            }
+        }
+    }
+    values
+}
+
+fn visit_values(argument: &ArgumentDescriptor, values: &mut Vec<ValueId>) {
+    match argument {
+        ArgumentDescriptor::Shared(value) if !values.contains(value) => values.push(*value),
+        ArgumentDescriptor::List(parts) => {
+            for part in parts {
+                visit_values(part, values);
+            }
+        }
+        ArgumentDescriptor::Outcome(inner) | ArgumentDescriptor::Element(inner, _) => {
+            visit_values(inner, values);
+        }
+        _ => {}
     }
 }
 

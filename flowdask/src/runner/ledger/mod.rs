@@ -8,6 +8,7 @@ mod inputs;
 mod rows;
 #[cfg(test)]
 pub(super) mod tests;
+mod values;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -15,8 +16,10 @@ use flowcore::bridge::{Released, RunEvent, RunFailure, RunReference};
 use flowcore::{Error, StateName};
 
 use self::rows::BatchRows;
+use self::values::Values;
 use super::payload::{Input, Job, Payload};
 use super::runs::Runs;
+use super::shared_value::ValueId;
 use crate::wire::Key;
 
 /// A run or a batch that can go to Dask.
@@ -24,7 +27,8 @@ use crate::wire::Key;
 pub(crate) struct Ready {
     pub(crate) key: Key,
     pub(crate) payload: Payload,
-    /// In the order of the payload's [`Input::Dependency`]s.
+    /// In the order of the payload's [`Input::Dependency`]s, then of its
+    /// values.
     pub(crate) dependencies: Vec<Key>,
 }
 
@@ -68,6 +72,7 @@ pub(crate) struct Ledger {
     runs: HashMap<RunReference, Key>,
     /// The keys of each map, batches or single rows, by their first rows.
     maps: HashMap<u64, BTreeMap<u32, Key>>,
+    values: Values,
 }
 
 #[derive(Debug)]
@@ -76,6 +81,9 @@ struct Item {
     stage: Stage,
     /// What must complete before it.
     inputs: Inputs,
+    /// The large values that it reads, which are kept until it has ended or
+    /// nobody wants it.
+    values: Vec<ValueId>,
     /// What is held until this one's outcome is known.
     readers: Vec<Key>,
     /// How many that are held read this one.
@@ -127,14 +135,34 @@ impl Ledger {
             items: HashMap::new(),
             runs: HashMap::new(),
             maps: HashMap::new(),
+            values: Values::default(),
         }
     }
 
-    /// A run or a batch is to be executed. Its inputs came before.
+    /// Jobs that read a large value will come. Gives the key under which it is
+    /// to be submitted before them, unless it was.
+    pub(crate) fn hold_value(&mut self, value: ValueId, size: usize) -> Option<Key> {
+        self.values.hold(value, size)
+    }
+
+    /// The jobs have come for which a value was held.
+    pub(crate) fn let_value_go(&mut self, value: ValueId) -> Consequences {
+        Consequences {
+            unneeded: self.values.let_go(value),
+            ..Consequences::default()
+        }
+    }
+
+    /// A run or a batch is to be executed. Its inputs came before, and its
+    /// large values are held.
     pub(crate) fn submit(&mut self, job: Job) -> Option<Ready> {
         let runs = job.runs();
         let key = key_of(&job);
         let (inputs, outcomes) = self.inputs(&job);
+        let values = inputs::values(&job);
+        for value in &values {
+            self.values.share(*value);
+        }
         for input in &outcomes {
             if let Some(input) = self.items.get_mut(input) {
                 input.readers.push(key.clone());
@@ -156,7 +184,7 @@ impl Ledger {
             }
         };
         let (stage, ready) = if outcomes.is_empty() {
-            let ready = self.ready(key.clone(), job, &inputs);
+            let ready = self.ready(key.clone(), job, &inputs, &values);
             (Stage::Submitted(None), Some(ready))
         } else {
             for input in &inputs.keys {
@@ -170,6 +198,7 @@ impl Ledger {
             runs,
             stage,
             inputs,
+            values,
             readers: Vec::new(),
             held_readers: 0,
             is_released: false,
@@ -222,7 +251,7 @@ impl Ledger {
         }
     }
 
-    fn ready(&self, key: Key, job: Job, reads: &Inputs) -> Ready {
+    fn ready(&self, key: Key, job: Job, reads: &Inputs, values: &[ValueId]) -> Ready {
         let mut dependencies = Vec::new();
         let known = reads.keys.iter().map(|key| {
             let item = &self.items[key];
@@ -240,10 +269,17 @@ impl Ledger {
             let error = Error::msg(format!("{run:?} was never submitted"));
             (Runs::Run(*run), Input::Failed(error))
         }));
-        let home = self.home.clone();
+        let keys = values.iter().filter_map(|value| self.values.key(*value));
+        dependencies.extend(keys.cloned());
+        let payload = Payload {
+            home: self.home.clone(),
+            job,
+            inputs,
+            values: values.to_vec(),
+        };
         Ready {
             key,
-            payload: Payload { home, job, inputs },
+            payload,
             dependencies,
         }
     }
@@ -431,10 +467,12 @@ impl Ledger {
 
     /// A key failed at Dask. If the worker told the run's own end this says
     /// nothing new; else nobody was left to tell it. Where an input is missing
-    /// it is that one's failure, which Dask hands on and the flow as well.
+    /// it is that one's failure, which Dask hands on and the flow as well. A
+    /// large value's failure is that of those who read it.
     pub(crate) fn lost(&mut self, key: &Key, reason: &str) -> Consequences {
         let mut consequences = Consequences::default();
         let Some(item) = self.items.get(key) else {
+            consequences.unneeded.extend(self.values.lost(key));
             return consequences;
         };
         let Stage::Submitted(_) = item.stage else {
@@ -498,6 +536,11 @@ impl Ledger {
             return consequences;
         };
         let before = std::mem::replace(&mut item.stage, Stage::Cancelled);
+        // Whoever executes it has them already. If nobody does, nothing is
+        // heard of it again.
+        for value in std::mem::take(&mut item.values) {
+            consequences.unneeded.extend(self.values.let_go(value));
+        }
         let is_over = match (&mut item.rows, &item.runs) {
             (Some(rows), Runs::Rows(map, _)) => {
                 let runs = rows.take_completed().into_iter();
@@ -519,6 +562,9 @@ impl Ledger {
         };
         item.stage = stage;
         item.rows = None;
+        for value in std::mem::take(&mut item.values) {
+            consequences.unneeded.extend(self.values.let_go(value));
+        }
         for reader in std::mem::take(&mut item.readers) {
             if let Some(ready) = self.outcome_known(&reader) {
                 consequences.ready.push(ready);
@@ -605,7 +651,7 @@ impl Ledger {
             return None;
         };
         let item = self.items.get(reader)?;
-        Some(self.ready(reader.clone(), *job, &item.inputs))
+        Some(self.ready(reader.clone(), *job, &item.inputs, &item.values))
     }
 
     /// The key of a run whose value may be with Dask.

@@ -387,3 +387,76 @@ fn a_map_is_released_with_all_its_keys() {
     assert_eq!(ledger.place(RunReference::Row(1, 1)), None);
     assert_eq!(ledger.open_keys(), [other]);
 }
+
+/// Which values' keys go when one comes that leaves no place for others that
+/// nobody needs.
+fn crowd_out(ledger: &mut Ledger) -> Vec<Key> {
+    ledger.hold_value(99, usize::MAX / 2);
+    ledger.let_value_go(99).unneeded
+}
+
+#[test]
+fn a_value_has_one_key_while_somebody_reads_it() {
+    let mut ledger = Ledger::new("home".into());
+    let reads = || vec![ColumnDescriptor::Repeat(ArgumentDescriptor::Shared(5))];
+    let value = ledger.hold_value(5, 1).unwrap();
+    let first = ledger.submit(batch(1, 0..2, reads())).unwrap();
+    assert_eq!(first.dependencies, std::slice::from_ref(&value));
+    assert_eq!(first.payload.values, [5]);
+    // A run that reads it twice, and the result of another beside it.
+    assert_eq!(ledger.hold_value(5, 1), None);
+    let row = ArgumentDescriptor::Result(RunReference::Row(1, 0));
+    let twice = vec![
+        ArgumentDescriptor::Shared(5),
+        row,
+        ArgumentDescriptor::List(vec![ArgumentDescriptor::Shared(5)]),
+    ];
+    let second = ledger.submit(Job::Run(work(2, twice))).unwrap();
+    assert_eq!(second.dependencies, [first.key.clone(), value.clone()]);
+    for _ in 0..2 {
+        assert!(ledger.let_value_go(5).unneeded.is_empty());
+    }
+    ledger.told(completed(0, 2));
+    ledger.in_memory(&first.key);
+    // A worker's death makes the first again, which ends nothing twice.
+    ledger.in_memory(&first.key);
+    assert_eq!(crowd_out(&mut ledger), [], "the second reads it");
+    ledger.told(failed(2));
+    assert_eq!(crowd_out(&mut ledger), [value]);
+}
+
+#[test]
+fn what_is_held_keeps_its_value_and_what_is_cancelled_does_not() {
+    let mut ledger = Ledger::new("home".into());
+    let value = ledger.hold_value(5, 1).unwrap();
+    let reads = || ArgumentDescriptor::Shared(5);
+    ledger.submit(Job::Run(work(1, vec![]))).unwrap();
+    let held = work(2, vec![reads(), outcome(1)]);
+    assert!(ledger.submit(Job::Run(held)).is_none());
+    let cancelled = work(3, vec![reads()]);
+    ledger.submit(Job::Run(cancelled)).unwrap();
+    ledger.let_value_go(5);
+    let ready = ledger.told(failed(1)).ready;
+    assert_eq!(ready[0].dependencies, std::slice::from_ref(&value));
+    ledger.lost(&ready[0].key, "killed");
+    assert_eq!(crowd_out(&mut ledger), [], "the third reads it");
+    // Nothing need be heard of it: its worker may never have begun.
+    ledger.cancel(RunReference::Run(3));
+    assert_eq!(crowd_out(&mut ledger), [value]);
+}
+
+#[test]
+fn who_reads_a_value_that_was_lost_gets_it_under_another_key() {
+    let mut ledger = Ledger::new("home".into());
+    let value = ledger.hold_value(5, 1).unwrap();
+    let reads = || vec![ArgumentDescriptor::Shared(5)];
+    let first = ledger.submit(Job::Run(work(1, reads()))).unwrap();
+    let unneeded = ledger.lost(&value, "killed").unneeded;
+    assert_eq!(unneeded, std::slice::from_ref(&value));
+    let events = ledger.lost(&first.key, "killed").events;
+    assert_eq!(events.len(), 1, "the run ends with it");
+    let another = ledger.hold_value(5, 1).unwrap();
+    assert_ne!(another, value);
+    let second = ledger.submit(Job::Run(work(2, reads()))).unwrap();
+    assert_eq!(second.dependencies, [another]);
+}
