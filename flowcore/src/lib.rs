@@ -164,6 +164,7 @@ pub mod bridge {
         RunReference, RunnerFuture, RunnerSession, TaskRunner, ToHome, ToWorker, ValueSource, Work,
         WorkDescriptor, Worker, WorkerLink, called_work, list_length,
     };
+    pub use crate::state::shorten;
     pub use crate::value::{CodecError, CodecTag, EncodedValue};
 }
 

@@ -466,7 +466,7 @@ const SHOWN_MESSAGE: usize = 4096;
 
 /// The start of `text`, at most `limit` bytes, with a note of how much is
 /// missing.
-pub(crate) fn shorten(text: &str, limit: usize) -> std::borrow::Cow<'_, str> {
+pub fn shorten(text: &str, limit: usize) -> std::borrow::Cow<'_, str> {
     if text.len() <= limit {
         return text.into();
     }

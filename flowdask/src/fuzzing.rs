@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::coded;
 use crate::graph;
-use crate::runner::{HomeMessage, Order, Payload, shared_value_of};
+use crate::runner::{Arrivals, HomeMessage, Order, Payload, shared_value_of};
 use crate::values;
 use crate::wire::pickle;
 use crate::wire::{Fields, FrameError, Key, Pickled, Serialized, Value, decoding};
@@ -90,7 +90,9 @@ pub fn run_spec(bytes: &[u8]) {
 pub fn runs(bytes: &[u8]) {
     let _ = Payload::from_bytes(bytes);
     let _ = shared_value_of(bytes);
-    let _ = coded::from_bytes::<HomeMessage>(bytes);
+    if let Ok(message) = coded::from_bytes::<HomeMessage>(bytes) {
+        let _ = Arrivals::default().arrived(message);
+    }
     let _ = coded::from_bytes::<Order>(bytes);
 }
 

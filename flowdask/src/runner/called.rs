@@ -61,15 +61,27 @@ fn argument_of<'a>(
 
 /// The answer to what only a flow's process could give.
 pub(super) fn refusal(request: &Request) -> Answer {
+    let why = "this task was called by a client in another language, so that no flow's process is \
+               behind it";
+    refused(request, why.into())
+}
+
+/// What was asked for is not to be had.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {why}")]
+struct Refused {
+    what: String,
+    why: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// The answer to a request that does not get to the flow's process.
+pub(super) fn refused(request: &Request, why: Box<dyn std::error::Error + Send + Sync>) -> Answer {
     let what = match request {
         Request::Submit(work) => format!("the run of task `{}` cannot be submitted", work.task_key),
         Request::Server(_) => "a Prefect server cannot be asked".to_owned(),
         _ => "the slots of a limit cannot be taken".to_owned(),
     };
-    let error = Error::msg(format!(
-        "{what}: this task was called by a client in another language, so that no flow's process \
-         is behind it"
-    ));
+    let error = Error::from(Refused { what, why });
     match request {
         Request::Submit(_) => Answer::Settled {
             state: StateName::Failed,

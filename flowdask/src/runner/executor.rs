@@ -9,14 +9,16 @@ use std::time::Instant;
 use bytes::Bytes;
 use flowcore::Error;
 use flowcore::bridge::{
-    EncodedValue, NoValues, RunReference, ToHome, ToWorker, Worker, WorkerLink,
+    Answer, EncodedValue, NoValues, RequestId, RunReference, ToHome, ToWorker, Worker, WorkerLink,
 };
 use parking_lot::Mutex;
 
 use super::called;
 use super::home::{self, HomeBody, HomeMessage, Order};
 use super::inputs::Inputs;
+use super::io;
 use super::length::Question;
+use super::mailbag::{Mailbag, Unsent};
 use super::payload::{Job, Payload};
 use super::row_report::RowReport;
 use super::runs::Runs;
@@ -57,9 +59,31 @@ struct State {
 struct FlowHome {
     topic: String,
     stream: StreamHandle,
-    source: u64,
-    next: u64,
+    mailbag: Mailbag,
+    /// Somebody looks whether what waits in the bag is due.
+    is_watched: bool,
     executions: usize,
+}
+
+impl FlowHome {
+    /// Under the lock, so that numbers and stream have one order. Without a
+    /// scheduler there is nobody to tell: the runs are executed again, here or
+    /// elsewhere.
+    fn send(&self, messages: impl IntoIterator<Item = HomeMessage>) {
+        for message in messages {
+            match home::encode(&message) {
+                Ok(event) => {
+                    let _ = self.stream.log_event(&self.topic, event);
+                }
+                Err(error) => tracing::error!(%error, "a message to a flow cannot be encoded"),
+            }
+        }
+    }
+
+    fn empty_mailbag(&mut self) {
+        let message = self.mailbag.take();
+        self.send(message);
+    }
 }
 
 thread_local! {
@@ -264,7 +288,8 @@ impl Drop for Executing<'_> {
     }
 }
 
-/// The way to a flow's process is known while executions of it live.
+/// The way to a flow's process is known while executions of it live. What one
+/// has told is on its way before the scheduler hears of its end.
 struct FlowExecuting<'a> {
     shared: &'a Shared,
     flow_run: u128,
@@ -277,8 +302,8 @@ impl<'a> FlowExecuting<'a> {
         let flow = state.flows.entry(flow_run).or_insert_with(|| FlowHome {
             topic: payload.home.clone(),
             stream: slot.stream().clone(),
-            source: shared.sources.fetch_add(1, Ordering::Relaxed),
-            next: 0,
+            mailbag: Mailbag::new(shared.sources.fetch_add(1, Ordering::Relaxed), flow_run),
+            is_watched: false,
             executions: 0,
         });
         flow.executions += 1;
@@ -290,6 +315,7 @@ impl Drop for FlowExecuting<'_> {
     fn drop(&mut self) {
         let mut state = self.shared.state.lock();
         if let Some(flow) = state.flows.get_mut(&self.flow_run) {
+            flow.empty_mailbag();
             flow.executions -= 1;
             if flow.executions == 0 {
                 state.flows.remove(&self.flow_run);
@@ -322,27 +348,64 @@ impl State {
 }
 
 impl Shared {
-    /// Sends home. Without a scheduler there is nobody to tell: the runs are
-    /// executed again, here or elsewhere.
-    fn tell(&self, flow_run: u128, body: HomeBody) {
-        let mut state = self.state.lock();
-        let Some(flow) = state.flows.get_mut(&flow_run) else {
+    /// Tells home, at once or soon. If that cannot be told, who asked gets an
+    /// answer, and a text is cut.
+    fn tell(self: &Arc<Self>, flow_run: u128, body: HomeBody) {
+        let Err(error) = self.put(flow_run, &body) else {
             return;
         };
-        let message = HomeMessage {
-            source: flow.source,
-            number: flow.next,
-            flow_run,
-            body,
-        };
-        flow.next += 1;
-        match home::encode(&message) {
-            // Under the lock, so that numbers and stream have one order.
-            Ok(event) => {
-                let _ = flow.stream.log_event(&flow.topic, event);
-            }
-            Err(error) => tracing::error!(%error, "a message to a flow cannot be encoded"),
+        if let HomeBody::Control(ToHome::Request(id, request)) = &body {
+            let answer = called::refused(request, error.into());
+            return self.answer(flow_run, *id, answer);
         }
+        let told = match body.shortened() {
+            Some(body) => self.put(flow_run, &body),
+            None => Err(error),
+        };
+        if let Err(error) = told {
+            tracing::error!(%error, "a message to a flow is lost");
+        }
+    }
+
+    fn put(self: &Arc<Self>, flow_run: u128, body: &HomeBody) -> Result<(), Unsent> {
+        let mut state = self.state.lock();
+        let Some(flow) = state.flows.get_mut(&flow_run) else {
+            return Ok(());
+        };
+        let messages = flow.mailbag.put(body, Instant::now())?;
+        flow.send(messages);
+        if flow.mailbag.due().is_some() && !flow.is_watched {
+            flow.is_watched = true;
+            io().spawn(watch_mailbag(Arc::clone(self), flow_run));
+        }
+        Ok(())
+    }
+
+    fn answer(&self, flow_run: u128, id: RequestId, answer: Answer) {
+        if let Some(runs) = self.runs.get().and_then(Weak::upgrade) {
+            runs.receive(flow_run, ToWorker::Answer(id, answer));
+        }
+    }
+}
+
+/// Sends what waits in a flow's mailbag when it is due, until nothing waits.
+async fn watch_mailbag(shared: Arc<Shared>, flow_run: u128) {
+    loop {
+        let due = {
+            let mut state = shared.state.lock();
+            let Some(flow) = state.flows.get_mut(&flow_run) else {
+                return;
+            };
+            match flow.mailbag.due() {
+                Some(due) if due > Instant::now() => due,
+                _ => {
+                    flow.empty_mailbag();
+                    flow.is_watched = false;
+                    return;
+                }
+            }
+        };
+        tokio::time::sleep_until(due.into()).await;
     }
 }
 
@@ -353,10 +416,7 @@ impl WorkerLink for HomeLink {
     fn send(&self, flow_run: u128, message: ToHome) {
         let is_of_flow = self.0.state.lock().flows.contains_key(&flow_run);
         if let (false, ToHome::Request(id, request)) = (is_of_flow, &message) {
-            if let Some(runs) = self.0.runs.get().and_then(Weak::upgrade) {
-                runs.receive(flow_run, ToWorker::Answer(*id, called::refusal(request)));
-            }
-            return;
+            return self.0.answer(flow_run, *id, called::refusal(request));
         }
         self.0.tell(flow_run, HomeBody::Control(message));
     }

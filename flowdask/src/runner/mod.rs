@@ -10,6 +10,7 @@ mod home;
 mod inputs;
 mod ledger;
 mod length;
+mod mailbag;
 mod payload;
 mod performance_report;
 mod placement;
@@ -27,7 +28,7 @@ use tokio::runtime::{Builder, Runtime};
 
 pub(crate) use executor::TaskExecutor;
 #[cfg(any(test, fuzzing))]
-pub(crate) use home::{HomeMessage, Order};
+pub(crate) use home::{Arrivals, HomeMessage, Order};
 #[cfg(any(test, fuzzing))]
 pub(crate) use payload::Payload;
 pub use performance_report::PerformanceReportError;

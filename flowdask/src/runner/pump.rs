@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::annotations::Annotations;
-use super::home::{self, Arrival, Gaps, HomeBody, Order};
+use super::home::{self, Arrivals, HomeBody, Order};
 use super::io;
 use super::ledger::Ready;
 use super::shared::{Cancellation, Outgoing, Shared};
@@ -31,7 +31,7 @@ pub(super) struct Pump {
     cancellations: UnboundedSender<Cancellation>,
     /// The flow run that the runs are of, once a worker has named it.
     flow_run: Option<u128>,
-    gaps: Gaps,
+    arrivals: Arrivals,
 }
 
 impl Pump {
@@ -41,7 +41,7 @@ impl Pump {
             shared,
             cancellations,
             flow_run: None,
-            gaps: Gaps::default(),
+            arrivals: Arrivals::default(),
         }
     }
 
@@ -164,23 +164,27 @@ impl Pump {
         let Some((worker, message)) = home::decode(event.message) else {
             return;
         };
-        match self.gaps.arrived(&message) {
-            Arrival::InOrder => {}
-            Arrival::Repeated => return,
-            Arrival::After(missing) => {
-                tracing::warn!(worker, missing, "messages of a worker were lost");
-            }
-        }
         let flow_run = message.flow_run;
         self.flow_run = Some(flow_run);
-        match message.body {
+        let arrived = self.arrivals.arrived(message);
+        if arrived.missing > 0 {
+            let missing = arrived.missing;
+            tracing::warn!(worker, missing, "messages of a worker were lost");
+        }
+        for body in arrived.bodies {
+            self.told(flow_run, &worker, body);
+        }
+    }
+
+    fn told(&self, flow_run: u128, worker: &str, body: HomeBody) {
+        match body {
             HomeBody::Event(event) => {
                 let mut state = self.shared.state.lock();
                 if let RunEvent::Started { run, .. } = &event {
-                    let unwanted = state.executed_by(*run, &worker);
+                    let unwanted = state.executed_by(*run, worker);
                     for run in unwanted {
                         // The receiver is this task's own.
-                        let _ = self.cancellations.send((worker.clone(), run));
+                        let _ = self.cancellations.send((worker.to_owned(), run));
                     }
                 }
                 let consequences = state.ledger.told(event);
@@ -189,6 +193,7 @@ impl Pump {
             }
             HomeBody::Control(message) => {
                 let client = self.shared.client.clone();
+                let worker = worker.to_owned();
                 self.shared.home.receive(message, move |message| {
                     let messages = vec![message];
                     let order = Order { flow_run, messages };

@@ -26,6 +26,13 @@ def keys(client):
     return sorted(str(key) for key in client.who_has())
 
 
+def messages_of_runs(client):
+    """How many messages of runs the scheduler keeps, and the bytes of the largest."""
+    events = [event for topic in client.get_events().values() for _, event in topic]
+    sizes = [len(event["flow"]) for event in events if isinstance(event, dict) and "flow" in event]
+    return [len(sizes), max(sizes, default=0)]
+
+
 def timed(work):
     """How long work takes: on the clock, and of this process's processor time."""
     start, processor = time.perf_counter(), time.process_time()

@@ -319,6 +319,23 @@ fn length_of(text: String) -> usize {
     text.len()
 }
 
+/// Writes lines, and submits a run with a text of so many bytes.
+#[task]
+async fn talks(lines: usize, length: usize) -> Result<usize> {
+    for line in 0..lines {
+        tracing::info!("this is line {line} of a run that says a lot");
+    }
+    length_of.submit("x".repeat(length)).await
+}
+
+/// What runs say and ask that does not fit into one message.
+#[flow]
+async fn talkative() -> Result<Value> {
+    let length = talks.submit(3000, 100_000).await?;
+    let refusal = talks.submit(0, 20_000_000).await.unwrap_err();
+    Ok(json!([length, chain(&refusal)]))
+}
+
 #[task]
 fn texts(count: usize, length: usize) -> Vec<String> {
     vec!["x".repeat(length); count]
@@ -438,6 +455,7 @@ async fn run(flow: &str, runner: DaskTaskRunner) -> Result<Value> {
             let flow = shared_value.with_options(|o| o.task_runner(runner));
             json!(flow(address, rows, milliseconds).await?)
         }
+        "talkative" => talkative.with_options(|o| o.task_runner(runner))().await?,
         "places" => json!(places.with_options(|o| o.task_runner(runner))().await?),
         "failures" => failures.with_options(|o| o.task_runner(runner))().await?,
         "retried" => json!(retried.with_options(|o| o.task_runner(runner))().await?),

@@ -161,6 +161,26 @@ fn a_large_value_survives_all_workers() {
 }
 
 #[test]
+fn what_runs_say_travels_in_few_messages_of_a_bounded_size() {
+    let cluster = Cluster::start(1);
+    let (output, errors) = cluster.flow("talkative").end();
+    let said: Value = serde_json::from_str(&output).unwrap_or_else(|_| panic!("{errors}"));
+    assert_eq!(said[0], json!(100_000));
+    let refusal = said[1].to_string();
+    let wanted = "the run of task `dask_flow::length_of` cannot be submitted: it takes 200";
+    assert!(refusal.contains(wanted), "{refusal}");
+    let lines = errors.lines().filter_map(|line| {
+        let (_, line) = line.split_once("this is line ")?;
+        line.split(' ').next()?.parse::<usize>().ok()
+    });
+    assert!(lines.eq(0..3000), "{errors}");
+    let (count, largest): (usize, usize) =
+        call(&cluster.scheduler, "client.py", "messages_of_runs", &[]);
+    assert!((10..500).contains(&count), "{count} messages");
+    assert!(largest <= 16_000, "{largest} bytes");
+}
+
+#[test]
 fn flows_give_the_same_as_in_one_process() {
     let cluster = Cluster::start(2);
     assert_eq!(cluster.flow("mapped").result(), json!(14950));
