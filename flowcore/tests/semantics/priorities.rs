@@ -64,6 +64,46 @@ fn higher_priorities_start_first_and_equal_ones_in_their_order() {
     assert_eq!(*order.lock(), [3, 4, 7, 8, 2, 6, 1, 5]);
 }
 
+#[task(local)]
+fn noted_after(order: &Order, x: i64, _before: ()) {
+    order.lock().push(x);
+}
+
+/// Two chains, the first as long as this, which are there before any of them
+/// begins.
+#[flow(task_runner = ThreadPoolTaskRunner::new().max_workers(1))]
+async fn two_chains(order: Order, gate: Gate, length: i64) -> Result<()> {
+    let held = passes.submit(&gate);
+    until(|| held.state().name() == StateName::Running);
+    let chain = |range: std::ops::Range<i64>| {
+        let first = noted.submit(&order, range.start);
+        (range.start + 1..range.end).fold(first, |before, x| noted_after.submit(&order, x, before))
+    };
+    let ends = [chain(0..length), chain(1000..1003)];
+    gate.open();
+    for end in ends {
+        end.await?;
+    }
+    held.await
+}
+
+#[test]
+fn a_thread_goes_on_with_what_it_made_ready() {
+    let order = Order::default();
+    run(two_chains(Arc::clone(&order), Gate::default(), 4)).unwrap();
+    assert_eq!(*order.lock(), [0, 1, 2, 3, 1000, 1001, 1002]);
+}
+
+#[test]
+fn but_others_need_not_wait_for_all_of_a_long_chain() {
+    let order = Order::default();
+    run(two_chains(Arc::clone(&order), Gate::default(), 500)).unwrap();
+    let order = order.lock();
+    assert!(order.iter().filter(|x| **x < 1000).is_sorted());
+    let other = order.iter().position(|x| *x == 1000);
+    assert_eq!(other, Some(65));
+}
+
 #[task(local, priority = 2)]
 async fn high_async(order: &Order, x: i64) {
     order.lock().push(x);

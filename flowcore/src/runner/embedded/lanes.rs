@@ -75,7 +75,7 @@ impl EmbeddedSession {
                 Item::Rows(mut rows) => {
                     let attempt = rows.first();
                     if !rows.rows.is_empty() {
-                        queues.asynchronous.put_back(Item::Rows(rows));
+                        queues.asynchronous.put_first(Item::Rows(rows));
                     }
                     if attempt.is_some() {
                         return attempt;

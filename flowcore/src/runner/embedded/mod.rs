@@ -112,6 +112,16 @@ impl EmbeddedSession {
 
     fn queue(&self, queues: &mut Queues, item: Item) {
         queues.sync.push(item);
+        self.is_queued(queues);
+    }
+
+    /// Before all others of its priority.
+    fn queue_first(&self, queues: &mut Queues, item: Item) {
+        queues.sync.put_first(item);
+        self.is_queued(queues);
+    }
+
+    fn is_queued(&self, queues: &mut Queues) {
         if queues.hold.is_none() {
             queues.hold = crate::runtime::hold();
         }

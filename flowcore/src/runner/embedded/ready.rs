@@ -24,9 +24,11 @@ impl Ready {
         self.queue(priority).push_back(item);
     }
 
-    /// Back to where it was taken from.
-    pub(super) fn put_back(&mut self, item: Item) {
-        self.queue(item.priority()).push_front(item);
+    /// Before all others of its priority.
+    pub(super) fn put_first(&mut self, item: Item) {
+        let priority = item.priority();
+        self.has_priorities |= priority != 0;
+        self.queue(priority).push_front(item);
     }
 
     pub(super) fn pop(&mut self) -> Option<Item> {

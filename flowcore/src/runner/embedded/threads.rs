@@ -123,7 +123,7 @@ impl EmbeddedSession {
                     if !rows.goes_through_the_loop() {
                         let attempt = rows.first();
                         if !rows.rows.is_empty() {
-                            queues.sync.put_back(Item::Rows(rows));
+                            queues.sync.put_first(Item::Rows(rows));
                         }
                         match attempt {
                             Some(attempt) => return Some(Task::Attempt(attempt)),
@@ -138,7 +138,7 @@ impl EmbeddedSession {
                     rows.rows.start = mine.end;
                     let claimed = rows.part(mine);
                     if !rows.rows.is_empty() {
-                        queues.sync.put_back(Item::Rows(rows));
+                        queues.sync.put_first(Item::Rows(rows));
                     }
                     return Some(self.claim(queues, claimed));
                 }
@@ -235,7 +235,7 @@ impl EmbeddedSession {
             .claims
             .retain(|(other, _)| !Arc::ptr_eq(other, claim));
         if !left.is_empty() {
-            queues.sync.put_back(Item::Rows(rows.part(left)));
+            queues.sync.put_first(Item::Rows(rows.part(left)));
             self.note_urgency(&queues);
         }
     }
