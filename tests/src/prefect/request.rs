@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// How long a busy server may take to answer.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a busy server may take to answer. On SQLite a request waits for a
+/// minute for the lock before it is refused, and others wait behind it.
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// What a server answered.
 #[derive(Clone, Debug)]
