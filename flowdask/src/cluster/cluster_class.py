@@ -6,6 +6,7 @@ however the process at the other end of that pipe ended.
 """
 
 import importlib
+import inspect
 import json
 import os
 import sys
@@ -38,6 +39,32 @@ def watch():
     ended.set()
 
 
+def pair(worker):
+    """What a stock worker and ours beside it have in common."""
+    return str(worker.name).removeprefix("beside-")
+
+
+def adapt(cluster, options):
+    """Ours do the work and stock ones start them, so both close together and count as one."""
+    from distributed.protocol import pickle
+
+    parameter = inspect.signature(cluster.adapt).parameters.get("Adaptive")
+    if parameter is None or not isinstance(parameter.default, type):
+        # It has ways of its own.
+        return cluster.adapt(**options)
+
+    class Paired(parameter.default):
+        async def workers_to_close(self, target):
+            return await self.scheduler.workers_to_close(
+                target=2 * target,
+                key=pickle.dumps(pair),
+                attribute="name",
+                **self._workers_to_close_kwargs,
+            )
+
+    return cluster.adapt(Adaptive=Paired, **options)
+
+
 def main():
     threading.Thread(target=watch, daemon=True).start()
     wanted = json.loads(sys.argv[1])
@@ -58,7 +85,7 @@ def main():
         fail("start", error)
     try:
         if wanted["adapt"]:
-            cluster.adapt(**wanted["adapt"])
+            adapt(cluster, wanted["adapt"])
         address = cluster.scheduler_address
     except BaseException as error:
         fail("start", error)

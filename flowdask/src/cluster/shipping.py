@@ -43,6 +43,8 @@ else:
             **os.environ,
             "FLOW_WORKER": worker.scheduler.address,
             "FLOW_WORKER_HOST": worker.address.split("://")[1].rsplit(":", 1)[0],
+            # Clusters that adapt close both together: see `pair` of `cluster_class.py`.
+            "FLOW_WORKER_NAME": f"beside-{worker.name}",
             "FLOW_WORKER_NTHREADS": str(worker.state.nthreads),
         },
         stdin=subprocess.DEVNULL,

@@ -2,9 +2,11 @@
 //! `FLOW_WORKER` set, their worker.
 //!
 //! Arguments: a scheduler's address or `class NAME OPTIONS`, and the file for the
-//! report.
+//! report; or `adapting` and a directory.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
 
 use flowcore::prelude::*;
 use flowdask::DaskTaskRunner;
@@ -121,6 +123,27 @@ async fn reported() -> Result<Vec<i64>> {
     even.map(numbers).await
 }
 
+/// Until there is a file.
+#[task(batch = 1)]
+fn waits(x: i64, file: String) -> i64 {
+    while !Path::new(&file).exists() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    x
+}
+
+/// Much work until there is a file `go`, and none from then on until there is
+/// one `end`; then a run again.
+#[flow]
+async fn adapting(directory: String) -> Result<i64> {
+    let file = |name: &str| format!("{directory}/{name}");
+    let sum: i64 = waits.map(0..40, unmapped(file("go"))).await?.iter().sum();
+    while !Path::new(&file("end")).exists() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(sum + waits.submit(5, file("go")).await?)
+}
+
 #[flowcore::main]
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -129,6 +152,19 @@ async fn main() -> Result<()> {
         ["class", class, options, report] => {
             let options: BTreeMap<String, serde_json::Value> = serde_json::from_str(options)?;
             (DaskTaskRunner::cluster(class, options), report)
+        }
+        ["adapting", directory] => {
+            let options = [
+                ("n_workers", serde_json::json!(1)),
+                ("threads_per_worker", serde_json::json!(1)),
+            ];
+            let options = options
+                .into_iter()
+                .chain([("dashboard_address", serde_json::json!(null))]);
+            let runner = DaskTaskRunner::cluster("distributed.LocalCluster", options).adapt(1, 3);
+            let flow = adapting.with_options(|o| o.task_runner(runner));
+            println!("{}", flow(directory.to_owned()).await?);
+            return Ok(());
         }
         [address, report] => (DaskTaskRunner::address(address), report),
         _ => return Err(flowcore::Error::msg("arguments are missing")),
