@@ -85,12 +85,18 @@ impl Claim {
 
     /// The back half of what is left, for another thread.
     pub(crate) fn split(&self) -> Option<Range<u32>> {
-        let rows = &mut self.0.lock().left;
+        let mut claimed = self.0.lock();
+        // A thread between two rows has the arguments, and may have told of all
+        // that it ran: without another row it would hold them while others
+        // settle the map.
+        let kept = u32::from(claimed.running == Running::Nothing);
+        let rows = &mut claimed.left;
         let left = rows.end - rows.start;
-        if left == 0 {
+        let count = left.div_ceil(2).min(left.saturating_sub(kept));
+        if count == 0 {
             return None;
         }
-        let stolen = rows.end - left.div_ceil(2)..rows.end;
+        let stolen = rows.end - count..rows.end;
         rows.end = stolen.start;
         Some(stolen)
     }
@@ -275,8 +281,22 @@ mod tests {
         let rest: Vec<_> = std::iter::from_fn(next).collect();
         assert_eq!(rest, [1, 2, 3, 4]);
         assert_eq!(claim.split(), None);
-        let one = Claim::new(3..4);
-        assert_eq!(one.split(), Some(3..4));
+    }
+
+    #[test]
+    fn a_thread_between_two_rows_finds_another_one() {
+        let claim = Claim::new(3..5);
+        assert_eq!(claim.split(), Some(4..5));
+        assert_eq!(claim.split(), None, "its owner has yet to begin");
+        let claim = Claim::new(3..5);
+        assert_eq!(claim.next(|| at(1)), Some(3));
+        // While a row runs, which may take long, all others can go.
+        assert_eq!(claim.split(), Some(4..5));
+        let claim = Claim::new(3..5);
+        assert_eq!(claim.next(|| at(1)), Some(3));
+        assert!(claim.completed(at(9)).is_some(), "all that ran is told");
+        assert_eq!(claim.split(), None);
+        assert_eq!(claim.next(|| at(9)), Some(4));
     }
 
     #[test]
