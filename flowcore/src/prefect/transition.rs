@@ -81,6 +81,12 @@ fn path(run: Uuid) -> String {
     format!("/flow_runs/{run}/set_state")
 }
 
+/// Whether a state with these details is what this transition made.
+pub(crate) fn is_by(details: &Map<String, Value>, transition: &str) -> bool {
+    let made = details.get("transition_id");
+    made.and_then(Value::as_str) == Some(transition)
+}
+
 fn identify(state: &mut Value, run: Uuid, transition: Uuid) {
     let details = &mut state["state_details"];
     details["flow_run_id"] = json!(run);
@@ -116,10 +122,7 @@ struct Details {
 
 impl Said {
     fn answer(self, transition: &str) -> Answer {
-        let is_ours = |state: &GivenState| {
-            let known = state.state_details.get("transition_id");
-            known.and_then(Value::as_str) == Some(transition)
-        };
+        let is_ours = |state: &GivenState| is_by(&state.state_details, transition);
         let status = self.status.as_str();
         let reason = || self.details.reason.unwrap_or_else(|| status.to_owned());
         match status {

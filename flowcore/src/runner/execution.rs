@@ -414,11 +414,9 @@ impl<D: TaskDefinition> MapJob for MapExecution<D> {
     }
 
     fn describe_repeated(&self) -> Vec<Option<ArgumentDescriptor>> {
-        let columns = self.columns();
-        columns.map_or_else(
-            |_| Vec::new(),
-            |columns| D::Parameters::describe_repeated(&columns, &D::access()),
-        )
+        self.columns()
+            .map(|columns| D::Parameters::describe_repeated(&columns, &D::access()))
+            .unwrap_or_default()
     }
 
     fn describe_row(

@@ -122,7 +122,7 @@ pub struct Work {
     pub(crate) flow: Arc<FlowRun>,
     pub(crate) kind: WorkKind,
     /// What is known of what columns of a map repeat for all rows.
-    repeated: Arc<[Option<ArgumentDescriptor>]>,
+    repeated: Option<Arc<[Option<ArgumentDescriptor>]>>,
 }
 
 pub(crate) enum WorkKind {
@@ -155,7 +155,7 @@ impl Work {
         Self {
             flow,
             kind,
-            repeated: Arc::default(),
+            repeated: None,
         }
     }
 
@@ -166,8 +166,12 @@ impl Work {
         if let WorkKind::Rows(_, _, job) = &self.kind {
             let mut repeated = job.describe_repeated();
             repeated.iter_mut().flatten().for_each(change);
-            self.repeated = repeated.into();
+            self.repeated = Some(repeated.into());
         }
+    }
+
+    fn repeated(&self) -> &[Option<ArgumentDescriptor>] {
+        self.repeated.as_deref().unwrap_or_default()
     }
 
     /// Whether the work must stay in this process.
@@ -205,7 +209,7 @@ impl Work {
                 .clone()
                 .map(|row| {
                     let run = RunReference::row(*map, row);
-                    let descriptor = job.describe_row(row, &self.repeated).map(|arguments| {
+                    let descriptor = job.describe_row(row, self.repeated()).map(|arguments| {
                         self.descriptor(run, job.info(), job.options(), arguments)
                     });
                     (run, descriptor)
@@ -246,7 +250,7 @@ impl Work {
             WorkKind::Rows(map, _, job) => WorkKind::Rows(*map, rows, Arc::clone(job)),
         };
         Self {
-            repeated: Arc::clone(&self.repeated),
+            repeated: self.repeated.clone(),
             ..Self::new(Arc::clone(&self.flow), kind)
         }
     }
@@ -263,7 +267,7 @@ impl Work {
         let WorkKind::Rows(_, rows, job) = &self.kind else {
             return Err(Error::invalid("a single run is no batch"));
         };
-        let mut columns = job.describe_rows(rows.clone(), &self.repeated)?;
+        let mut columns = job.describe_rows(rows.clone(), self.repeated())?;
         let seed = self.flow.name_seed();
         let mut batches = Vec::new();
         let mut first = rows.start;

@@ -89,10 +89,9 @@ impl ServerRun {
     }
 
     /// Whether its state is what this transition made.
-    pub(super) fn is_by(&self, transition: Uuid) -> bool {
-        let details = self.state.as_ref().map(|state| &state.state_details);
-        let made = details.and_then(|details| details.get("transition_id"));
-        made.and_then(Value::as_str) == Some(transition.to_string().as_str())
+    pub(super) fn is_by(&self, id: Uuid) -> bool {
+        let state = self.state.as_ref();
+        state.is_some_and(|state| transition::is_by(&state.state_details, &id.to_string()))
     }
 
     /// The slot of the deployment's limit that it holds.

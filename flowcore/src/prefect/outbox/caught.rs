@@ -13,11 +13,9 @@ pub(super) async fn or_shut(shared: Arc<Shared>, task: impl Future<Output = ()>)
     let Err(report) = Caught(std::pin::pin!(task)).await else {
         return;
     };
-    let error = ApiError::Panicked {
+    shared.shut(ApiError::Panicked {
         cause: report.to_string(),
-    };
-    shared.with(|ledger, _| ledger.shut(error));
-    shared.progress.notify_waiters();
+    });
 }
 
 #[cfg(test)]

@@ -55,10 +55,15 @@ impl Shared {
     pub(super) fn is_shut_by(&self, error: &ApiError) -> bool {
         let is_shut = error.is_refusal();
         if is_shut {
-            self.with(|ledger, _| ledger.shut(error.clone()));
-            self.progress.notify_waiters();
+            self.shut(error.clone());
         }
         is_shut
+    }
+
+    /// Nothing more is told, and those who wait for it learn why.
+    pub(super) fn shut(&self, error: ApiError) {
+        self.with(|ledger, _| ledger.shut(error));
+        self.progress.notify_waiters();
     }
 
     /// A server that cannot be reached may have been killed.

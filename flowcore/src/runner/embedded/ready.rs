@@ -19,16 +19,12 @@ pub(super) struct Ready {
 
 impl Ready {
     pub(super) fn push(&mut self, item: Item) {
-        let priority = item.priority();
-        self.has_priorities |= priority != 0;
-        self.queue(priority).push_back(item);
+        self.queue(item.priority()).push_back(item);
     }
 
     /// Before all others of its priority.
     pub(super) fn put_first(&mut self, item: Item) {
-        let priority = item.priority();
-        self.has_priorities |= priority != 0;
-        self.queue(priority).push_front(item);
+        self.queue(item.priority()).push_front(item);
     }
 
     pub(super) fn pop(&mut self) -> Option<Item> {
@@ -46,6 +42,7 @@ impl Ready {
     }
 
     fn queue(&mut self, priority: i32) -> &mut VecDeque<Item> {
+        self.has_priorities |= priority != 0;
         match priority {
             0 => &mut self.ordinary,
             priority => self.others.entry(Reverse(priority)).or_default(),

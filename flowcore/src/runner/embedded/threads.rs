@@ -235,8 +235,7 @@ impl EmbeddedSession {
             .claims
             .retain(|(other, _)| !Arc::ptr_eq(other, claim));
         if !left.is_empty() {
-            queues.sync.put_first(Item::Rows(rows.part(left)));
-            self.note_urgency(&queues);
+            self.queue_first(&mut queues, Item::Rows(rows.part(left)));
         }
     }
 

@@ -1,8 +1,11 @@
 use std::time::Duration;
 
-use flowcore::bridge::{ArgumentDescriptor, BatchDescriptor, ColumnDescriptor, WorkDescriptor};
+use flowcore::bridge::{
+    ArgumentDescriptor, BatchDescriptor, ColumnDescriptor, Released, RunFailure, WorkDescriptor,
+};
 
 use super::*;
+use crate::runner::payload::Input;
 
 pub(in crate::runner) fn work(run: u64, arguments: Vec<ArgumentDescriptor>) -> WorkDescriptor {
     WorkDescriptor {

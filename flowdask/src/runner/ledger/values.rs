@@ -97,6 +97,12 @@ impl Values {
         unneeded
     }
 
+    /// Somebody needs none of these any longer; as [`let_go`](Self::let_go).
+    pub(super) fn let_all_go(&mut self, values: &mut Vec<ValueId>) -> Vec<Key> {
+        let values = values.drain(..);
+        values.flat_map(|value| self.let_go(value)).collect()
+    }
+
     /// A key failed at Dask. Whoever reads its value from now on needs another;
     /// gives the key if it was a value's.
     pub(super) fn lost(&mut self, key: &Key) -> Option<Key> {

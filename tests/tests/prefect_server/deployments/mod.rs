@@ -132,7 +132,17 @@ fn deployment(server: &Server, flow: &str, name: &str) -> String {
 
 /// Starts a run, as the UI does; its id.
 fn start_run(server: &Server, deployment: &str, parameters: &Value) -> String {
-    let body = json!({"parameters": parameters, "state": {"type": "SCHEDULED"}});
+    create_run(
+        server,
+        deployment,
+        parameters,
+        &json!({"type": "SCHEDULED"}),
+    )
+}
+
+/// Makes a run in this state; its id.
+fn create_run(server: &Server, deployment: &str, parameters: &Value, state: &Value) -> String {
+    let body = json!({"parameters": parameters, "state": state});
     let made = server.post(&format!("/deployments/{deployment}/create_flow_run"), &body);
     text(&made["id"]).to_owned()
 }

@@ -370,14 +370,11 @@ fn executed_while_held(name: &str, held: impl Fn(&str) -> String) -> String {
     let deployment = deployment(server, "served-slow", name);
     let file = serving.file("begun");
     let begin = Timestamp::now() + Duration::from_secs(5);
-    let body = json!({
-        "parameters": {"file": file, "seconds": 0},
-        "state": {"type": "SCHEDULED", "state_details": {"scheduled_time": begin}},
-    });
-    let made = server.post(&format!("/deployments/{deployment}/create_flow_run"), &body);
-    let run = text(&made["id"]);
+    let state = json!({"type": "SCHEDULED", "state_details": {"scheduled_time": begin}});
+    let parameters = json!({"file": file, "seconds": 0});
+    let run = create_run(server, &deployment, &parameters, &state);
     way.set(Faults {
-        held: Some(held(run)),
+        held: Some(held(&run)),
         ..Faults::default()
     });
     server.wait_for("the runner's request", |_| {
@@ -393,7 +390,7 @@ fn executed_while_held(name: &str, held: impl Fn(&str) -> String) -> String {
         let said = lines.split("is not started here: ").nth(1)?;
         Some(said.lines().next()?.to_owned())
     });
-    assert_eq!(run_of(server, run)["state_type"], "COMPLETED");
+    assert_eq!(run_of(server, &run)["state_type"], "COMPLETED");
     assert!(std::fs::read(file).is_err(), "it was executed twice");
     said
 }

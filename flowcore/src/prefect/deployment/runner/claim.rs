@@ -24,21 +24,36 @@ impl Shared {
     pub(super) async fn claim(&self, run: Uuid) -> bool {
         let before = match self.server.run(run).await {
             Ok(before) if before.kind() == "SCHEDULED" => before,
-            Ok(elsewhere) => return self.leave(run, &left_as(elsewhere.kind())),
+            Ok(other) => {
+                let kind = other.kind().to_lowercase();
+                return self.leave(run, &format!("it is {kind} already"));
+            }
             Err(error) => return self.fail(run, &error),
         };
         let transition = Uuid::new_v4();
         match self.server.propose_as(transition, run, PENDING).await {
-            Ok(Answer::Accept) => self.has_not_run_since(&before).await,
+            Ok(Answer::Accept) => match self.server.run(run).await {
+                Ok(after) => self.has_not_run_between(&before, &after).await,
+                // It accepted, and will say the rest when it is back.
+                Err(_) => true,
+            },
             Ok(Answer::Reject { reason, .. } | Answer::Abort { reason }) => {
                 self.leave(run, &reason)
             }
             Ok(Answer::Wait { .. }) => false,
             Err(error) => {
                 self.fail(run, &error);
+                if !error.is_doubtful() {
+                    return false;
+                }
                 // An answer may have been lost, and then the run would be
                 // nobody's.
-                error.is_doubtful() && self.is_ours(transition, &before).await
+                match self.server.run(run).await {
+                    Ok(after) if after.is_by(transition) => {
+                        self.has_not_run_between(&before, &after).await
+                    }
+                    _ => false,
+                }
             }
         }
     }
@@ -61,28 +76,17 @@ impl Shared {
         false
     }
 
-    async fn is_ours(&self, transition: Uuid, before: &ServerRun) -> bool {
-        match self.server.run(before.id).await {
-            Ok(seen) if seen.is_by(transition) => self.has_not_run_since(before).await,
-            _ => false,
-        }
-    }
-
     /// Whether nobody has executed the run between our look at it and our
     /// claim; otherwise gives back how it ended.
-    async fn has_not_run_since(&self, before: &ServerRun) -> bool {
-        let run = before.id;
-        match self.server.run(run).await {
-            Ok(after) if after.attempts() == before.attempts() => true,
-            Ok(_) => {
-                if let Err(error) = self.give_back_the_end(run).await {
-                    self.fail(run, &error);
-                }
-                self.leave(run, "another process has executed it")
-            }
-            // The server accepted, and will say the rest when it is back.
-            Err(_) => true,
+    async fn has_not_run_between(&self, before: &ServerRun, after: &ServerRun) -> bool {
+        if after.attempts() == before.attempts() {
+            return true;
         }
+        let run = before.id;
+        if let Err(error) = self.give_back_the_end(run).await {
+            self.fail(run, &error);
+        }
+        self.leave(run, "another process has executed it")
     }
 
     async fn give_back_the_end(&self, run: Uuid) -> Result<(), ApiError> {
@@ -93,8 +97,4 @@ impl Shared {
         self.force(run, &end.kind, name, end.message.as_deref())
             .await
     }
-}
-
-fn left_as(kind: &str) -> String {
-    format!("it is {} already", kind.to_lowercase())
 }

@@ -58,10 +58,10 @@ impl Ledger {
             if row.is_some_and(|row| run.is_told_by(row)) {
                 passed = passed.max(number);
             }
-            match row.is_some_and(|row| run.is_shown_by(row)) {
-                true if run.is_settled() => recorded.push((number, *id)),
-                true => {}
-                false => missing.push((number, *id)),
+            if !row.is_some_and(|row| run.is_shown_by(row)) {
+                missing.push((number, *id));
+            } else if run.is_settled() {
+                recorded.push((number, *id));
             }
         }
         recorded.iter().for_each(|(_, id)| self.recorded(*id));

@@ -20,6 +20,10 @@ use crate::state::StateType;
 const FLOW: Uuid = Uuid::from_u128(1);
 const SERVER_FLOW: Uuid = Uuid::from_u128(1001);
 
+fn start() -> Timestamp {
+    "2026-11-26T12:00:00Z".parse().unwrap()
+}
+
 fn begin(at: Timestamp) -> Message {
     test_messages::flow_run(FLOW, "flow", "run", at)
 }
@@ -29,6 +33,10 @@ fn task_run(number: u128, kind: StateType, name: &str, at: Timestamp) -> Message
     let state = state(kind, name, at);
     let update = test_messages::task_run(FLOW, id, number, number.to_string(), state);
     Message::TaskRun(Box::new(update))
+}
+
+fn completed(number: u128, at: Timestamp) -> Message {
+    task_run(number, StateType::Completed, "Completed", at)
 }
 
 fn line(text: &str, at: Timestamp) -> Message {
@@ -213,7 +221,7 @@ fn artifacts_are_made_once_and_show_their_newest_data() {
 
 /// A ledger with a flow run, and a server that loses what this seed says.
 fn begun(seed: u64) -> (Ledger, Server, Timestamp) {
-    let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
+    let now = start();
     let mut ledger = Ledger::new(Uuid::now_v7);
     ledger.put(begin(now), now);
     let server = Server {
@@ -347,7 +355,7 @@ fn what_a_bad_server_loses_is_told_again() {
 
 #[test]
 fn no_more_is_on_its_way_than_the_server_keeps() {
-    let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
+    let now = start();
     let mut ledger = Ledger::new(Uuid::now_v7);
     ledger.put(begin(now), now);
     let Next::Call(call) = ledger.next_call(now) else {
@@ -355,10 +363,7 @@ fn no_more_is_on_its_way_than_the_server_keeps() {
     };
     ledger.answered(*call, Reply::Began(known()), now);
     for number in 0..20_000 {
-        ledger.put(
-            task_run(number, StateType::Completed, "Completed", now),
-            now,
-        );
+        ledger.put(completed(number, now), now);
     }
     let mut sent = 0;
     loop {
@@ -398,7 +403,7 @@ fn a_server_that_stood_still_and_goes_on_is_counted_on() {
 
 #[test]
 fn a_flow_run_that_is_refused_ends_at_once_and_says_why() {
-    let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
+    let now = start();
     let mut ledger = Ledger::new(Uuid::now_v7);
     ledger.put(begin(now), now);
     ledger.put(task_run(1, StateType::Running, "Running", now), now);
@@ -489,7 +494,7 @@ fn a_server_that_does_not_know_us_is_told_nothing_more() {
 
 #[test]
 fn an_absent_server_is_tried_less_and_less_often() {
-    let mut now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
+    let mut now = start();
     let mut ledger = Ledger::new(Uuid::now_v7);
     ledger.put(begin(now), now);
     let mut tries = 0;

@@ -95,7 +95,7 @@ fn told(seed: u64, bound: usize, loses: bool, breaks: Option<usize>) -> (Server,
         random: seed * 31 + 1,
         ..Server::default()
     };
-    let mut now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
+    let mut now = start();
     let mut most_away = 0;
     let round = |books: &mut Books, server: &mut Server, now: &mut Timestamp| {
         *now += SignedDuration::from_millis(100);
@@ -181,11 +181,11 @@ fn a_flow_run_need_not_end_for_what_is_away_to_come_back() {
     let directory = tempfile::tempdir().unwrap();
     let mut books = books(directory.path(), BOUND);
     let mut server = Server::default();
-    let mut now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
+    let mut now = start();
     let mut all = vec![begin(now)];
     // All begin before one ends.
     all.extend((0..40).map(|run| task_run(run, StateType::Running, "Running", now)));
-    all.extend((0..40).map(|run| task_run(run, StateType::Completed, "Completed", now)));
+    all.extend((0..40).map(|run| completed(run, now)));
     books.take_in(all, now);
     assert!(books.ledger.held().1 > 70);
     for _ in 0..300 {
@@ -202,13 +202,13 @@ fn a_flow_run_need_not_end_for_what_is_away_to_come_back() {
 fn a_flow_run_does_not_end_before_what_is_away_of_it() {
     let directory = tempfile::tempdir().unwrap();
     let mut books = books(directory.path(), BOUND);
-    let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
+    let now = start();
     let other = Uuid::from_u128(2);
     let mut all = vec![
         begin(now),
         test_messages::flow_run(other, "other", "other", now),
     ];
-    all.extend((0..40).map(|run| task_run(run, StateType::Completed, "Completed", now)));
+    all.extend((0..40).map(|run| completed(run, now)));
     all.push(test_messages::line("of the other", now, other, None));
     books.take_in(all, now);
     let ledger = &mut books.ledger;
@@ -228,13 +228,13 @@ fn a_flow_run_does_not_end_before_what_is_away_of_it() {
 fn what_is_away_of_a_flow_run_that_is_refused_is_no_ones() {
     let directory = tempfile::tempdir().unwrap();
     let mut books = books(directory.path(), BOUND);
-    let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
+    let now = start();
     let mut all = vec![begin(now)];
     for number in 0..40 {
         let data = format!("{number} {}", "x".repeat(1000));
         all.push(artifact(number, &data));
         all.push(line(&format!("line {number}"), now));
-        all.push(task_run(number, StateType::Completed, "Completed", now));
+        all.push(completed(number, now));
     }
     books.take_in(all, now);
     assert!(books.ledger.held().1 > 100);
@@ -269,9 +269,9 @@ fn a_file_that_cannot_be_read_back_hangs_nothing_and_stays() {
     let directory = tempfile::tempdir().unwrap();
     let mut books = books(directory.path(), BOUND);
     let mut server = Server::default();
-    let mut now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
+    let mut now = start();
     let mut all = vec![begin(now)];
-    all.extend((0..40).map(|run| task_run(run, StateType::Completed, "Completed", now)));
+    all.extend((0..40).map(|run| completed(run, now)));
     books.take_in(all, now);
     books.write_down(false);
     let path = books.ahead.path().unwrap().to_owned();

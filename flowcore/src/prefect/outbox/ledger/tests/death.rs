@@ -70,7 +70,7 @@ fn die_and_replay(seed: u64, loses: bool, ends: bool, bound: usize) {
                 Head::new("http://server/api".to_owned()),
             ),
         },
-        now: "2026-11-26T12:00:00Z".parse().unwrap(),
+        now: start(),
     };
     let mut server = Server {
         random: seed * 7919,
@@ -89,7 +89,7 @@ fn die_and_replay(seed: u64, loses: bool, ends: bool, bound: usize) {
         process.live(&mut server, rounds / 2, loses);
         if ends || number % 3 != 0 {
             let now = process.now;
-            process.put(task_run(number, StateType::Completed, "Completed", now));
+            process.put(completed(number, now));
         }
     }
     if ends {
@@ -139,11 +139,11 @@ fn what_a_dead_process_left_is_told_once() {
 
 #[test]
 fn what_others_said_since_stays() {
-    let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
+    let now = start();
     let mut ledger = Ledger::new(Uuid::now_v7);
     ledger.put(begin(now), now);
     ledger.put(task_run(1, StateType::Running, "Running", now), now);
-    ledger.put(task_run(2, StateType::Completed, "Completed", now), now);
+    ledger.put(completed(2, now), now);
     assert_eq!(ledger.bury(), 1);
     let row = |number: u128, state: &str, is_final, seconds: i64| Seen {
         id: Uuid::from_u128(10_000 + number),

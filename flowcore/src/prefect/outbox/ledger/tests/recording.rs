@@ -1,12 +1,9 @@
 //! What is recorded late, by halves, or not at all.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use super::*;
-
-fn start() -> Timestamp {
-    "2026-11-26T12:00:00Z".parse().unwrap()
-}
 
 /// A flow run that the server knows.
 fn begun_there() -> Ledger {
@@ -16,6 +13,13 @@ fn begun_there() -> Ledger {
     };
     ledger.answered(*call, Reply::Began(known()), now);
     ledger
+}
+
+/// So many runs have completed.
+fn complete(ledger: &mut Ledger, numbers: Range<u128>, now: Timestamp) {
+    for number in numbers {
+        ledger.put(completed(number, now), now);
+    }
 }
 
 /// A server with a queue.
@@ -70,6 +74,14 @@ impl Queue {
         }
     }
 
+    /// So many rounds, in each of which so many events are recorded.
+    fn rounds(&mut self, ledger: &mut Ledger, now: &mut Timestamp, count: usize, records: usize) {
+        for _ in 0..count {
+            *now += SignedDuration::from_millis(100);
+            self.round(ledger, *now, records);
+        }
+    }
+
     /// States that are there more than once.
     fn twice(&self) -> usize {
         let histories = self.server.histories.values();
@@ -104,20 +116,14 @@ fn more_runs_than_the_window_holds_may_begin_before_one_ends() {
         for number in batch * 600..(batch + 1) * 600 {
             ledger.put(task_run(number, StateType::Running, "Running", now), now);
         }
-        for _ in 0..70 {
-            now += SignedDuration::from_millis(100);
-            queue.round(&mut ledger, now, 10);
-        }
+        queue.rounds(&mut ledger, &mut now, 70, 10);
     }
     assert!(
         queue.server.runs.len() > 4_000,
         "{}",
         queue.server.runs.len()
     );
-    for number in 0..4_800 {
-        let name = "Completed";
-        ledger.put(task_run(number, StateType::Completed, name, now), now);
-    }
+    complete(&mut ledger, 0..4_800, now);
     queue.until_ended(&mut ledger, now);
     assert_eq!(queue.server.terminal(), 4_800);
     assert_eq!(queue.twice(), 0);
@@ -141,10 +147,7 @@ fn a_replay_tells_more_than_the_window_holds() {
     let mut ledger = begun_there();
     let mut queue = Queue::default();
     let now = start();
-    for number in 0..4_000 {
-        let name = "Completed";
-        ledger.put(task_run(number, StateType::Completed, name, now), now);
-    }
+    complete(&mut ledger, 0..4_000, now);
     ledger.bury();
     ledger.unpark();
     queue.until_ended(&mut ledger, now);
@@ -157,14 +160,8 @@ fn one_state_that_is_lost_among_many_is_found_soon() {
         let mut ledger = begun_there();
         let mut queue = Queue::default();
         let mut now = start();
-        for number in 0..2_900 {
-            let name = "Completed";
-            ledger.put(task_run(number, StateType::Completed, name, now), now);
-        }
-        for _ in 0..30 {
-            now += SignedDuration::from_millis(100);
-            queue.round(&mut ledger, now, 0);
-        }
+        complete(&mut ledger, 0..2_900, now);
+        queue.rounds(&mut ledger, &mut now, 30, 0);
         assert_eq!(queue.events.len(), 2_900);
         queue.events.remove(lost - 1);
         let rounds = queue.until_ended(&mut ledger, now);
@@ -180,10 +177,7 @@ fn what_a_server_forgot_is_told_again_soon() {
     let mut ledger = begun_there();
     let mut queue = Queue::default();
     let mut now = start();
-    for number in 0..2_900 {
-        let name = "Completed";
-        ledger.put(task_run(number, StateType::Completed, name, now), now);
-    }
+    complete(&mut ledger, 0..2_900, now);
     for round in 0..60 {
         now += SignedDuration::from_millis(100);
         queue.round(&mut ledger, now, 10);
@@ -203,15 +197,9 @@ fn what_a_slow_server_has_in_its_queue_is_not_told_again() {
     let mut ledger = begun_there();
     let mut queue = Queue::default();
     let mut now = start();
-    for number in 0..500 {
-        let name = "Completed";
-        ledger.put(task_run(number, StateType::Completed, name, now), now);
-    }
+    complete(&mut ledger, 0..500, now);
     ledger.finish(FLOW, state(StateType::Completed, "Completed", now));
-    for _ in 0..300 {
-        now += SignedDuration::from_millis(100);
-        queue.round(&mut ledger, now, 0);
-    }
+    queue.rounds(&mut ledger, &mut now, 300, 0);
     queue.until_ended(&mut ledger, now);
     assert_eq!(queue.server.terminal(), 500);
     // One for each five seconds.
@@ -223,23 +211,13 @@ fn what_nobody_asked_about_for_a_while_does_not_stand_still() {
     let mut ledger = begun_there();
     let mut queue = Queue::default();
     let mut now = start();
-    for name in ["one", "two"] {
-        for number in 0..20 {
-            let number = number + if name == "two" { 100 } else { 0 };
-            let name = "Completed";
-            ledger.put(task_run(number, StateType::Completed, name, now), now);
-        }
+    for (numbers, records) in [(0..20, 10), (100..120, 0)] {
+        complete(&mut ledger, numbers, now);
         // Nothing is asked before the flow run ends.
-        for _ in 0..600 {
-            now += SignedDuration::from_millis(100);
-            queue.round(&mut ledger, now, if name == "one" { 10 } else { 0 });
-        }
+        queue.rounds(&mut ledger, &mut now, 600, records);
     }
     ledger.finish(FLOW, state(StateType::Completed, "Completed", now));
-    for _ in 0..30 {
-        now += SignedDuration::from_millis(100);
-        queue.round(&mut ledger, now, 0);
-    }
+    queue.rounds(&mut ledger, &mut now, 30, 0);
     queue.until_ended(&mut ledger, now);
     assert_eq!(queue.twice(), 0);
 }
@@ -249,14 +227,8 @@ fn a_state_of_which_a_killed_server_has_the_name_only_is_told_again() {
     let mut ledger = begun_there();
     let mut queue = Queue::default();
     let mut now = start();
-    for number in 0..500 {
-        let name = "Completed";
-        ledger.put(task_run(number, StateType::Completed, name, now), now);
-    }
-    for _ in 0..60 {
-        now += SignedDuration::from_millis(100);
-        queue.round(&mut ledger, now, 10);
-    }
+    complete(&mut ledger, 0..500, now);
+    queue.rounds(&mut ledger, &mut now, 60, 10);
     assert_eq!(queue.server.runs.len(), 500);
     let halves = [3, 77, 450].map(|number| Uuid::from_u128(10_000 + number));
     queue.halves = halves.to_vec();
@@ -283,8 +255,7 @@ fn a_run_of_no_flow_run_is_not_told_again_at_the_first_look() {
     let mut ledger = Ledger::new(Uuid::now_v7);
     let mut queue = Queue::default();
     for number in 0..3 {
-        let Message::TaskRun(mut run) = task_run(number, StateType::Completed, "Completed", now)
-        else {
+        let Message::TaskRun(mut run) = completed(number, now) else {
             unreachable!();
         };
         run.flow = None;
