@@ -15,6 +15,10 @@ use crate::python::{Environment, Error, Program, Result, Running};
 /// How long a server may take to listen, beside several compilers.
 const PATIENCE: Duration = Duration::from_mins(4);
 
+/// How long flow runs wait at their ends, in seconds: a server whose database
+/// is locked may not have answered for a minute.
+const DRAIN: (&str, &str) = ("PREFECT_REPORTING_DRAIN_TIMEOUT", "240");
+
 /// How often it is looked whether something has happened.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -175,6 +179,7 @@ impl Server {
             .module(module)
             .with_prefect(self.directory.path())
             .with_variable("PREFECT_API_URL", self.url())
+            .with_variable(DRAIN.0, DRAIN.1)
     }
 
     /// A Python program's file that talks to this server, in the server's
@@ -184,10 +189,11 @@ impl Server {
             .program(file)
             .with_prefect(self.directory.path())
             .with_variable("PREFECT_API_URL", self.url())
+            .with_variable(DRAIN.0, DRAIN.1)
     }
 
-    /// A program of ours that talks to this server, and knows no other setting
-    /// of Prefect's; its `PREFECT_HOME` is the folder.
+    /// A program of ours that talks to this server, is patient with it, and knows
+    /// no other setting of Prefect's; its `PREFECT_HOME` is the folder.
     #[must_use]
     pub fn command(&self, program: impl Into<PathBuf>, home: &Path) -> Command {
         let mut command = Command::new(program.into());
@@ -199,6 +205,7 @@ impl Server {
         command
             .env("PREFECT_API_URL", self.url())
             .env("PREFECT_HOME", home)
+            .env(DRAIN.0, DRAIN.1)
             .current_dir(home);
         command
     }

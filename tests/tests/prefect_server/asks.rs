@@ -15,10 +15,13 @@ fn count(text: &str, part: &str) -> usize {
     text.matches(part).count()
 }
 
-/// The program with a flow, told nothing of a server.
+/// The program with a flow, told nothing of a server, with the usual patience.
 fn alone(flow: &str, home: &TempDir) -> Command {
     let mut command = Server::shared().command(env!("CARGO_BIN_EXE_reported_flows"), home.path());
-    command.env_remove("PREFECT_API_URL").arg(flow);
+    for setting in ["PREFECT_API_URL", "PREFECT_REPORTING_DRAIN_TIMEOUT"] {
+        command.env_remove(setting);
+    }
+    command.arg(flow);
     command
 }
 

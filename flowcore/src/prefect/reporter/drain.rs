@@ -17,7 +17,7 @@ const SETTING: &str = "PREFECT_REPORTING_DRAIN_TIMEOUT";
 const LIMIT: Duration = Duration::from_mins(5);
 
 /// How long all ends of flow runs together wait for a server that has never
-/// answered: its address may be wrong.
+/// answered, unless the setting says how long: its address may be wrong.
 const UNANSWERED: Duration = Duration::from_secs(10);
 
 /// Nothing is said of a wait that is shorter.
@@ -25,13 +25,25 @@ const QUIET: Duration = Duration::from_secs(2);
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
 /// How long the end of a flow run may wait for the server.
-fn limit() -> Duration {
-    settings::of_process()
-        .seconds(SETTING, LIMIT)
-        .unwrap_or_else(|error| {
+struct Limits {
+    once_answered: Duration,
+    unanswered: Duration,
+}
+
+impl Limits {
+    fn of_process() -> Self {
+        let wanted = settings::of_process()
+            .get(SETTING)
+            .map(|wanted| wanted.seconds());
+        let wanted = wanted.transpose().unwrap_or_else(|error| {
             tracing::warn!(target: "flowcore::prefect", "{error}: it does not count");
-            LIMIT
-        })
+            None
+        });
+        Self {
+            once_answered: wanted.unwrap_or(LIMIT),
+            unanswered: wanted.unwrap_or(UNANSWERED),
+        }
+    }
 }
 
 /// Says from time to time how much is left.
@@ -74,17 +86,20 @@ pub(super) struct GaveUp {
 /// together.
 pub(super) async fn wait<T>(outbox: &Outbox, told: impl Future<Output = T>) -> Result<T, GaveUp> {
     static FIRST: OnceLock<Instant> = OnceLock::new();
-    let limit = limit();
+    let limits = Limits::of_process();
     let begin = Instant::now();
     let waited = FIRST.get_or_init(|| begin).elapsed();
-    let short = limit.min(UNANSWERED.saturating_sub(waited));
+    let short = limits.unanswered.saturating_sub(waited);
     let mut told = pin!(told);
     if let Some(told) = runtime::timeout(short, told.as_mut()).await {
         return Ok(told);
     }
     let was_answered = outbox.was_answered();
-    if was_answered && let Some(told) = runtime::timeout(limit.saturating_sub(short), told).await {
-        return Ok(told);
+    if was_answered {
+        let rest = limits.once_answered.saturating_sub(short);
+        if let Some(told) = runtime::timeout(rest, told).await {
+            return Ok(told);
+        }
     }
     Err(GaveUp {
         after: begin.elapsed(),
