@@ -15,15 +15,16 @@ use serde_json::{Value, json};
 
 /// Where Cargo puts the examples of the profile that this test was built with.
 ///
-/// From the root, `cargo test` has just built them, and Cargo only looks that
-/// nothing changed since; a test of this package alone must not run old ones.
+/// From the root, `cargo test` has just built them, and Cargo, asked for the same
+/// packages, only looks that nothing changed since; a test of this package alone
+/// must not run old ones.
 static EXAMPLES: LazyLock<PathBuf> = LazyLock::new(|| {
     let test = std::env::current_exe().expect("the test's own path");
     // <target>/<profile>/deps/<test>
     let profile = test.ancestors().nth(2).expect("the profile's directory");
     let mut cargo = Command::new(env!("CARGO"));
     cargo
-        .args(["build", "--quiet", "--package", "flow", "--examples"])
+        .args(["build", "--quiet", "--examples"])
         .arg("--target-dir")
         .arg(profile.parent().expect("the target directory"))
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))

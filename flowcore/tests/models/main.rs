@@ -2,22 +2,20 @@
 //! every order of the steps that the memory model allows.
 //!
 //! The files under test are compiled here once more, with loom's parts in the
-//! place of the real ones ([`sync`]); so no flag of the compiler is needed:
-//! `cargo test -p flow-tests --no-default-features --features loom --test models`.
-//! `FLOW_TEST_SCALE` lets loom preempt
-//! threads more often.
+//! place of the real ones ([`sync`]); so no flag of the compiler is needed.
+//! `FLOW_TEST_SCALE` lets loom preempt threads more often.
 
 // Not everything that the files offer has a model.
 #![allow(dead_code, reason = "the files under test are whole")]
 
 mod sync;
 
-#[path = "../../../flowcore/src/flag.rs"]
+#[path = "../../src/flag.rs"]
 mod flag;
 
 mod runner;
 
-#[path = "../../../flowcore/src/flow/shell/in_turn.rs"]
+#[path = "../../src/flow/shell/in_turn.rs"]
 mod in_turn;
 
 use loom::future::block_on;

@@ -4,7 +4,7 @@
 //! The compiler's words change from release to release, so the whole text is
 //! compared on one of them. On others only our own lines count: those that a
 //! file names with `// says:`. New texts are written down by
-//! `TRYBUILD=overwrite cargo test -p flowmacros --test ui`.
+//! `TRYBUILD=overwrite cargo test -p flowcore --test ui`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +14,7 @@ use std::{env, fs};
 const EXACT: &str = "1.95.";
 
 /// Where the child of [`our_lines_occur`] finds its files.
-const DIRECTORY: &str = "FLOWMACROS_UI_DIRECTORY";
+const DIRECTORY: &str = "FLOWCORE_UI_DIRECTORY";
 
 #[test]
 fn mistakes_are_told_at_their_place() {
