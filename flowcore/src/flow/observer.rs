@@ -75,6 +75,12 @@ pub(crate) struct Submission<'a> {
     pub(crate) info: &'static TaskInfo,
     pub(crate) options: &'a TaskOptions,
     pub(crate) inputs: &'a [Input],
+    /// The task run of the same flow run whose code submits it, if it is one's.
+    #[cfg_attr(
+        not(feature = "prefect"),
+        expect(dead_code, reason = "only a server is told of it")
+    )]
+    pub(crate) by: Option<RunReference>,
     pub(crate) at: Timestamp,
 }
 

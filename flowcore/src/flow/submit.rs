@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::observer::{Input, InputSource, Submitted};
+use super::observer::{Input, InputSource, Submission, Submitted};
 use super::shell::{MapEntry, RunEntry};
 use super::{FlowRun, end};
 use crate::arguments::{ColumnInput, ColumnLength, Edge, Upstream};
@@ -214,8 +214,13 @@ pub(super) fn submit_in<D: TaskDefinition>(
 }
 
 impl FlowRun {
-    /// A run whose arguments are all values, for a task in another process.
-    pub(crate) fn submit_job(self: &Arc<Self>, job: &Arc<dyn Execution>) -> Result<RunId> {
+    /// A run whose arguments are all values, for the code of a task run in
+    /// another process.
+    pub(crate) fn submit_job(
+        self: &Arc<Self>,
+        job: &Arc<dyn Execution>,
+        by: RunReference,
+    ) -> Result<RunId> {
         let info = job.info();
         if self.has_ended() {
             let name = self.name();
@@ -232,9 +237,15 @@ impl FlowRun {
             shell.jobs.insert(id, RunEntry::Job(Arc::clone(job)));
             self.note_transaction(shell, id, membership.as_ref());
             let what = Submitted::Run(id);
-            // What it was made from is known where it was submitted.
-            let inputs = self.is_observed().then_some(&[][..]);
-            self.tell_submitted(what, info, job.options(), inputs, now);
+            self.tell_submission(&Submission {
+                what,
+                info,
+                options: job.options(),
+                // What it was made from is known where it was submitted.
+                inputs: &[],
+                by: Some(by),
+                at: now,
+            });
             shell.engine.submit_run(id, [], now);
             if is_early {
                 shell.engine.offer_run(id, &[]);

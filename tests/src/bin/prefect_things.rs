@@ -31,9 +31,9 @@ async fn artifacts() -> Result<Vec<String>> {
 }
 
 #[task]
-fn artifact_in_sync_code() -> Result<String> {
-    let made = Artifact::markdown("from afar")
-        .key("from-afar")
+fn artifact_in_sync_code(key: &str) -> Result<String> {
+    let made = Artifact::markdown("from sync code")
+        .key(key)
         .create()
         .block()?;
     Ok(made.id().to_string())
@@ -42,13 +42,18 @@ fn artifact_in_sync_code() -> Result<String> {
 #[flow]
 async fn makes_artifacts() -> Result<Vec<String>> {
     let mut ids = artifacts.submit().await?;
-    ids.push(artifact_in_sync_code.submit().await?);
+    ids.push(artifact_in_sync_code.submit("from-here").await?);
     Ok(ids)
+}
+
+#[task]
+async fn nested() -> Result<String> {
+    artifact_in_sync_code.submit("from-afar").await
 }
 
 #[flow(task_runner = DaskTaskRunner::local().n_workers(1))]
 async fn makes_artifacts_elsewhere() -> Result<String> {
-    artifact_in_sync_code.submit().await
+    nested.submit().await
 }
 
 #[flow]

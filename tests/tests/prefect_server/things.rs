@@ -42,7 +42,9 @@ fn runs_make_artifacts_of_every_kind() {
         Some(6)
     );
     let keys = ["my-progress", "my-md", "my-table", "my-link", "my-image"];
-    let artifacts = artifacts(server, &keys).into_iter().map(|artifact| {
+    let artifacts = artifacts(server, &keys);
+    let progress = artifacts[0]["id"].as_str().expect("an id").to_owned();
+    let artifacts = artifacts.into_iter().map(|artifact| {
         assert!(artifact["task_run_id"].is_string(), "{artifact}");
         json!([artifact["type"], artifact["data"], artifact["description"]])
     });
@@ -60,6 +62,29 @@ fn runs_make_artifacts_of_every_kind() {
             json!(["image", "http://example.invalid/x.png", null]),
         ]
     );
+    let [made, changed] = ["created", "updated"].map(|what| {
+        let name = format!("prefect.artifact.{what}");
+        let filter = json!({"filter": {"event": {"name": [name]}}});
+        server.wait_for(&name, |server| {
+            let found = server.post("/events/filter", &filter);
+            let events = found["events"].as_array()?.clone();
+            events.into_iter().find(|event| {
+                let payload = &event["payload"];
+                payload["key"] == "my-md" || payload["data"] == 80.0
+            })
+        })
+    });
+    let wanted = json!({"key": "my-md", "type": "markdown", "description": "d"});
+    assert_eq!(made["payload"], wanted);
+    assert_eq!(made["resource"]["prefect.resource.name"], "my-md");
+    let related = made["related"].as_array().expect("a list");
+    let roles: Vec<_> = related
+        .iter()
+        .map(|one| one["prefect.resource.role"].as_str().unwrap_or_default())
+        .collect();
+    assert_eq!(roles, ["flow-run", "flow", "task-run"], "{made}");
+    let shown = changed["resource"]["prefect.resource.id"].as_str();
+    assert_eq!(shown, Some(&*format!("prefect.artifact.{progress}")));
 }
 
 #[test]
@@ -67,7 +92,17 @@ fn tasks_on_workers_make_artifacts_through_the_flows_process() {
     let server = Server::shared();
     run(server, &["artifacts_elsewhere"]);
     let artifact = artifacts(server, &["from-afar"]);
-    assert_eq!(artifact[0]["data"], "from afar");
+    assert_eq!(artifact[0]["data"], "from sync code");
+    let task_run = |id: &Value| {
+        let id = id.as_str().expect("an id");
+        server.get(&format!("/task_runs/{id}"))
+    };
+    let made_in = task_run(&artifact[0]["task_run_id"]);
+    let around = &made_in["task_inputs"]["__parents__"];
+    assert_eq!(around[0]["input_type"], "task_run", "{made_in}");
+    let around = task_run(&around[0]["id"]);
+    let name = around["name"].as_str().expect("a name");
+    assert!(name.starts_with("nested"), "{around}");
 }
 
 #[test]

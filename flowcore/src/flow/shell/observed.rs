@@ -2,6 +2,7 @@
 
 use super::{FlowRun, Shell};
 use crate::clock::Timestamp;
+use crate::context::RunContext;
 use crate::definition::{TaskInfo, TaskOptions};
 use crate::engine::{Map, MapId, RunView};
 #[cfg(any(feature = "otel", feature = "prefect"))]
@@ -67,15 +68,21 @@ impl FlowRun {
         let Some(inputs) = inputs else {
             return;
         };
-        let submission = Submission {
+        let caller = RunContext::caller().filter(|context| context.flow().id() == self.id());
+        self.tell_submission(&Submission {
             what,
             info,
             options,
             inputs,
+            by: caller.and_then(|context| context.run()),
             at,
-        };
+        });
+    }
+
+    /// The same, whoever submits it.
+    pub(in crate::flow) fn tell_submission(&self, submission: &Submission<'_>) {
         for observer in self.observers().iter() {
-            observer.submitted(self, &submission);
+            observer.submitted(self, submission);
         }
     }
 

@@ -13,7 +13,6 @@ use super::names::flow_key;
 use super::states::{self, Sequence};
 use super::task::{Entered, Identity, Run, Task};
 use crate::clock::Timestamp;
-use crate::context::RunContext;
 use crate::definition::{Api, FlowOptions, RetryDelay};
 use crate::engine::{Change, MapId, RunId};
 use crate::flow::{Began, Changes, FlowRun, Submission, Submitted, task_run_id};
@@ -178,11 +177,7 @@ impl ReportedFlow {
         layouts: &mut Layouts,
     ) -> Option<TaskRunUpdate> {
         let task = self.task(submission);
-        // Called by the code that submits it.
-        let parent = RunContext::caller()
-            .filter(|context| context.flow().id() == flow.id())
-            .and_then(|context| context.run())
-            .map(|run| task_run_id(flow.id(), run));
+        let parent = submission.by.map(|run| task_run_id(flow.id(), run));
         let sources = Sources::new(submission.info, submission.inputs, parent);
         match submission.what {
             Submitted::Run(id) => {

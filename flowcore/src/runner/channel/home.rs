@@ -99,7 +99,7 @@ async fn work_on(flow: Arc<FlowRun>, id: RequestId, request: Request) {
             }
         }
         Request::Submit(work) => {
-            let answer = run_of_task(&flow, &work).await;
+            let answer = run_of_task(&flow, id.run, &work).await;
             answer_with(&flow, id, answer);
         }
         Request::Server(question) => {
@@ -127,12 +127,12 @@ fn answer_with(flow: &FlowRun, id: RequestId, answer: Answer) {
     }
 }
 
-/// A run that a task in another process submits: from its descriptor to its
-/// outcome.
-async fn run_of_task(flow: &Arc<FlowRun>, work: &WorkDescriptor) -> Answer {
+/// A run that the code of another one submits in another process: from its
+/// descriptor to its outcome.
+async fn run_of_task(flow: &Arc<FlowRun>, by: RunReference, work: &WorkDescriptor) -> Answer {
     let submitted = find_task(&work.task_key)
         .and_then(|entry| entry.submission(work, &NoValues))
-        .and_then(|job| flow.submit_job(&job).map(|run| (run, job)));
+        .and_then(|job| flow.submit_job(&job, by).map(|run| (run, job)));
     let (run, job) = match submitted {
         Ok(submitted) => submitted,
         Err(error) => {
