@@ -12,6 +12,7 @@ mod background;
 pub(crate) mod cancelling;
 mod client;
 mod deployment;
+mod mark;
 mod message;
 mod on_server;
 mod outbox;

@@ -40,7 +40,7 @@ pub(crate) async fn propose(
     identify(&mut state, run, transition);
     let body = json!({"state": state, "force": force});
     let said: Said = client.post(&path(run), &body).await?;
-    Ok(said.answer(&transition.to_string()))
+    Ok(said.answer(transition))
 }
 
 /// Proposes the state in which an attempt has failed. The server may make
@@ -54,10 +54,9 @@ pub(crate) async fn propose_failure(
 ) -> Result<Answer, ApiError> {
     identify(&mut state, run, transition);
     let body = json!({"state": state, "force": false});
-    let transition = transition.to_string();
     loop {
         match client.post_once::<Said>(&path(run), &body).await {
-            Ok(said) => return Ok(said.answer(&transition)),
+            Ok(said) => return Ok(said.answer(transition)),
             Err(error) if error.is_doubtful() => {}
             Err(error) => return Err(error),
         }
@@ -67,7 +66,7 @@ pub(crate) async fn propose_failure(
             state: seen.state,
             details: Details::default(),
         };
-        match said.answer(&transition) {
+        match said.answer(transition) {
             Answer::Reject {
                 kind: None | Some(StateType::Running),
                 ..
@@ -82,9 +81,13 @@ fn path(run: Uuid) -> String {
 }
 
 /// Whether a state with these details is what this transition made.
-pub(crate) fn is_by(details: &Map<String, Value>, transition: &str) -> bool {
-    let made = details.get("transition_id");
-    made.and_then(Value::as_str) == Some(transition)
+pub(crate) fn is_by(details: &Map<String, Value>, transition: Uuid) -> bool {
+    transition_of(details) == Some(transition)
+}
+
+/// The transition that made a state with these details, if they say so.
+pub(crate) fn transition_of(details: &Map<String, Value>) -> Option<Uuid> {
+    details.get("transition_id")?.as_str()?.parse().ok()
 }
 
 fn identify(state: &mut Value, run: Uuid, transition: Uuid) {
@@ -121,7 +124,7 @@ struct Details {
 }
 
 impl Said {
-    fn answer(self, transition: &str) -> Answer {
+    fn answer(self, transition: Uuid) -> Answer {
         let is_ours = |state: &GivenState| is_by(&state.state_details, transition);
         let status = self.status.as_str();
         let reason = || self.details.reason.unwrap_or_else(|| status.to_owned());
@@ -151,7 +154,8 @@ mod tests {
 
     #[test]
     fn a_proposal_whose_answer_was_lost_is_accepted() {
-        let said = |transition: &str| -> Said {
+        let (ours, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let said = |transition: Uuid| -> Said {
             serde_json::from_value(json!({
                 "status": "REJECT",
                 "details": {"type": "reject_details", "reason": "This run has already made this state transition."},
@@ -160,8 +164,8 @@ mod tests {
             }))
             .unwrap()
         };
-        assert_eq!(said("a").answer("a"), Answer::Accept);
-        let refused = said("b").answer("a");
+        assert_eq!(said(ours).answer(ours), Answer::Accept);
+        let refused = said(other).answer(ours);
         assert!(matches!(refused, Answer::Reject { kind, .. } if kind == Some(StateType::Pending)));
     }
 
@@ -173,6 +177,6 @@ mod tests {
         }))
         .unwrap();
         let delay = Duration::from_secs(2);
-        assert_eq!(said.answer("a"), Answer::Wait { delay });
+        assert_eq!(said.answer(Uuid::nil()), Answer::Wait { delay });
     }
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::client::{ApiClient, ApiError};
+use super::mark::Mark;
 use super::outbox::Outbox;
 use super::reporter;
 use super::transition::{Answer, propose, propose_failure};
@@ -46,7 +47,8 @@ pub(crate) async fn after_failure(flow: Uuid, failure: &Failure) -> Verdict {
             return Ok(Verdict::Unasked);
         };
         let server = outbox.in_step(flow).await?;
-        let said = propose_failure(&client, server, state, Uuid::now_v7()).await?;
+        let transition = Mark::of_process().new_transition();
+        let said = propose_failure(&client, server, state, transition).await?;
         Ok(heard(outbox, flow, said, StateType::Scheduled))
     });
     let verdict = asked.await;
@@ -86,7 +88,8 @@ pub(crate) async fn before_begin(client: &ApiClient, server: Uuid) -> Verdict {
 async fn begin(client: &ApiClient, server: Uuid) -> Result<Answer, ApiError> {
     let state = json!({"type": "RUNNING", "name": "Running", "message": null, "state_details": {}});
     loop {
-        let said = propose(client, server, state.clone(), Uuid::now_v7(), false).await?;
+        let transition = Mark::of_process().new_transition();
+        let said = propose(client, server, state.clone(), transition, false).await?;
         let Answer::Wait { delay } = said else {
             return Ok(said);
         };

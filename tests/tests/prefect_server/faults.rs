@@ -176,17 +176,22 @@ fn answers_that_are_lost_make_nothing_twice() {
 
 /// Waits until what the child has to tell is in its file up to this text.
 fn wait_for_file(home: &Path, text: &str) {
+    wait_for_content(home, text, |content| content.contains(text));
+}
+
+/// Waits until the child's file has this content; `what` says which.
+fn wait_for_content(home: &Path, what: &str, is_it: impl Fn(&str) -> bool) {
     let directory = home.join("flowcore/outbox");
     let start = std::time::Instant::now();
     loop {
         let files = std::fs::read_dir(&directory).into_iter().flatten();
-        let has_it = files.flatten().any(|file| {
-            std::fs::read_to_string(file.path()).is_ok_and(|content| content.contains(text))
-        });
+        let has_it = files
+            .flatten()
+            .any(|file| std::fs::read_to_string(file.path()).is_ok_and(|text| is_it(&text)));
         if has_it {
             return;
         }
-        assert!(start.elapsed() < Duration::from_mins(2), "no `{text}`");
+        assert!(start.elapsed() < Duration::from_mins(2), "no `{what}`");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -211,6 +216,37 @@ fn what_memory_has_no_room_for_is_told_when_the_server_is_back() {
     wait_for_file(program.home(), "{\"Later\":{\"TaskRun\"");
     way.set(Faults::default());
     check_steady(&program.end(server), server, STEPS);
+}
+
+#[test]
+#[cfg(unix)]
+fn what_the_disk_has_no_room_for_is_told_all_the_same() {
+    const STEPS: u64 = 40;
+    const ROOM: u64 = 64 << 10;
+    let server = Server::shared();
+    let away = Faults {
+        busy: 100,
+        ..Faults::default()
+    };
+    let way = FaultyWay::to(server.address(), away).expect("a port");
+    let url = way.url();
+    let settings = [
+        ("PREFECT_API_URL", url.as_str()),
+        ("PREFECT_REPORTING_MEMORY_LIMIT", "10000"),
+    ];
+    let arguments = ["steady", &STEPS.to_string(), "0"];
+    let program = Program::start_on_small_disk(server, &settings, &arguments, ROOM);
+    wait_for_content(program.home(), "a full disk", |content| {
+        assert!(content.len() as u64 <= ROOM);
+        content.len() as u64 == ROOM && content.contains("{\"Later\":{\"TaskRun\"")
+    });
+    way.set(Faults::default());
+    let told = program.end(server);
+    let warnings = told.stderr.matches("cannot be kept in").count();
+    assert_eq!(warnings, 1, "{}", told.stderr);
+    assert!(told.stderr.contains("flowcore/outbox/"), "{}", told.stderr);
+    assert!(told.stderr.contains("make room there"), "{}", told.stderr);
+    check_steady(&told, server, STEPS);
 }
 
 /// A `steady` flow of so many steps is killed, and its end told by `replay`.
@@ -255,6 +291,50 @@ fn is_killed_and_replayed(count: u64, faults: &Faults) {
             _ => panic!("{run}"),
         }
     }
+}
+
+/// What the server calls the child's flow run, once the child knows.
+fn id_on_server(home: &Path) -> String {
+    wait_for_file(home, "{\"Note\":{\"Began\"");
+    let file = std::fs::read_dir(home.join("flowcore/outbox"))
+        .expect("it is there")
+        .next()
+        .expect("a file");
+    let content = std::fs::read_to_string(file.expect("a file").path()).expect("text");
+    let lines = content.lines().filter(|line| line.contains("\"Began\""));
+    let note = lines.map(serde_json::from_str::<serde_json::Value>).next();
+    let note = note.expect("a line").expect("it is whole");
+    let id = note["Note"]["Began"][1]["id"].as_str();
+    id.expect("an id").to_owned()
+}
+
+#[test]
+fn a_run_that_another_process_executes_by_now_is_left_alone() {
+    let server = Server::shared();
+    let mut program = Program::start(server, &[], &["steady", "3", "5", "1"]);
+    let path = format!("/flow_runs/{}", id_on_server(program.home()));
+    wait_for_file(program.home(), "step 2, attempt 1\"");
+    server.wait_for("the run", |server| {
+        (server.get(&path)["state_type"] == "RUNNING").then_some(())
+    });
+    program.kill();
+    let taken = json!({
+        "state": {"type": "RUNNING", "state_details": {
+            "transition_id": "01a208da-59d6-743b-8000-000000000001",
+        }},
+        "force": true,
+    });
+    server.post(&format!("{path}/set_state"), &taken);
+    let before = server.get(&path);
+    let replay = command(server, program.home(), &[], &["replay"]).output();
+    let replay = replay.expect("it starts");
+    assert!(replay.status.success(), "{replay:?}");
+    let after = server.get(&path);
+    assert_eq!(after["state_id"], before["state_id"], "{after}");
+    assert_eq!(after["run_count"], before["run_count"], "{after}");
+    let id = after["id"].as_str().expect("an id");
+    assert_eq!(lines(server, id, "step"), steps(3));
+    assert_eq!(task_runs(server, id).len(), 3);
 }
 
 #[test]

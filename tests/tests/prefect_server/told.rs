@@ -20,9 +20,26 @@ impl Program {
     /// beside those of the server.
     pub(crate) fn start(server: &Server, settings: &Settings<'_>, arguments: &[&str]) -> Self {
         let home = tempfile::tempdir().expect("a folder");
-        let child = command(server, home.path(), settings, arguments).spawn();
+        let command = command(server, home.path(), settings, arguments);
+        Self::of(command, home)
+    }
+
+    /// The same, and no file of it can have more bytes than this.
+    pub(crate) fn start_on_small_disk(
+        server: &Server,
+        settings: &Settings<'_>,
+        arguments: &[&str],
+        bytes: u64,
+    ) -> Self {
+        let home = tempfile::tempdir().expect("a folder");
+        let command = command(server, home.path(), settings, arguments);
+        Self::of(with_small_files(&command, bytes), home)
+    }
+
+    fn of(mut command: Command, home: TempDir) -> Self {
+        let child = command.spawn().expect("the child starts");
         Self {
-            child: Some(child.expect("the child starts")),
+            child: Some(child),
             home,
         }
     }
@@ -94,6 +111,30 @@ pub(crate) fn command(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
+}
+
+/// The command in a shell that lets it write no larger files: more is refused,
+/// as on a disk that is full.
+fn with_small_files(command: &Command, bytes: u64) -> Command {
+    const BLOCK: u64 = 512;
+    let script = format!(
+        "trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"",
+        bytes / BLOCK
+    );
+    let mut limited = Command::new("sh");
+    limited.arg("-c").arg(script).arg(command.get_program());
+    limited.args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    if let Some(directory) = command.get_current_dir() {
+        limited.current_dir(directory);
+    }
+    limited.stdout(Stdio::piped()).stderr(Stdio::piped());
+    limited
 }
 
 /// Runs a flow of the child to its end.

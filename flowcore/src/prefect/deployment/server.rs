@@ -91,7 +91,7 @@ impl ServerRun {
     /// Whether its state is what this transition made.
     pub(super) fn is_by(&self, id: Uuid) -> bool {
         let state = self.state.as_ref();
-        state.is_some_and(|state| transition::is_by(&state.state_details, &id.to_string()))
+        state.is_some_and(|state| transition::is_by(&state.state_details, id))
     }
 
     /// The slot of the deployment's limit that it holds.

@@ -80,7 +80,7 @@ async fn perform(
             }
             Ok(Reply::Done)
         }
-        Call::Artifact(call) => artifacts::perform(client, call).await,
+        Call::Artifact(call) => artifacts::perform(shared, call).await,
         Call::Lines(lines) => {
             let body: Vec<Value> = lines
                 .iter()
@@ -106,12 +106,25 @@ struct Known {
     empirical_policy: Map<String, Value>,
 }
 
+/// A flow run as the server has it.
 #[derive(Deserialize)]
-struct MadeRun {
+pub(super) struct MadeRun {
     id: Uuid,
     name: String,
     flow_id: Uuid,
     deployment_id: Option<Uuid>,
+}
+
+impl MadeRun {
+    pub(super) fn of_flow(self, flow_name: String) -> ServerFlowRun {
+        ServerFlowRun {
+            id: self.id,
+            name: self.name,
+            flow: self.flow_id,
+            flow_name,
+            deployment: self.deployment_id,
+        }
+    }
 }
 
 async fn begin(
@@ -141,13 +154,7 @@ async fn begin(
         client.post("/flow_runs/", &body).await?
     };
     say_where(client, &made);
-    Ok(ServerFlowRun {
-        id: made.id,
-        name: made.name,
-        flow: made.flow_id,
-        flow_name: new.flow_name.clone(),
-        deployment: made.deployment_id,
-    })
+    Ok(made.of_flow(new.flow_name.clone()))
 }
 
 /// Prefect's line for people; the server is not told of it.

@@ -18,6 +18,8 @@ use crate::prefect::on_server::TypeOnServer;
 const PATH: &str = "/events/in";
 /// Sent at once: between batches newer states may melt with older ones.
 const BATCH: usize = 100;
+/// So long states gather: runs that end soon are told once.
+const GATHER: Duration = Duration::from_millis(25);
 /// The most events after which it is asked whether the socket lives.
 const PING_AFTER: usize = 700;
 const PING_LIMIT: Duration = Duration::from_secs(30);
@@ -36,7 +38,10 @@ pub(super) async fn send(shared: Arc<Shared>) {
         }
         let question = shared.with(super::Ledger::next_question);
         match question {
-            NextQuestion::Wait(until) => news(&shared.for_events, until).await,
+            NextQuestion::Wait(until) => {
+                news(&shared.for_events, until).await;
+                tokio::time::sleep(GATHER).await;
+            }
             NextQuestion::Ask(question) => {
                 line.confirm().await;
                 if let Err(error) = ask(&shared, &question).await
@@ -117,6 +122,11 @@ async fn ask(shared: &Shared, question: &Question) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// An event as others than a socket want it.
+fn as_value(event: &str) -> Value {
+    serde_json::from_str(event).unwrap_or_default()
+}
+
 /// The way of events to the server.
 struct Line {
     shared: Arc<Shared>,
@@ -124,7 +134,7 @@ struct Line {
     way: Way,
     /// Not known to have arrived: sent again, with the same ids, when the
     /// socket breaks.
-    unconfirmed: VecDeque<Value>,
+    unconfirmed: VecDeque<String>,
     /// So many of them went through the open socket.
     sent: usize,
     /// After so many events it is asked whether the socket lives.
@@ -157,7 +167,7 @@ impl Line {
     }
 
     /// Sends events, however long it takes.
-    async fn send(&mut self, events: Vec<Value>) {
+    async fn send(&mut self, events: Vec<String>) {
         self.unconfirmed.extend(events);
         self.tell(false).await;
     }
@@ -193,7 +203,7 @@ impl Line {
         };
         let room = self.ping_after.saturating_sub(self.sent);
         let texts = self.unconfirmed.iter().skip(self.sent).take(room);
-        let texts: Vec<String> = texts.map(Value::to_string).collect();
+        let texts: Vec<String> = texts.cloned().collect();
         let count = texts.len();
         let done = if count == 0 {
             socket.ping(PING_LIMIT).await
@@ -260,7 +270,7 @@ impl Line {
     /// Tells all, however long it takes.
     async fn tell_runs(&mut self) {
         while let (Way::Runs(way), Some(event)) = (&mut self.way, self.unconfirmed.front()) {
-            match way.tell(&self.client, event).await {
+            match way.tell(&self.client, &as_value(event)).await {
                 Ok(()) => {}
                 Err(error) if error.may_pass() => {
                     tracing::debug!(target: "flowcore::prefect", "{error}");
@@ -306,7 +316,12 @@ impl Line {
 
     async fn post(&mut self) {
         let count = self.unconfirmed.len().min(BATCH);
-        let batch: Vec<&Value> = self.unconfirmed.iter().take(count).collect();
+        let batch: Vec<Value> = self
+            .unconfirmed
+            .iter()
+            .take(count)
+            .map(|event| as_value(event))
+            .collect();
         let posted = self.client.post::<Option<Value>>("/events", &batch).await;
         match posted {
             Ok(_) => {

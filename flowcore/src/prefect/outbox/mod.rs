@@ -11,6 +11,7 @@ mod by_requests;
 mod calls;
 mod cancelling;
 mod caught;
+mod event;
 mod events;
 mod file;
 mod ledger;
@@ -28,12 +29,13 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::client::{ApiClient, ApiError};
+use super::mark::Mark;
 use super::message::{Message, StateUpdate};
 use super::on_server::terminal_types;
 use super::transition::{Answer, propose};
 use crate::{runtime, settings};
 pub(crate) use artifacts::{change as change_artifact, make as make_artifact};
-pub(crate) use bodies::resources_of;
+pub(crate) use bodies::{PlainEvent, related_to};
 use books::Books;
 use caught::or_shut;
 use file::{Head, WriteAhead};
@@ -64,8 +66,9 @@ impl Outbox {
             let client = ApiClient::of_process()?;
             Ok(client.map(|client| {
                 let head = Head::new(client.settings().shown_url());
+                let ledger = Ledger::new(Uuid::now_v7).marked(head.mark);
+                let ledger = ledger.bounded(memory());
                 let ahead = WriteAhead::within(directory(), head);
-                let ledger = Ledger::new(Uuid::now_v7).bounded(memory());
                 Self::with(client, ledger, ahead)
             }))
         });
@@ -81,13 +84,28 @@ impl Outbox {
 
     /// Tells something, soon. Never waits for the server, and never fails.
     pub(crate) fn put(&self, message: Message) {
+        // Others wait for what the server says to these.
+        let is_urgent = matches!(
+            message,
+            Message::FlowRun(_) | Message::FlowRunName(..) | Message::FlowState(..)
+        );
         let was_empty = self.0.push(message) == 1;
-        if was_empty {
+        if is_urgent {
             self.wake();
+        } else if was_empty {
+            self.start();
+            self.0.for_file.notify_one();
         }
     }
 
     fn wake(&self) {
+        self.start();
+        self.0.for_calls.notify_one();
+        self.0.for_events.notify_one();
+        self.0.for_file.notify_one();
+    }
+
+    fn start(&self) {
         self.0.is_started.get_or_init(|| {
             let service = runtime::process_service();
             let shared = || Arc::clone(&self.0);
@@ -96,9 +114,6 @@ impl Outbox {
             service.spawn(or_shut(shared(), keep(shared())));
             service.spawn(or_shut(shared(), cancelling::watch(shared())));
         });
-        self.0.for_calls.notify_one();
-        self.0.for_events.notify_one();
-        self.0.for_file.notify_one();
     }
 
     /// Whether the flow run is told of here, and has not ended.
@@ -172,7 +187,7 @@ impl Outbox {
         state: &StateUpdate,
     ) -> Result<Answer, ApiError> {
         let server = self.in_step(flow).await?;
-        let transition = Uuid::now_v7();
+        let transition = Mark::of_process().new_transition();
         propose(
             &self.0.client,
             server,
@@ -195,7 +210,7 @@ impl Outbox {
     /// being told as long as the process lives.
     pub(crate) async fn told(&self, flow: Uuid, progress: impl Fn(usize)) -> Finished {
         let done = self.until(|ledger| {
-            progress(ledger.left(flow));
+            progress(ledger.left_to_record(flow));
             ledger.finished(flow)
         });
         done.await

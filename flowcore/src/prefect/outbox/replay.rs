@@ -13,14 +13,17 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::calls::MadeRun;
 use super::events;
 use super::file::{ENDING, Head, Record, WriteAhead};
-use super::ledger::{Ledger, Note, Seen};
+use super::ledger::{KnownFlow, Ledger, Note, Seen};
 use super::{Outbox, directory};
 use crate::prefect::client::{ApiClient, ApiError};
+use crate::prefect::mark::Mark;
 use crate::prefect::message::Message;
 use crate::prefect::on_server::TypeOnServer;
 use crate::state::StateType;
@@ -89,6 +92,7 @@ pub(crate) async fn replay(client: &ApiClient, path: &Path) -> Result<Replay, Ap
     if head.server != client.settings().shown_url() {
         return Ok(Replay::Elsewhere(head.server));
     }
+    let mark = head.mark;
     let mut ahead = match WriteAhead::resumed(file, path.to_owned(), head) {
         Ok(ahead) => ahead,
         Err(error) => return Ok(Replay::Unreadable(error.to_string())),
@@ -99,9 +103,11 @@ pub(crate) async fn replay(client: &ApiClient, path: &Path) -> Result<Replay, Ap
     }
     let flow_runs = ledger.unfinished();
     let crashed = ledger.bury();
-    look_at_flow_runs(client, &mut ledger).await?;
     let outbox = Outbox::with(client.clone(), ledger, ahead);
+    look_at_flow_runs(&outbox, mark).await?;
     compare(&outbox).await?;
+    // That took its time.
+    look_at_flow_runs(&outbox, mark).await?;
     let task_runs = outbox.0.with(|ledger, _| ledger.unpark());
     outbox.wake();
     outbox.until(|ledger| ledger.is_idle().then_some(())).await;
@@ -134,7 +140,7 @@ pub(super) fn read(file: &File) -> io::Result<Option<(Head, Ledger)>> {
     if !head.is_readable() {
         return Ok(None);
     }
-    let mut ledger = Ledger::new(Uuid::now_v7);
+    let mut ledger = Ledger::new(Uuid::now_v7).marked(head.mark);
     let mut away = VecDeque::new();
     for line in lines {
         match serde_json::from_slice(&line?) {
@@ -173,26 +179,83 @@ fn time_of(message: &Message) -> Timestamp {
 #[derive(Deserialize)]
 struct Row {
     state_type: Option<TypeOnServer>,
+    #[serde(flatten)]
+    run: MadeRun,
 }
 
-/// Others may have said how flow runs go on.
-async fn look_at_flow_runs(client: &ApiClient, ledger: &mut Ledger) -> Result<(), ApiError> {
-    for (flow, server) in ledger.known_flows() {
+/// Others may have said how flow runs go on, or execute them.
+async fn look_at_flow_runs(outbox: &Outbox, mark: Option<Mark>) -> Result<(), ApiError> {
+    let client = &outbox.0.client;
+    for known in outbox.0.with(|ledger, _| ledger.known_flows()) {
+        let (flow, server) = (known.flow, known.server);
         let row: Row = match client.get(&format!("/flow_runs/{server}")).await {
             Ok(row) => row,
             Err(ApiError::NotFound { .. }) => {
-                ledger.forget(flow);
+                outbox.0.with(|ledger, _| ledger.forget(flow));
                 continue;
             }
             Err(error) => return Err(error),
         };
-        match row.state_type.map(|kind| kind.0) {
-            Some(StateType::Running | StateType::Pending) | None => {}
-            Some(StateType::Cancelling) => ledger.end_cancelled(flow),
-            Some(_) => ledger.leave_alone(flow),
-        }
+        let kind = row.state_type.map(|kind| kind.0);
+        let is_decided = !matches!(
+            kind,
+            Some(StateType::Running | StateType::Pending | StateType::Cancelling) | None
+        );
+        let is_others = is_decided || executed_elsewhere(client, &known, mark).await?;
+        outbox.0.with(|ledger, _| {
+            if is_others {
+                ledger.is_known(flow, |flow_name| row.run.of_flow(flow_name));
+                ledger.leave_alone(flow);
+            } else if kind == Some(StateType::Cancelling) {
+                ledger.end_cancelled(flow);
+            }
+        });
     }
     Ok(())
+}
+
+/// Whether another process executes the flow run by now.
+async fn executed_elsewhere(
+    client: &ApiClient,
+    known: &KnownFlow,
+    mark: Option<Mark>,
+) -> Result<bool, ApiError> {
+    let Some(mark) = mark else {
+        return Ok(false);
+    };
+    let path = format!("/flow_run_states/?flow_run_id={}", known.server);
+    let states: Vec<MadeState> = client.get(&path).await?;
+    Ok(is_with_others(&states, mark, known.since))
+}
+
+/// A state that a flow run had.
+#[derive(Deserialize)]
+pub(super) struct MadeState {
+    #[serde(rename = "type")]
+    pub(super) kind: TypeOnServer,
+    pub(super) timestamp: Timestamp,
+    #[serde(default)]
+    pub(super) state_details: Map<String, Value>,
+}
+
+/// Whether another process than that of the mark was the last to take the run,
+/// which was begun there at this time if others may have begun it before.
+pub(super) fn is_with_others(states: &[MadeState], mark: Mark, since: Option<Timestamp>) -> bool {
+    let mut is_ours = false;
+    let mut is_others = false;
+    for state in states {
+        // Those that say nothing of their makers are the server's.
+        match (state.kind.0, mark.has_made(&state.state_details)) {
+            (_, Some(true)) => (is_ours, is_others) = (true, false),
+            (StateType::Running, Some(false)) => is_others = true,
+            // Whoever starts processes takes the run first.
+            (StateType::Pending, Some(false)) => {
+                is_others = is_ours || since.is_some_and(|since| state.timestamp > since);
+            }
+            _ => {}
+        }
+    }
+    is_others
 }
 
 /// Finds out which task runs the server has, when its queue is empty.

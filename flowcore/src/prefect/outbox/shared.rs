@@ -18,7 +18,10 @@ use crate::prefect::message::Message;
 /// No more messages wait in the inbox, which nobody weighs; an engine may make
 /// them faster than a disk takes them.
 const MANY: usize = 1_000;
-/// As long as that may take.
+/// So long messages gather in it. To wake somebody for each costs more than all
+/// else about it.
+const GATHER: Duration = Duration::from_millis(5);
+/// As long as taking them in may take.
 const LONGEST: Duration = Duration::from_millis(50);
 
 pub(super) struct Shared {
@@ -101,22 +104,28 @@ impl Shared {
     ) -> T {
         let now = Timestamp::now();
         let messages = std::mem::take(&mut *self.inbox.lock());
+        let is_event = |message: &Message| matches!(message, Message::TaskRun(_));
+        let has_events = messages.iter().any(is_event);
+        let has_requests = !messages.iter().all(is_event);
         let was_behind = books.take_in(messages, now);
         let answer = look(&mut books.ledger, now);
         books.write_down(was_behind);
-        if was_behind {
+        if was_behind || has_requests {
             self.for_calls.notify_one();
+        }
+        if was_behind || has_events {
             self.for_events.notify_one();
         }
         answer
     }
 }
 
-/// Takes in what comes while the other tasks wait for the server: it would be
-/// lost if the process died.
+/// Takes in what comes while nobody else does: it would be lost if the process
+/// died.
 pub(super) async fn keep(shared: Arc<Shared>) {
     loop {
         shared.for_file.notified().await;
+        tokio::time::sleep(GATHER).await;
         shared.with(|_, _| ());
     }
 }

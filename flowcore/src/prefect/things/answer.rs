@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -185,7 +184,7 @@ async fn change_artifact(
     asker: Option<Asker>,
 ) -> Result<(), PrefectError> {
     if !is_reported {
-        return Ok(outbox::change_artifact(client, id, &data).await?);
+        return Ok(outbox::change_artifact(client, id, &data, None).await?);
     }
     // Where its run is over it stays as it is.
     if let Some(asker) = asker
@@ -234,26 +233,18 @@ async fn emit(
 ) -> Result<Value, PrefectError> {
     let mut related: Vec<Value> = new.related.into_iter().map(Value::Object).collect();
     if let Some(asker) = asker {
-        if let Some(run) = asker.flow_run().await? {
-            related.extend(outbox::resources_of(&run));
-        }
-        if let Some(task_run) = asker.task_run() {
-            related.push(json!({
-                "prefect.resource.id": format!("prefect.task-run.{task_run}"),
-                "prefect.resource.role": "task-run",
-            }));
-        }
+        let run = asker.flow_run().await?;
+        related.extend(outbox::related_to(run.as_ref(), asker.task_run()));
     }
     let id = Uuid::now_v7();
-    let body = json!([{
-        "id": id,
-        "occurred": Timestamp::now(),
-        "event": new.event,
-        "resource": new.resource,
-        "related": related,
-        "payload": new.payload,
-    }]);
-    let sent: Option<Value> = client.post("/events", &body).await?;
+    let event = outbox::PlainEvent {
+        id,
+        name: &new.event,
+        resource: new.resource,
+        related,
+        payload: new.payload,
+    };
+    let sent: Option<Value> = client.post("/events", &[event.body()]).await?;
     drop(sent);
     Ok(json!(id))
 }

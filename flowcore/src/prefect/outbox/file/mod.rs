@@ -216,11 +216,13 @@ impl WriteAhead {
     }
 
     fn give_up(&mut self, error: &io::Error) {
+        let path = self.path().unwrap_or(&self.directory);
         tracing::warn!(
             target: "flowcore::prefect",
             "what is to be reported cannot be kept in {}: {error}; it is reported all the same, \
-             but lost if this process dies before",
-            self.directory.display()
+             but lost if this process dies before: make room there, or set PREFECT_HOME to a \
+             directory that has some, for the next one",
+            path.display()
         );
         let place = std::mem::replace(&mut self.place, Place::Empty);
         self.place = match place {

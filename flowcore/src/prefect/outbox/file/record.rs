@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::prefect::mark::Mark;
 use crate::prefect::message::Message;
 use crate::prefect::outbox::ledger::Note;
 
@@ -39,6 +40,9 @@ pub(crate) struct Head {
     pub(crate) server: String,
     /// Of the process.
     pub(crate) process: u32,
+    /// What the ids of its transitions begin with; older ones had none.
+    #[serde(default)]
+    pub(crate) mark: Option<Mark>,
 }
 
 impl Head {
@@ -47,6 +51,7 @@ impl Head {
             format: FORMAT,
             server,
             process: std::process::id(),
+            mark: Some(Mark::of_process()),
         }
     }
 

@@ -41,6 +41,7 @@ pub(crate) enum ArtifactCall {
         unless_there: Option<Vec<Uuid>>,
     },
     Change {
+        flow: Uuid,
         artifact: Uuid,
         server: Uuid,
         data: Value,
@@ -70,6 +71,7 @@ impl Artifacts {
         let entry = self.entries.get(&artifact)?;
         let newest = entry.newest.as_ref();
         Some(ArtifactCall::Change {
+            flow: entry.flow,
             artifact,
             server: entry.server?,
             data: newest

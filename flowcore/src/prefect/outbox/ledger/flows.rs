@@ -39,7 +39,7 @@ pub(super) struct FlowEntry {
     /// Requests about it that are still to be made.
     pub(super) steps: usize,
     /// States of it so far.
-    states: u128,
+    states: u64,
     /// Its task runs that are not known to be recorded.
     pub(super) runs: HashSet<Uuid>,
     /// Lines that are still to be sent.
@@ -120,7 +120,10 @@ impl Ledger {
         // that was told is not told again. The server compares it with others
         // of this flow run only.
         entry.states += 1;
-        let id = Uuid::from_u128(flow.as_u128().wrapping_add(entry.states));
+        let id = match self.mark {
+            Some(mark) => mark.numbered(entry.states),
+            None => Uuid::from_u128(flow.as_u128().wrapping_add(entry.states.into())),
+        };
         self.step(flow, |flow| Step::State(flow, state, id));
     }
 
@@ -273,6 +276,15 @@ impl Ledger {
         let below = below.filter_map(|one| self.flows.get(one));
         let open = below.filter(|entry| matches!(entry.end, End::Wanted(_)));
         entries.map(things).sum::<usize>() + open.count()
+    }
+
+    /// The same for people: less what the server has counted. What is counted
+    /// is let go only when all of it is.
+    pub(crate) fn left_to_record(&self, flow: Uuid) -> usize {
+        let family = self.family(flow);
+        let entries = family.iter().filter_map(|one| self.flows.get(one));
+        let counted = entries.map(|entry| entry.sent.counted_open().min(entry.runs.len()));
+        self.left(flow) - counted.sum::<usize>()
     }
 
     /// The flow runs that are about to end.

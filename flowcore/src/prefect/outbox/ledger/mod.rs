@@ -37,9 +37,11 @@ pub(super) use calls::{Call, Next, Reply, Step};
 pub(crate) use flows::{Finished, ServerFlowRun};
 pub(super) use lines::SentLine;
 pub(super) use notes::Note;
+pub(super) use rebuild::KnownFlow;
 pub(super) use verify::{NextQuestion, Question, Seen};
 
 use crate::prefect::client::ApiError;
+use crate::prefect::mark::Mark;
 use crate::prefect::message::Message;
 use artifacts::Artifacts;
 use away::Away;
@@ -54,6 +56,8 @@ pub(super) type NewId = fn() -> Uuid;
 
 pub(super) struct Ledger {
     new_id: NewId,
+    /// What the ids of transitions begin with.
+    mark: Option<Mark>,
     flows: HashMap<Uuid, FlowEntry>,
     /// What is asked of the server by requests, in order.
     steps: VecDeque<Step>,
@@ -87,6 +91,7 @@ impl Ledger {
     pub(super) fn new(new_id: NewId) -> Self {
         Self {
             new_id,
+            mark: None,
             flows: HashMap::new(),
             steps: VecDeque::new(),
             runs: HashMap::new(),
@@ -100,6 +105,12 @@ impl Ledger {
             refused: None,
             notes: Vec::new(),
         }
+    }
+
+    /// That of the process with this mark.
+    pub(super) fn marked(mut self, mark: Option<Mark>) -> Self {
+        self.mark = mark;
+        self
     }
 
     /// The form in which a message is taken in; said before it is put in, so

@@ -6,11 +6,12 @@
 //! has decided.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::flows::{End, is_final};
+use super::flows::{End, ServerFlowRun, is_final};
 use super::runs::RecordedBy;
 use super::{Ledger, Note, Step};
 use crate::prefect::message::StateUpdate;
@@ -18,6 +19,16 @@ use crate::state::StateType;
 
 /// What is said of runs that nobody finished.
 pub(crate) const DIED: &str = "The process of this run ended before it told how the run did.";
+
+/// A flow run that a dead process has left, and that the server knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KnownFlow {
+    pub(crate) flow: Uuid,
+    /// Its id there.
+    pub(crate) server: Uuid,
+    /// When the process began it, if others may have executed it before.
+    pub(crate) since: Option<Timestamp>,
+}
 
 impl Ledger {
     /// Takes in what was learnt when these messages were new.
@@ -61,7 +72,7 @@ impl Ledger {
         }
         let just_after = SignedDuration::from_micros(1);
         for entry in self.runs.values_mut() {
-            let newest = &mut entry.newest;
+            let newest = Arc::make_mut(&mut entry.newest);
             if !is_final(newest.state.kind, &newest.state.name) {
                 newest.state = died(last);
                 newest.end = newest.start.map(|_| last);
@@ -110,13 +121,33 @@ impl Ledger {
         open.map(|(flow, _)| *flow)
     }
 
-    /// Flow runs that the server knows, with their ids there.
-    pub(crate) fn known_flows(&self) -> Vec<(Uuid, Uuid)> {
-        let known = self
-            .flows
-            .iter()
-            .filter_map(|(flow, entry)| Some((*flow, entry.known()?.id)));
-        known.collect()
+    /// Flow runs that the server knows and that are not told to their ends;
+    /// also those that it knew before their process began them.
+    pub(crate) fn known_flows(&self) -> Vec<KnownFlow> {
+        let adopted = self.steps.iter().filter_map(|step| match step {
+            Step::Begin(new) => Some((new.id, new.adopted?)),
+            _ => None,
+        });
+        let open = self.flows.iter().filter(|(_, entry)| !entry.is_over());
+        let known = open.filter_map(|(flow, entry)| Some((*flow, entry.known()?.id)));
+        let all = known.chain(adopted).map(|(flow, server)| KnownFlow {
+            flow,
+            server,
+            since: self.flows.get(&flow).and_then(|entry| entry.since),
+        });
+        all.collect()
+    }
+
+    /// Nobody has to tell the server of this flow run, which it knew before.
+    pub(crate) fn is_known(&mut self, flow: Uuid, place: impl FnOnce(String) -> ServerFlowRun) {
+        let begin = self.steps.iter().find_map(|step| match step {
+            Step::Begin(new) if new.id == flow => Some(new.flow_name.clone()),
+            _ => None,
+        });
+        if let Some(flow_name) = begin {
+            self.drop_step(flow);
+            self.began(flow, Ok(place(flow_name)));
+        }
     }
 
     /// Task runs that were not compared yet, with the time of their state.

@@ -2,26 +2,27 @@
 
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::flows::is_final;
 use super::weight::{self, Scale, Weight};
 use super::{Ledger, Note, Seen};
 use crate::prefect::message::TaskRunUpdate;
-use crate::prefect::outbox::bodies::{self, EventFacts};
+use crate::prefect::outbox::event::{self, EventFacts};
 use crate::state::StateType;
 
-/// With more runs than this to tell of, only their newest states are told.
-const MANY: usize = 1_000;
+/// With more runs than this to tell of, only their newest states are told, as
+/// when the server is behind: it records about so many states a second.
+const MANY: usize = 100;
 
 /// One task run that is not known to be recorded as it is.
 #[derive(Debug)]
 pub(super) struct RunEntry {
-    pub(super) newest: TaskRunUpdate,
-    unsent: VecDeque<TaskRunUpdate>,
+    pub(super) newest: Arc<TaskRunUpdate>,
+    unsent: VecDeque<Arc<TaskRunUpdate>>,
     is_queued: bool,
     pub(super) last: Option<LastEvent>,
     pub(super) recorded_by: RecordedBy,
@@ -89,7 +90,7 @@ impl RunEntry {
     }
 
     pub(super) fn send_newest(&mut self) {
-        self.unsent.push_back(self.newest.clone());
+        self.unsent.push_back(Arc::clone(&self.newest));
         self.is_queued = true;
     }
 }
@@ -116,7 +117,7 @@ pub(super) enum RecordedBy {
 
 impl Ledger {
     pub(super) fn task_run(&mut self, update: Box<TaskRunUpdate>) {
-        let melts = self.dirty.len() > MANY;
+        let melts = self.dirty.len() > MANY || self.window.is_behind();
         if let Some(flow) = update.flow {
             match self.flows.get_mut(&flow) {
                 Some(entry) if !entry.is_refused() => {
@@ -127,15 +128,15 @@ impl Ledger {
             }
         }
         let id = update.id;
-        let newest = (*update).clone();
+        let newest: Arc<TaskRunUpdate> = Arc::from(update);
         let entry = match self.runs.entry(id) {
             Entry::Occupied(known) => {
                 let entry = known.into_mut();
-                entry.newest = newest;
+                entry.newest = Arc::clone(&newest);
                 entry
             }
             Entry::Vacant(vacant) => vacant.insert(RunEntry {
-                newest,
+                newest: Arc::clone(&newest),
                 // Of most runs one state waits, and there may be many of them.
                 unsent: VecDeque::with_capacity(1),
                 is_queued: false,
@@ -147,7 +148,7 @@ impl Ledger {
         if melts {
             entry.unsent.clear();
         }
-        entry.unsent.push_back(*update);
+        entry.unsent.push_back(newest);
         entry.weigh(&self.away.scale);
         if !entry.is_queued {
             entry.is_queued = true;
@@ -156,7 +157,7 @@ impl Ledger {
     }
 
     /// Events to send now, at most so many.
-    pub(crate) fn next_events(&mut self, most: usize) -> Vec<Value> {
+    pub(crate) fn next_events(&mut self, most: usize) -> Vec<String> {
         let mut events = Vec::new();
         for id in std::mem::take(&mut self.window.probes) {
             self.events_of(id, &mut events);
@@ -171,7 +172,7 @@ impl Ledger {
     }
 
     /// All of one run: a run's states are few.
-    fn events_of(&mut self, id: Uuid, events: &mut Vec<Value>) {
+    fn events_of(&mut self, id: Uuid, events: &mut Vec<String>) {
         let Some(mut entry) = self.runs.remove(&id) else {
             return;
         };
@@ -191,7 +192,7 @@ impl Ledger {
         self.runs.insert(id, entry);
     }
 
-    fn event(&mut self, entry: &mut RunEntry, update: &TaskRunUpdate) -> Value {
+    fn event(&mut self, entry: &mut RunEntry, update: &TaskRunUpdate) -> String {
         let flow = update.flow.and_then(|flow| self.flows.get(&flow));
         let id = (self.new_id)();
         // Two states of one run may not have one time.
@@ -201,7 +202,7 @@ impl Ledger {
                 .ok()
         });
         let occurred = earliest.map_or(update.state.at, |earliest| earliest.max(update.state.at));
-        let event = bodies::event(
+        let event = event::event(
             update,
             &EventFacts {
                 id,
@@ -279,7 +280,7 @@ impl Ledger {
         if !entry.unsent.is_empty() {
             return false;
         }
-        entry.unsent.push_back(entry.newest.clone());
+        entry.unsent.push_back(Arc::clone(&entry.newest));
         !std::mem::replace(&mut entry.is_queued, true)
     }
 
@@ -296,6 +297,7 @@ impl Ledger {
         self.note(Note::Recorded(vec![id]));
         if let Some(flow) = flow.and_then(|flow| self.flows.get_mut(&flow)) {
             flow.runs.remove(&id);
+            flow.sent.gone += 1;
         }
     }
 

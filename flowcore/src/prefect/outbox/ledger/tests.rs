@@ -91,7 +91,8 @@ impl Server {
         self.random % 100 < percent
     }
 
-    fn record(&mut self, event: &Value) {
+    fn record(&mut self, event: &str) {
+        let event: Value = serde_json::from_str(event).unwrap();
         let id = event["id"].as_str().unwrap().to_owned();
         *self.events.entry(id).or_default() += 1;
         let resource = event["resource"]["prefect.resource.id"].as_str().unwrap();
@@ -383,6 +384,23 @@ fn no_more_is_on_its_way_than_the_server_keeps() {
 }
 
 #[test]
+fn what_is_over_before_it_is_told_is_one_event_if_many_wait() {
+    let (mut ledger, _, now) = begun(1);
+    let Next::Call(call) = ledger.next_call(now) else {
+        panic!("a flow run begins with a call");
+    };
+    ledger.answered(*call, Reply::Began(known()), now);
+    for number in 0..1_000 {
+        ledger.put(task_run(number, StateType::Running, "Running", now), now);
+        ledger.put(completed(number, now), now);
+    }
+    let events = ledger.next_events(10_000);
+    assert!((1_000..1_110).contains(&events.len()), "{}", events.len());
+    let ends = events.iter().filter(|event| event.contains(".Completed\""));
+    assert_eq!(ends.count(), 1_000);
+}
+
+#[test]
 fn a_server_that_stood_still_and_goes_on_is_counted_on() {
     let (mut ledger, _, now) = begun(1);
     let Next::Call(call) = ledger.next_call(now) else {
@@ -397,6 +415,8 @@ fn a_server_that_stood_still_and_goes_on_is_counted_on() {
     let later = now + SignedDuration::from_mins(1);
     for (recorded, at) in [(0, now), (0, later), (4, later), (10, later)] {
         ledger.counted(FLOW, 10, recorded, at);
+        let left = 10 - usize::try_from(recorded).unwrap();
+        assert_eq!(ledger.left_to_record(FLOW), left);
     }
     assert_eq!(ledger.left(FLOW), 0);
 }

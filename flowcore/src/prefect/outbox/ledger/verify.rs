@@ -63,6 +63,8 @@ pub(super) struct Asked {
 }
 
 const BETWEEN_COUNTS: Duration = Duration::from_millis(500);
+/// While much is on its way: counting takes the server as long as recording.
+const LONGEST_BETWEEN_COUNTS: Duration = Duration::from_millis(2_500);
 /// A server that records nothing for so long, though it is asked to, may have
 /// lost it: it records about 95 events a second.
 const STILL: Duration = Duration::from_secs(5);
@@ -95,11 +97,12 @@ impl Ledger {
                 later(next);
                 continue;
             }
-            entry.asked.next = now.checked_add(BETWEEN_COUNTS).ok();
+            let between = entry.between_questions();
+            entry.asked.next = now.checked_add(between).ok();
             if let Some(question) = self.question(flow, server, now) {
                 return NextQuestion::Ask(question);
             }
-            later(now.checked_add(BETWEEN_COUNTS).unwrap_or(now));
+            later(now.checked_add(between).unwrap_or(now));
         }
         if let Some(next) = self.alone.next.filter(|next| *next > now) {
             // Whether there are any is not looked at each time: that takes as
@@ -212,6 +215,15 @@ impl Ledger {
         let run = self.runs.get(&probe)?;
         let is_open = run.is_queued() || run.number() > entry.sent.consumed;
         is_open.then_some(probe)
+    }
+}
+
+impl FlowEntry {
+    /// A quarter of the time that a stock server needs for what is on its way.
+    fn between_questions(&self) -> Duration {
+        const EVENTS_A_SECOND: u64 = 100;
+        let needed = Duration::from_millis(self.sent.out() * 1000 / EVENTS_A_SECOND);
+        (needed / 4).clamp(BETWEEN_COUNTS, LONGEST_BETWEEN_COUNTS)
     }
 }
 

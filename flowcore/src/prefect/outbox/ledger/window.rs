@@ -25,6 +25,8 @@ pub(super) struct Sent {
     /// For each of these that was not counted: `events` after it.
     marks: VecDeque<u64>,
     counted: u64,
+    /// Runs that are known to be recorded, and forgotten.
+    pub(super) gone: u64,
 }
 
 #[derive(Debug, Default)]
@@ -35,7 +37,14 @@ pub(super) struct Window {
     pub(super) probes: Vec<Uuid>,
 }
 
+/// With more on its way a server is some seconds behind, as far as is known.
+const BEHIND: u64 = 200;
+
 impl Window {
+    pub(super) fn is_behind(&self) -> bool {
+        self.out > BEHIND
+    }
+
     pub(super) fn is_half_full(&self) -> bool {
         self.out > WINDOW / 2
     }
@@ -70,6 +79,11 @@ impl Sent {
             number = mark;
         }
         self.pass(number)
+    }
+
+    /// How many were counted and are not gone.
+    pub(super) fn counted_open(&self) -> usize {
+        usize::try_from(self.counted.saturating_sub(self.gone)).unwrap_or(usize::MAX)
     }
 
     /// Events up to this one are recorded or lost: the server takes them in

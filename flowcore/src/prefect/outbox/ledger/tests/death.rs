@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::fs::File;
 
 use super::*;
+use crate::prefect::mark::Mark;
 use crate::prefect::outbox::books::Books;
 use crate::prefect::outbox::file::{Head, WriteAhead};
-use crate::prefect::outbox::replay;
+use crate::prefect::outbox::replay::{self, MadeState};
 
 /// A process with a file.
 struct Process {
@@ -163,4 +164,41 @@ fn what_others_said_since_stays() {
     ledger.answered(*call, Reply::Began(known()), now);
     assert!(matches!(ledger.next_call(now), Next::Wait(_)));
     assert!(ledger.is_idle());
+}
+
+#[test]
+fn a_run_that_another_process_has_taken_since_is_its_own() {
+    let now = start();
+    let (ours, other) = (Mark::of_process(), Uuid::new_v4);
+    let made = |kind: &str, seconds: i64, by: Option<Uuid>| -> MadeState {
+        let at = now.checked_add(SignedDuration::from_secs(seconds)).unwrap();
+        let made = serde_json::json!({
+            "type": kind, "timestamp": at, "state_details": {"transition_id": by},
+        });
+        serde_json::from_value(made).unwrap()
+    };
+    let is_with_others = |states: &[MadeState]| replay::is_with_others(states, ours, Some(now));
+    let mut states = vec![
+        made("SCHEDULED", -9, None),
+        made("PENDING", -2, Some(other())),
+    ];
+    assert!(!is_with_others(&states), "it was taken for our process");
+    states.push(made("RUNNING", 1, Some(ours.numbered(1))));
+    assert!(!is_with_others(&states));
+    // Paused and resumed.
+    states.push(made("PAUSED", 2, Some(ours.new_transition())));
+    states.push(made("RUNNING", 3, None));
+    assert!(!is_with_others(&states));
+    states.push(made("SCHEDULED", 4, None));
+    states.push(made("PENDING", 5, Some(other())));
+    assert!(is_with_others(&states));
+    states.push(made("RUNNING", 6, Some(other())));
+    states.push(made("CANCELLING", 7, None));
+    assert!(is_with_others(&states));
+    let early = [
+        made("PENDING", -2, Some(other())),
+        made("SCHEDULED", 1, None),
+        made("PENDING", 2, Some(other())),
+    ];
+    assert!(is_with_others(&early), "it died before it said anything");
 }

@@ -26,7 +26,7 @@ fn complete(ledger: &mut Ledger, numbers: Range<u128>, now: Timestamp) {
 #[derive(Default)]
 struct Queue {
     server: Server,
-    events: VecDeque<Value>,
+    events: VecDeque<String>,
     /// Task runs whose row names a state that is not there.
     halves: Vec<Uuid>,
     questions: usize,
