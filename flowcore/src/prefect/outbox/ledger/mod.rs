@@ -26,7 +26,7 @@ mod verify;
 mod weight;
 mod window;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -70,6 +70,8 @@ pub(super) struct Ledger {
     away: Away,
     /// About task runs outside of flow runs.
     alone: Asked,
+    /// These runs, and some that are recorded by now.
+    alone_runs: HashSet<Uuid>,
     outage: Outage,
     /// Why nothing more is told.
     refused: Option<ApiError>,
@@ -101,6 +103,7 @@ impl Ledger {
             artifacts: Artifacts::default(),
             away: Away::default(),
             alone: Asked::default(),
+            alone_runs: HashSet::new(),
             outage: Outage::default(),
             refused: None,
             notes: Vec::new(),

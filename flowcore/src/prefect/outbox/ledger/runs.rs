@@ -126,6 +126,8 @@ impl Ledger {
                 // Its flow run has ended, or is not reported.
                 _ => return,
             }
+        } else {
+            self.alone_runs.insert(update.id);
         }
         let id = update.id;
         let newest: Arc<TaskRunUpdate> = Arc::from(update);

@@ -104,17 +104,18 @@ impl Ledger {
             }
             later(now.checked_add(between).unwrap_or(now));
         }
-        if let Some(next) = self.alone.next.filter(|next| *next > now) {
-            // Whether there are any is not looked at each time: that takes as
-            // long as there are task runs.
+        if self.alone_runs.is_empty() {
+            self.alone.still_since = None;
+        } else if let Some(next) = self.alone.next.filter(|next| *next > now) {
             later(next);
         } else {
             self.alone.next = now.checked_add(BETWEEN_COUNTS).ok();
-            let alone = self
-                .runs
-                .iter()
-                .filter(|(_, run)| run.newest.flow.is_none() && run.recorded_by == RecordedBy::Row);
-            let ids: Vec<Uuid> = alone.map(|(id, _)| *id).take(PAGE).collect();
+            let runs = &self.runs;
+            self.alone_runs.retain(|id| runs.contains_key(id));
+            let is_told =
+                |id: &&Uuid| (runs.get(*id)).is_some_and(|run| run.recorded_by == RecordedBy::Row);
+            let alone = self.alone_runs.iter().filter(is_told);
+            let ids: Vec<Uuid> = alone.take(PAGE).copied().collect();
             if !ids.is_empty() {
                 return NextQuestion::Ask(Question::Rows { flow: None, ids });
             }
