@@ -60,11 +60,17 @@ async fn served_waiting(file: String) -> Result<()> {
     forever.submit(file).await
 }
 
-/// Takes some time.
+/// Takes some time, or as long as there is no file of this name with `.end`.
 #[flow]
 async fn served_slow(file: String, seconds: u64) {
     note(Some(&file), "begun");
-    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let end = format!("{file}.end");
+    let is_asked_to_end = async {
+        while !std::path::Path::new(&end).exists() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(seconds), is_asked_to_end).await;
 }
 
 /// Does not listen to anybody.

@@ -259,10 +259,19 @@ fn a_deployments_limit_holds_runs_back() {
     let server = Server::shared();
     let serving = Serving::start(server, &["limited", "limited"]);
     let deployment = deployment(server, "served-slow", "limited");
-    let runs = ["first", "second"].map(|name| {
-        let parameters = json!({"file": serving.file(name), "seconds": 3});
+    let files = ["first", "second"].map(|name| serving.file(name));
+    let runs = files.each_ref().map(|file| {
+        let parameters = json!({"file": file, "seconds": 600});
         start_run(server, &deployment, &parameters)
     });
+    let is_held = |name: &String| name == "AwaitingConcurrencySlot";
+    server.wait_for("a run that is held back", |server| {
+        let held = |run: &String| states_of(server, run).iter().any(is_held);
+        runs.iter().any(held).then_some(())
+    });
+    for file in &files {
+        std::fs::write(format!("{file}.end"), "").expect("a file");
+    }
     let mut ended = runs.map(|run| wait_for_end(server, &run));
     for run in &ended {
         assert_eq!(run["state_type"], "COMPLETED", "{run}");
@@ -274,8 +283,7 @@ fn a_deployments_limit_holds_runs_back() {
         "both ran at once"
     );
     let names = states_of(server, text(&second["id"]));
-    let held = names.iter().any(|name| name == "AwaitingConcurrencySlot");
-    assert!(held, "{names:?}");
+    assert!(names.iter().any(is_held), "{names:?}");
 }
 
 #[test]
