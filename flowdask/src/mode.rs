@@ -2,7 +2,7 @@
 //! executable as a worker.
 //!
 //! The variables are those that DESIGN and the guide list: `FLOW_WORKER` names
-//! the scheduler, `FLOW_WORKER_NTHREADS`, `_MEMORY_LIMIT`, `_NAME`, `_HOST`,
+//! the scheduler, `FLOW_WORKER_NTHREADS`, `_ASYNC_RUNS`, `_MEMORY_LIMIT`, `_NAME`, `_HOST`,
 //! `_CONTACT_ADDRESS`, `_LOCAL_DIRECTORY`, `_RESOURCES` and
 //! `_TLS_CA_FILE`, `_TLS_CERT`, `_TLS_KEY` its options.
 
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use flowcore::bridge::{ModeCommand, ProcessMode};
 use flowcore::{Error, Result};
 
-use crate::runner::{TaskExecutor, io, own_resources};
+use crate::runner::{ASYNC_RUNS, TaskExecutor, io, own_resources};
 use crate::wire::Security;
 use crate::worker::{Worker, WorkerBuilder};
 
@@ -27,6 +27,10 @@ const COMMAND: ModeCommand = ModeCommand {
         (
             "nthreads",
             "How many tasks run at once (default: a thread per core)",
+        ),
+        (
+            "async-runs",
+            "How many async tasks wait beside them (default: 64)",
         ),
         (
             "memory-limit",
@@ -62,13 +66,15 @@ pub(crate) fn variable(option: &str) -> String {
 
 /// Works until the scheduler, or whoever stops the process, ends it.
 fn run(scheduler: &str) -> Result<()> {
-    let builder = Worker::builder(scheduler, TaskExecutor::new()).owns_process(true);
-    let builder = configured(builder, |name| match env::var(variable(name)) {
+    let option = |name: &str| match env::var(variable(name)) {
         Ok(value) if value.is_empty() => Ok(None),
         Ok(value) => Ok(Some(value)),
         Err(env::VarError::NotPresent) => Ok(None),
         Err(env::VarError::NotUnicode(_)) => Err(invalid(name, "is no Unicode text")),
-    })?;
+    };
+    let executor = TaskExecutor::new(async_runs(option("ASYNC_RUNS")?)?);
+    let builder = Worker::builder(scheduler, executor).owns_process(true);
+    let builder = configured(builder, option)?;
     let is_leashed = env::var_os(variable(LEASH)).is_some();
     io().block_on(async {
         let worker = builder.start().await?;
@@ -125,6 +131,15 @@ async fn terminated() {
     }
     #[cfg(not(unix))]
     let _ = interrupted.await;
+}
+
+fn async_runs(option: Option<String>) -> Result<usize> {
+    match option {
+        Some(text) => text
+            .parse()
+            .map_err(|_| invalid("ASYNC_RUNS", "is no number of runs")),
+        None => Ok(ASYNC_RUNS),
+    }
 }
 
 fn configured(

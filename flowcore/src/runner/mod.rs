@@ -10,6 +10,7 @@ mod descriptor;
 mod drive;
 mod embedded;
 mod execution;
+mod interleaving;
 mod keeping;
 mod panic;
 mod rows;

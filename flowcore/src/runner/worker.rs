@@ -1,5 +1,7 @@
 //! Executing descriptors in a process that did not submit them.
 
+mod rows;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -7,6 +9,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+use self::rows::Rows;
 use super::attempt::{Ending, Next, cancelled, next};
 use super::batch::BatchDescriptor;
 use super::channel::{Line, Lines, Submitting, ToHome, ToWorker};
@@ -14,6 +17,7 @@ use super::control::AttemptControl;
 use super::descriptor::{RunReference, ValueSource, WorkDescriptor};
 use super::drive::run_attempt;
 use super::execution::{AttemptBody, Execution};
+use super::interleaving::Seats;
 use super::seam::{Home, RunEvent, RunFailure};
 use super::waiting::{Lending, Slot, in_slot};
 use super::{catch, install_hook, lend_while};
@@ -21,7 +25,7 @@ use crate::context::RunContext;
 use crate::definition::{Failure, TaskError, find_task};
 use crate::engine::End;
 use crate::error::{Error, Result};
-use crate::flow::{FlowRun, task_run_name};
+use crate::flow::FlowRun;
 use crate::records::{FlowResults, ResultDescriptor};
 use crate::state::StateName;
 use crate::value::EncodedValue;
@@ -47,6 +51,13 @@ pub trait WorkerLink: Send + Sync + 'static {
 
     /// That run goes on.
     fn take_back(&self) {}
+
+    /// The calling thread executes a batch, and another one is about to execute
+    /// rows of it: the function is called there first. It makes that thread
+    /// one whose slot [`lend`](Self::lend) lends.
+    fn companion(&self) -> Box<dyn FnOnce() + Send> {
+        Box::new(|| {})
+    }
 }
 
 /// Executes runs of flows of other processes.
@@ -77,6 +88,7 @@ pub trait WorkerLink: Send + Sync + 'static {
 pub struct Worker {
     lines: Arc<Lines>,
     running: Mutex<Running>,
+    seats: Seats,
 }
 
 /// The attempts of each run of each flow run; a run may be executed twice.
@@ -98,7 +110,17 @@ impl Worker {
         Self {
             lines: Arc::new(Lines::new(Box::new(link))),
             running: Mutex::default(),
+            seats: Seats::new(0),
         }
+    }
+
+    /// Async runs that wait let others run meanwhile, so many at once: a single
+    /// run lends its slot, a row lets the rows behind it in its batch begin on
+    /// another thread. By default each keeps its place to its end.
+    #[must_use]
+    pub fn async_runs(mut self, most: usize) -> Self {
+        self.seats = Seats::new(most);
+        self
     }
 
     /// Takes a message of the process of a flow run; a message that comes
@@ -139,8 +161,9 @@ impl Worker {
     ) -> Result<EncodedValue> {
         let run = work.run;
         let execution = find_task(&work.task_key).and_then(|entry| entry.execution(work, values));
+        let lend = || self.lines.link.lend();
         let ended = match execution {
-            Ok(execution) => self.run(work, &*execution, &mut report),
+            Ok(execution) => self.run(work, &*execution, &lend, &mut report),
             Err(error) => {
                 Err(TaskError::from_flow(error).into_failure(&work.task_key, &work.run_name, false))
             }
@@ -148,38 +171,25 @@ impl Worker {
         told(run, ended, &mut report).map_err(|failure| failure.0.error.clone())
     }
 
-    /// Runs the rows of a batch one after the other, each as
-    /// [`execute`](Self::execute) runs one, and gives what became of each.
+    /// Runs the rows of a batch, each as [`execute`](Self::execute) runs one, and
+    /// gives what became of each. They run one after the other, but that async
+    /// rows [do not wait for each other](Self::async_runs); then other threads
+    /// than this one report as well.
     pub fn execute_batch(
         &self,
         batch: &BatchDescriptor,
         values: &dyn ValueSource,
-        mut report: impl FnMut(RunEvent),
+        report: impl FnMut(RunEvent) + Send,
     ) -> Vec<Result<EncodedValue, RunFailure>> {
         let job = find_task(&batch.work.task_key).and_then(|entry| entry.batch(batch, values));
-        let mut work = batch.work.clone();
-        let rows = batch.rows.clone().zip(0..);
-        rows.map(|(row, index)| {
-            work.run = RunReference::Row(batch.map, row);
-            work.run_name = task_run_name(&work.name, batch.name_seed, work.run);
-            let execution = job.as_ref().map_err(Error::clone);
-            let ended = match execution.and_then(|job| job.row(index)) {
-                Ok(execution) => self.run(&work, &*execution, &mut report),
-                Err(error) => Err(TaskError::from_flow(error).into_failure(
-                    &work.task_key,
-                    &work.run_name,
-                    false,
-                )),
-            };
-            told(work.run, ended, &mut report).map_err(|failure| failure_of(&failure))
-        })
-        .collect()
+        Rows::new(self, batch, job.as_deref(), report).execute()
     }
 
     fn run(
         &self,
         work: &WorkDescriptor,
         execution: &dyn Execution,
+        leave: &dyn Fn(),
         report: &mut impl FnMut(RunEvent),
     ) -> Result<(EncodedValue, bool), Failure> {
         let line = Line::new(&self.lines, work.flow_run_id, work.run);
@@ -193,7 +203,7 @@ impl Worker {
         )));
         let slot: Arc<dyn Slot> = Arc::new(WorkerSlot(Arc::clone(&self.lines)));
         let ended = in_slot(slot, || {
-            let ended = self.attempts(work, execution, &flow, report);
+            let ended = self.attempts(work, execution, &flow, leave, report);
             // Home hears of all that was submitted before it hears of the end.
             flow.finish(ended.as_ref().err());
             ended
@@ -207,6 +217,7 @@ impl Worker {
         work: &WorkDescriptor,
         execution: &dyn Execution,
         flow: &Arc<FlowRun>,
+        leave: &dyn Fn(),
         report: &mut impl FnMut(RunEvent),
     ) -> Result<(EncodedValue, bool), Failure> {
         let run = work.run;
@@ -221,7 +232,7 @@ impl Worker {
                 Ending::Cancelled
             } else {
                 report(RunEvent::Started { run, attempt });
-                self.one_attempt(work, execution, flow, &control)
+                self.one_attempt(work, execution, flow, &control, leave)
             };
             let ending = ending.of_attempt(&control);
             let name = control.name().unwrap_or(&work.run_name);
@@ -254,6 +265,7 @@ impl Worker {
         execution: &dyn Execution,
         flow: &Arc<FlowRun>,
         control: &Arc<AttemptControl>,
+        leave: &dyn Fn(),
     ) -> Ending {
         let info = execution.info();
         let context = RunContext::of_run(flow, info, execution.options(), work.run, control);
@@ -272,7 +284,8 @@ impl Worker {
                 let attempt = run_attempt(body, control, work.timeout);
                 let attempt = std::pin::pin!(context.scope(attempt));
                 let slot = WorkerSlot(Arc::clone(&self.lines));
-                crate::runtime::user().block_on(Lending::new(attempt, slot))
+                let attempt = self.seats.seat(Lending::new(attempt, slot), leave);
+                crate::runtime::user().block_on(attempt)
             }
         }
     }

@@ -92,14 +92,16 @@ thread_local! {
 }
 
 impl TaskExecutor {
-    pub(crate) fn new() -> Arc<Self> {
+    /// Async runs wait beside the worker's slots, so many at once.
+    pub(crate) fn new(async_runs: usize) -> Arc<Self> {
         let (sources, _) = uuid::Uuid::new_v4().as_u64_pair();
         let shared = Arc::new(Shared {
             sources: AtomicU64::new(sources),
             state: Mutex::default(),
             runs: OnceLock::new(),
         });
-        let runs = Arc::new(Worker::new(HomeLink(Arc::clone(&shared))));
+        let runs = Worker::new(HomeLink(Arc::clone(&shared))).async_runs(async_runs);
+        let runs = Arc::new(runs);
         let _ = shared.runs.set(Arc::downgrade(&runs));
         Arc::new(Self { runs, shared })
     }
@@ -431,5 +433,10 @@ impl WorkerLink for HomeLink {
                 slot.lend();
             }
         });
+    }
+
+    fn companion(&self) -> Box<dyn FnOnce() + Send> {
+        let slot = SLOT.with_borrow(Clone::clone);
+        Box::new(move || SLOT.set(slot))
     }
 }

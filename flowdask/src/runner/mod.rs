@@ -35,6 +35,7 @@ pub use performance_report::PerformanceReportError;
 pub(crate) use placement::{ANY_BUILD, own_resources};
 #[cfg(any(test, fuzzing))]
 pub(crate) use shared_value::from_payload as shared_value_of;
+pub(crate) use task_runner::ASYNC_RUNS;
 pub use task_runner::DaskTaskRunner;
 
 /// The threads that speak with Dask. Users' code never runs on them, so that

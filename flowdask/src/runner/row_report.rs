@@ -2,8 +2,10 @@
 //! many rows there are.
 //!
 //! Sans-I/O: events and times go in, fewer events come out. Invariant: every
-//! row's end is told once, in the order in which rows ended.
+//! row's end is told once, in the order in which rows ended. Rows that are told
+//! together ran one after the other; one that ran beside others goes alone.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use flowcore::bridge::{RunEvent, RunReference};
@@ -18,9 +20,11 @@ const MOST: usize = 2048;
 pub(super) struct RowReport<F> {
     map: u64,
     tell: F,
-    /// When the row that runs began.
-    began: Option<Instant>,
+    /// When the rows that run began.
+    began: HashMap<u32, Instant>,
     told: Option<Instant>,
+    /// When the last of the rows that are not told yet ended.
+    ended: Option<Instant>,
     first: u32,
     took: Vec<u64>,
 }
@@ -30,8 +34,9 @@ impl<F: FnMut(RunEvent)> RowReport<F> {
         Self {
             map,
             tell,
-            began: None,
+            began: HashMap::new(),
             told: None,
+            ended: None,
             first: 0,
             took: Vec::new(),
         }
@@ -39,8 +44,10 @@ impl<F: FnMut(RunEvent)> RowReport<F> {
 
     pub(super) fn event(&mut self, event: RunEvent, now: Instant) {
         match event {
-            RunEvent::Started { attempt, .. } => {
-                self.began = Some(now);
+            RunEvent::Started { run, attempt } => {
+                if let RunReference::Row(_, row) = run {
+                    self.began.insert(row, now);
+                }
                 if attempt > 1 || self.is_due(now) {
                     self.pass(event, now);
                 }
@@ -53,16 +60,18 @@ impl<F: FnMut(RunEvent)> RowReport<F> {
     }
 
     fn completed(&mut self, row: u32, now: Instant) {
+        let began = self.began.remove(&row).unwrap_or(now);
         let follows = (self.first..).nth(self.took.len()) == Some(row);
-        if !follows {
+        let is_beside = self.ended.is_some_and(|ended| began < ended);
+        if !follows || is_beside {
             self.flush();
         }
         if self.took.is_empty() {
             self.first = row;
         }
-        let took = self.began.map_or(Duration::ZERO, |began| now - began);
-        self.took
-            .push(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        let took = (now - began).as_nanos();
+        self.took.push(u64::try_from(took).unwrap_or(u64::MAX));
+        self.ended = Some(now);
         if self.took.len() >= MOST || self.is_due(now) {
             self.flush();
             self.told = Some(now);
@@ -81,6 +90,7 @@ impl<F: FnMut(RunEvent)> RowReport<F> {
 
     /// Tells what is not told yet.
     pub(super) fn flush(&mut self) {
+        self.ended = None;
         if self.took.is_empty() {
             return;
         }
@@ -125,6 +135,35 @@ mod tests {
                 "Started { run: Row(7, 0), attempt: 1 }",
                 "RowsCompleted { map: 7, first: 0, took: [5000, 5000, 5000, 80000000] }",
                 "RowsCompleted { map: 7, first: 4, took: [80000000] }",
+            ]
+        );
+    }
+
+    #[test]
+    fn rows_beside_each_other_are_told_one_by_one() {
+        let mut events = Vec::new();
+        let mut report = RowReport::new(7, |event| events.push(event));
+        let start = Instant::now();
+        let at = |micros| start + Duration::from_micros(micros);
+        for (index, micros) in [(0, 0), (1, 1), (2, 2)] {
+            let run = row(index);
+            report.event(RunEvent::Started { run, attempt: 1 }, at(micros));
+        }
+        for (index, micros) in [(0, 10), (1, 20), (2, 22)] {
+            report.event(RunEvent::Completed { run: row(index) }, at(micros));
+        }
+        let run = row(3);
+        report.event(RunEvent::Started { run, attempt: 1 }, at(23));
+        report.event(RunEvent::Completed { run }, at(24));
+        report.flush();
+        let told: Vec<_> = events.iter().map(|event| format!("{event:?}")).collect();
+        assert_eq!(
+            told,
+            [
+                "Started { run: Row(7, 0), attempt: 1 }",
+                "RowsCompleted { map: 7, first: 0, took: [10000] }",
+                "RowsCompleted { map: 7, first: 1, took: [19000] }",
+                "RowsCompleted { map: 7, first: 2, took: [20000, 1000] }",
             ]
         );
     }

@@ -22,6 +22,9 @@ use crate::worker::Worker;
 /// How long a flow waits for a worker of its build.
 const WORKER_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// How many async runs of a worker wait beside its slots: each has a thread.
+pub(crate) const ASYNC_RUNS: usize = 64;
+
 /// Runs tasks on a Dask cluster: a temporary one of this machine, or one that
 /// is there already.
 ///
@@ -46,6 +49,7 @@ pub struct DaskTaskRunner {
     place: Place,
     n_workers: Option<usize>,
     threads_per_worker: Option<usize>,
+    async_runs: usize,
     processes: bool,
     memory_limit: Option<u64>,
     resources: Vec<(String, f64)>,
@@ -141,6 +145,7 @@ impl DaskTaskRunner {
             place,
             n_workers: None,
             threads_per_worker: None,
+            async_runs: ASYNC_RUNS,
             processes: false,
             memory_limit: None,
             resources: Vec::new(),
@@ -163,6 +168,16 @@ impl DaskTaskRunner {
     #[must_use]
     pub fn threads_per_worker(mut self, threads: usize) -> Self {
         self.threads_per_worker = Some(threads.max(1));
+        self
+    }
+
+    /// How many async tasks a worker of a local cluster has waiting at once,
+    /// beside those that it executes. Each has a thread, though not one of
+    /// [`threads_per_worker`](Self::threads_per_worker). Default: 64; with 0
+    /// they are executed as sync ones are.
+    #[must_use]
+    pub fn async_runs(mut self, runs: usize) -> Self {
+        self.async_runs = runs;
         self
     }
 
@@ -310,7 +325,8 @@ impl DaskTaskRunner {
         let own = own_resources()?;
         for _ in 0..workers {
             let mut builder =
-                Worker::builder(scheduler.to_string(), TaskExecutor::new()).nthreads(threads);
+                Worker::builder(scheduler.to_string(), TaskExecutor::new(self.async_runs))
+                    .nthreads(threads);
             for (name, amount) in own.iter().chain(&self.resources) {
                 builder = builder.resource(name, *amount);
             }
@@ -324,7 +340,10 @@ impl DaskTaskRunner {
 
     /// The options of a worker process, as its variables.
     fn process_options(&self, threads: usize) -> Vec<(&'static str, String)> {
-        let mut options = vec![("NTHREADS", threads.to_string())];
+        let mut options = vec![
+            ("NTHREADS", threads.to_string()),
+            ("ASYNC_RUNS", self.async_runs.to_string()),
+        ];
         if let Some(limit) = self.memory_limit {
             options.push(("MEMORY_LIMIT", limit.to_string()));
         }

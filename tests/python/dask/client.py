@@ -26,6 +26,30 @@ def keys(client):
     return sorted(str(key) for key in client.who_has())
 
 
+def annotated(client):
+    """For each task its name, and what the scheduler makes of its annotations."""
+
+    def read(dask_scheduler):
+        tasks = dask_scheduler.tasks.values()
+        return [
+            [task.prefix.name, task.annotations.get("priority"), task.annotations.get("tags"), task.priority[0]]
+            for task in tasks
+        ]
+
+    tasks = client.run_on_scheduler(read)
+    return sorted(tasks, key=lambda task: [task[0], str(task[1])])
+
+
+def payload_of(client, name):
+    """What one of the tasks of this name carries for its worker, as hexadecimal digits."""
+
+    def read(dask_scheduler):
+        tasks = dask_scheduler.tasks.values()
+        return next(task.run_spec.args[0].hex() for task in tasks if task.prefix.name == name)
+
+    return client.run_on_scheduler(read)
+
+
 def messages_of_runs(client):
     """How many messages of runs the scheduler keeps, and the bytes of the largest."""
     events = [event for topic in client.get_events().values() for _, event in topic]

@@ -76,10 +76,25 @@ def wrong_build(client, worker):
     return repr(rust(client, "add 1", resources={"FLOW-other": 1}).exception())
 
 
-def nonsense(client):
-    """What a worker of flows says to a payload that is none, and that it goes on."""
+def build_of_workers(client):
+    """The resource of the only worker's build."""
     (info,) = client.scheduler_info()["workers"].values()
     (build,) = (name for name in info["resources"] if name.startswith("FLOW-"))
+    return build
+
+
+def unknown_task(client, payload, name, other):
+    """What a worker of flows says to a payload that names a task which it does not have."""
+    payload = bytes.fromhex(payload)
+    assert name.encode() in payload and len(name) == len(other), payload
+    changed = payload.replace(name.encode(), other.encode())
+    resources = {build_of_workers(client): 1}
+    return repr(client.submit(operator.methodcaller, changed, pure=False, resources=resources).exception())
+
+
+def nonsense(client):
+    """What a worker of flows says to a payload that is none, and that it goes on."""
+    build = build_of_workers(client)
     lengths = b"\x01\xfd" + b"\xff" * 8
     lines = ["", "nonsense", lengths.decode("latin-1")]
     futures = [
@@ -108,6 +123,17 @@ def retire(client, worker):
     wait(futures)
     client.retire_workers(names=[worker])
     return [sum(client.gather(futures)), stock.worker_names(client)]
+
+
+def retire_one_of(client, count, worker):
+    """Its data moves to the others of so many workers; who is left."""
+    client.wait_for_workers(int(count))
+    client.retire_workers(names=[worker])
+    return stock.worker_names(client)
+
+
+def retire_without_closing(client, worker):
+    client.retire_workers(names=[worker], close_workers=False)
 
 
 def hold(client, line, worker):

@@ -205,10 +205,16 @@ async fn batched(rows: i64) -> Result<Value> {
     }))
 }
 
+#[task]
+fn blocks(x: u64, milliseconds: u64) -> u64 {
+    std::thread::sleep(Duration::from_millis(milliseconds));
+    x
+}
+
 /// Rows of running batches are cancelled: one of them, then all of a map.
 #[flow]
 async fn cancelled_rows() -> Result<Value> {
-    let one = sleeps.map(0..200, unmapped(5_u64));
+    let one = blocks.map(0..200, unmapped(5_u64));
     one.get(199).cancel();
     flowcore::wait([&one], None).await;
     let states = one.states();
@@ -241,7 +247,7 @@ async fn cancelled() -> Result<String> {
 /// Rows that take a while: time to kill workers.
 #[flow]
 async fn slow(rows: u64) -> Result<u64> {
-    let rows = sleeps.map(0..rows, unmapped(100_u64)).await?;
+    let rows = blocks.map(0..rows, unmapped(100_u64)).await?;
     Ok(rows.iter().sum())
 }
 

@@ -30,7 +30,10 @@ impl RustWorker {
         command
             .env("FLOW_WORKER", scheduler)
             .env("FLOW_WORKER_NAME", name)
-            .env("FLOW_WORKER_NTHREADS", "1");
+            .env("FLOW_WORKER_NTHREADS", "1")
+            // A backtrace maps all that the compiler wrote down about the program,
+            // which would count as the worker's memory.
+            .env("RUST_BACKTRACE", "0");
         command
     }
 

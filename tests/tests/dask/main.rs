@@ -12,6 +12,7 @@ mod namespaces;
 mod performance_report;
 mod processes;
 mod releases;
+mod semantics;
 mod soak;
 mod support;
 mod values;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use flow_tests::dask::RustWorker;
 
-use super::support::scheduler;
+use super::support::{call, scheduler};
 
 #[test]
 fn a_flow_that_fails_leaves_a_page_of_what_ran() {
@@ -16,6 +16,8 @@ fn a_flow_that_fails_leaves_a_page_of_what_ran() {
         worker.expect("a worker")
     };
     let _workers = ["one", "two"].map(worker);
+    // Both work, so that values move.
+    let () = call(&scheduler, "worker.py", "wait_for_workers", &["2"]);
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = directory.path().join("report.html");
     let run = |file: &Path| {

@@ -37,6 +37,14 @@ impl Cluster {
         let client = connect(&self.scheduler).await;
         let workers = client.wait_for_workers(2, PATIENCE).await;
         workers.expect("two workers");
+        // Until a worker has heard that it is taken it only begins.
+        eventually("both workers run", || async {
+            let info = client.scheduler_info().await.expect("a scheduler");
+            info.workers
+                .values()
+                .all(|worker| worker.status == "running")
+        })
+        .await;
         client
     }
 }
