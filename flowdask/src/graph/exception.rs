@@ -83,6 +83,13 @@ impl RemoteException {
             .map_or_else(Self::unreadable, |object| Self::of(&object))
     }
 
+    /// What stands in a batch for a row that did not complete: the exception that
+    /// our workers raise.
+    pub(crate) fn of_row(object: &Object) -> Option<Self> {
+        Raised::of(object)?;
+        Some(Self::of(object)).filter(|row| row.class == "builtins.RuntimeError")
+    }
+
     fn unreadable(why: impl fmt::Display) -> Self {
         Self {
             class: "builtins.Exception".to_owned(),

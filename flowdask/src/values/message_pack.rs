@@ -1,6 +1,7 @@
 //! From Python's objects to MessagePack, the form in which Rust reads them.
 
 use bytes::Bytes;
+use flowcore::bridge::{CodecTag, EncodedValue};
 
 use super::arrow::EXTENSION;
 use super::error::ValueError;
@@ -33,6 +34,13 @@ impl MessagePack {
     pub(super) fn map(&mut self, length: usize) -> Result {
         put!(write_map_len(&mut self.bytes, count(length)?));
         Ok(())
+    }
+
+    pub(super) fn into_value(self) -> EncodedValue {
+        EncodedValue {
+            codec: CodecTag::MessagePack,
+            bytes: self.bytes,
+        }
     }
 
     /// Bytes that come in parts.

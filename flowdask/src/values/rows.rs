@@ -2,17 +2,19 @@
 //!
 //! To Python it is a list, with exceptions where rows did not complete. To
 //! Rust its header says besides where each row's bytes are, and why those that
-//! failed did.
+//! failed did. A Python worker that holds a copy has the list alone, and writes
+//! it anew: Rust reads that as well.
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
 use flowcore::bridge::{CodecTag, EncodedValue, RunFailure};
+use flowcore::{Error, StateName};
 use serde::{Deserialize, Serialize};
 
 use super::error::ValueError;
 use super::message_pack::MessagePack;
-use super::read::from_wire;
+use super::read::{Element, from_wire, list_from_wire};
 use super::write::unpacked_list;
 use crate::coded;
 use crate::wire::pickle::Writer;
@@ -106,7 +108,7 @@ impl Rows {
     pub(crate) fn from_wire(value: &Serialized) -> Result<Self, ValueError> {
         let mut header = value.parse_header()?;
         let Some(Value::Bytes(index)) = header.optional(INDEX) else {
-            return Err(no_batch(value));
+            return Self::rewritten(list_from_wire(value)?);
         };
         let Ok(index) = coded::from_bytes::<Index>(&index) else {
             return Err(no_batch(value));
@@ -127,6 +129,35 @@ impl Rows {
             ends: ends.collect(),
             start,
             failures: index.failures.into_iter().collect(),
+        })
+    }
+
+    /// Of a list from Python: of failures only the texts are left.
+    fn rewritten(outcomes: Vec<Element>) -> Result<Self, ValueError> {
+        let mut list = Vec::new();
+        let mut ends = Vec::with_capacity(outcomes.len());
+        let mut failures = HashMap::new();
+        for (row, outcome) in (0..).zip(outcomes) {
+            match outcome {
+                Ok(value) => list.extend_from_slice(&value.bytes),
+                Err(text) => {
+                    let error = Error::msg(text.clone());
+                    let failure = RunFailure {
+                        state: StateName::Failed,
+                        message: Some(text),
+                        error,
+                    };
+                    failures.insert(row, failure);
+                }
+            }
+            ends.push(list.len());
+        }
+        Ok(Self {
+            opaque: None,
+            list: list.into(),
+            ends,
+            start: 0,
+            failures,
         })
     }
 
@@ -167,15 +198,13 @@ fn no_batch(value: &Serialized) -> ValueError {
     match from_wire(value) {
         Err(error) => error,
         Ok(_) => ValueError::PythonOnly {
-            type_name: "a batch of rows that a Python worker has rewritten".to_owned(),
+            type_name: "a batch of rows whose header is damaged".to_owned(),
         },
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use flowcore::{Error, StateName};
-
     use super::*;
 
     fn encoded(codec: CodecTag, bytes: &[u8]) -> EncodedValue {
@@ -211,6 +240,24 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_python_has_written_is_read() {
+        // pickle.dumps([5, RuntimeError("odd"), "x"], 4), without its memo.
+        let pickle =
+            b"\x80\x04](K\x05\x8c\x08builtins\x8c\x0cRuntimeError\x93\x8c\x03odd\x85R\x8c\x01xe.";
+        let header = vec![
+            ("serializer".into(), "pickle".into()),
+            ("writeable".into(), Value::List(Vec::new())),
+        ];
+        let wire = Serialized::new(header, vec![Bytes::from_static(pickle)]);
+        let rows = Rows::from_wire(&wire).unwrap();
+        assert_eq!(rows.outcome(0).unwrap().unwrap().bytes, [5]);
+        let failed = rows.outcome(1).unwrap().unwrap_err();
+        assert_eq!(failed.error.to_string(), "odd");
+        assert_eq!(rows.outcome(2).unwrap().unwrap().bytes, b"\xa1x");
+        assert!(rows.outcome(3).is_none());
+    }
+
+    #[test]
     fn bytes_of_another_codec_stay_what_they_are() {
         let rows = vec![
             Ok(encoded(CodecTag::Bincode, &[1; 300])),
@@ -224,7 +271,7 @@ mod tests {
 
     #[test]
     fn other_values_are_no_batch() {
-        let value = crate::values::to_wire(encoded(CodecTag::MessagePack, &[0x91, 1]));
+        let value = crate::values::to_wire(encoded(CodecTag::MessagePack, &[1]));
         assert!(Rows::from_wire(&value).is_err());
         // Where nothing failed Rust reads it as the list that it is.
         let rows = rows_to_wire(vec![Ok(encoded(CodecTag::MessagePack, &[5]))]).unwrap();
