@@ -3,7 +3,9 @@
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -104,8 +106,20 @@ enum Answer {
 
 /// A running cluster; it is closed with the value, or with this process.
 pub(crate) struct ClusterProcess {
+    // Before the process, whose end is no news then.
+    watch: Watch,
     child: OwnedChild,
     address: Address,
+}
+
+/// While this lives the end of the process is told: nobody closes the cluster
+/// then.
+struct Watch(Arc<AtomicBool>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 impl fmt::Debug for ClusterProcess {
@@ -130,6 +144,7 @@ impl ClusterProcess {
 
     /// Lets it close, and kills its process if it does not.
     pub(crate) async fn stop(self) {
+        drop(self.watch);
         // The program waits for the end of its standard input.
         if !self.child.leave(FAREWELL).await {
             tracing::warn!("a Dask cluster did not close, and its process is killed");
@@ -149,23 +164,26 @@ async fn start(class: &ClusterClass) -> Result<ClusterProcess, ClusterErrorReaso
     let words = child.last_words()?;
     let stdout = child.stdout.take();
     let (sender, line) = oneshot::channel();
+    let is_watched = Arc::new(AtomicBool::new(false));
+    let answers = Answers {
+        class: class.class.clone(),
+        is_watched: Arc::clone(&is_watched),
+    };
     std::thread::Builder::new()
         .name("flow-dask-cluster".to_owned())
-        .spawn(move || {
-            let mut line = String::new();
-            if let Some(stdout) = stdout {
-                // Without a line the process is gone, which is told below.
-                let _ = BufReader::new(stdout).read_line(&mut line);
-            }
-            let _ = sender.send(line);
-        })?;
+        .spawn(move || answers.read(stdout, sender))?;
     let line = tokio::time::timeout(PATIENCE, line).await;
     let line = line.map_err(|_| ClusterErrorReason::TimedOut)?;
     match serde_json::from_str(&line.unwrap_or_default()) {
-        Ok(Answer::Started { address }) => Ok(ClusterProcess {
-            child,
-            address: address.parse()?,
-        }),
+        Ok(Answer::Started { address }) => {
+            let address = address.parse()?;
+            is_watched.store(true, Ordering::Relaxed);
+            Ok(ClusterProcess {
+                watch: Watch(is_watched),
+                child,
+                address,
+            })
+        }
         Ok(Answer::Failed { error, text }) => Err(match error.as_str() {
             "module" => ClusterErrorReason::Module(text),
             "class" => ClusterErrorReason::Class(text),
@@ -175,6 +193,35 @@ async fn start(class: &ClusterClass) -> Result<ClusterProcess, ClusterErrorReaso
         Err(_) => {
             drop(child);
             Err(ClusterErrorReason::Ended(words.join().unwrap_or_default()))
+        }
+    }
+}
+
+/// What the process writes: one line, and its end.
+struct Answers {
+    class: String,
+    is_watched: Arc<AtomicBool>,
+}
+
+impl Answers {
+    fn read(self, stdout: Option<ChildStdout>, line: oneshot::Sender<String>) {
+        let mut first = String::new();
+        let mut stdout = stdout.map(BufReader::new);
+        if let Some(stdout) = &mut stdout {
+            // Without a line the process is gone, which its reader tells.
+            let _ = stdout.read_line(&mut first);
+        }
+        let _ = line.send(first);
+        if let Some(stdout) = &mut stdout {
+            // Nothing follows but the end.
+            let _ = io::copy(stdout, &mut io::sink());
+        }
+        if self.is_watched.load(Ordering::Relaxed) {
+            tracing::error!(
+                "the Python process of the Dask cluster `{}` has ended, and nobody closes the \
+                 cluster any more: look whether something of it still runs",
+                self.class
+            );
         }
     }
 }

@@ -46,11 +46,15 @@ else:
             # Clusters that adapt close both together: see `pair` of `cluster_class.py`.
             "FLOW_WORKER_NAME": f"beside-{worker.name}",
             "FLOW_WORKER_NTHREADS": str(worker.state.nthreads),
+            # It leaves when its standard input ends: with this process, however that ends.
+            "FLOW_WORKER_LEASH": "1",
         },
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
         close_fds=True,
     )
+    # Without a reference the pipe would be closed.
+    worker.__dict__.setdefault("_beside", []).append(process)
     out = str(process.pid)

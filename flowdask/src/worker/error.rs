@@ -42,6 +42,17 @@ pub enum WorkerError {
         /// What it said.
         reason: String,
     },
+    /// The cluster has a worker of this name.
+    #[error(
+        "the cluster of {scheduler} already has a worker `{name}`: give this one another name, or \
+         none, so that its address is its name"
+    )]
+    NameTaken {
+        /// The scheduler.
+        scheduler: Address,
+        /// The name.
+        name: String,
+    },
     /// The scheduler's release does not fit.
     #[error(transparent)]
     Release(#[from] ReleaseError),

@@ -54,6 +54,9 @@ pub(super) enum Mail {
     /// Time for a heartbeat of the stream with this number.
     HeartbeatDue(u64),
     HeartbeatAnswered(u64, Result<Value, WireError>),
+    /// The scheduler has not known us for a while, and the stream with this
+    /// number has not said why.
+    Forgotten(u64),
     /// Time to look at the memory.
     MemoryDue,
     /// No more values go to disk for now.

@@ -16,6 +16,9 @@ const BATCH: Duration = Duration::from_millis(2);
 /// How long the scheduler may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How the scheduler begins to refuse a second worker of one name.
+const NAME_TAKEN: &str = "name taken";
+
 /// How often it is tried again.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -71,10 +74,13 @@ pub(super) async fn register(shared: &Shared, metrics: Value) -> Result<Link, Wo
     let mut answer =
         Fields::unnamed("register-worker", answer).map_err(|error| failed(error.into()))?;
     if answer.optional("status") != Some("OK".into()) {
-        return Err(WorkerError::Refused {
-            scheduler: shared.scheduler.clone(),
-            reason: answer.string("message").unwrap_or_default(),
-        });
+        let scheduler = shared.scheduler.clone();
+        let reason = answer.string("message").unwrap_or_default();
+        if reason.starts_with(NAME_TAKEN) {
+            let name = shared.name.clone();
+            return Err(WorkerError::NameTaken { scheduler, name });
+        }
+        return Err(WorkerError::Refused { scheduler, reason });
     }
     for member in ["warning", "error"] {
         if let Ok(text) = answer.string(member)

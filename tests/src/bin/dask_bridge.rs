@@ -2,7 +2,7 @@
 //! `FLOW_WORKER` set, their worker.
 //!
 //! Arguments: a scheduler's address or `class NAME OPTIONS`, and the file for the
-//! report; or `adapting` and a directory.
+//! report; or `adapting` and a directory; or `waiting NAME OPTIONS` and a directory.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -123,9 +123,11 @@ async fn reported() -> Result<Vec<i64>> {
     even.map(numbers).await
 }
 
-/// Until there is a file.
+/// Until there is a file. Says once that it has begun.
 #[task(batch = 1)]
 fn waits(x: i64, file: String) -> i64 {
+    // It is there for whoever looks; without it nobody does.
+    let _ = std::fs::write(format!("{file}-waited-for"), "");
     while !Path::new(&file).exists() {
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -162,6 +164,13 @@ async fn main() -> Result<()> {
                 .into_iter()
                 .chain([("dashboard_address", serde_json::json!(null))]);
             let runner = DaskTaskRunner::cluster("distributed.LocalCluster", options).adapt(1, 3);
+            let flow = adapting.with_options(|o| o.task_runner(runner));
+            println!("{}", flow(directory.to_owned()).await?);
+            return Ok(());
+        }
+        ["waiting", class, options, directory] => {
+            let options: BTreeMap<String, serde_json::Value> = serde_json::from_str(options)?;
+            let runner = DaskTaskRunner::cluster(class, options);
             let flow = adapting.with_options(|o| o.task_runner(runner));
             println!("{}", flow(directory.to_owned()).await?);
             return Ok(());

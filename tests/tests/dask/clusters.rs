@@ -57,14 +57,15 @@ impl Drop for Flow {
 }
 
 /// How many processes live that have this directory for their temporary files.
-fn processes(directory: &Path) -> usize {
+fn processes_of(directory: &Path) -> usize {
+    processes_that(|process| is_of(directory, process))
+}
+
+fn is_of(directory: &Path, process: &Path) -> bool {
     let variable = [b"TMPDIR=", directory.as_os_str().as_bytes()].concat();
-    let is_of_it = |process: &Path| {
-        let environment = std::fs::read(process.join("environ")).unwrap_or_default();
-        let mut entries = environment.split(|byte| *byte == 0);
-        entries.any(|entry| entry == variable)
-    };
-    processes_that(is_of_it)
+    let environment = std::fs::read(process.join("environ")).unwrap_or_default();
+    let mut entries = environment.split(|byte| *byte == 0);
+    entries.any(|entry| entry == variable)
 }
 
 /// How many of them are workers of ours: the executable was copied there.
@@ -98,7 +99,9 @@ fn stock_workers_of_a_class_start_ours_and_all_end() {
     assert!(errors.contains("is odd"), "{errors}");
     let page = std::fs::read_to_string(directory.path().join("report.html")).expect("a report");
     assert!(page.contains("20 Completed"), "{page}");
-    eventually("the cluster has ended", || processes(directory.path()) == 0);
+    eventually("the cluster has ended", || {
+        processes_of(directory.path()) == 0
+    });
 }
 
 #[test]
@@ -106,14 +109,75 @@ fn a_cluster_ends_with_a_flow_that_is_killed() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let mut flow = Flow::start(directory.path(), LOCAL, OPTIONS);
     // The flow, Python, and a worker of it.
-    eventually("the cluster starts", || processes(directory.path()) >= 3);
+    eventually("the cluster starts", || processes_of(directory.path()) >= 3);
     flow.0.kill().expect("a process");
     flow.0.wait().expect("a process");
-    eventually("the cluster has ended", || processes(directory.path()) == 0);
+    eventually("the cluster has ended", || {
+        processes_of(directory.path()) == 0
+    });
+}
+
+/// The processes of the flow's cluster whose command line contains this.
+fn commands(directory: &Path, word: &str) -> Vec<u32> {
+    let all = std::fs::read_dir("/proc").expect("a list of processes");
+    all.flatten()
+        .filter(|process| is_of(directory, &process.path()))
+        .filter(|process| {
+            let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).contains(word)
+        })
+        .filter_map(|process| process.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+/// A process of a cluster is killed in mid-flow: the flow ends with an error that
+/// says so, and nothing stays.
+fn killed_in_mid_flow(class: &str, word: &str) -> String {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path();
+    let flow = Flow::of(path, &["waiting", class, OPTIONS, &path.to_string_lossy()]);
+    let waits = path.join("go-waited-for");
+    eventually("the cluster works", || waits.exists());
+    let processes = commands(path, word);
+    let [process] = processes[..] else {
+        panic!("{processes:?} with {word}");
+    };
+    let killed = Command::new("kill")
+        .args(["-9", &process.to_string()])
+        .status();
+    assert!(killed.expect("a command").success());
+    let (output, errors) = flow.output();
+    assert_eq!(output, "", "{errors}");
+    std::fs::write(path.join("go"), "").expect("a file");
+    eventually("nothing stays", || processes_of(path) == 0);
+    errors
 }
 
 #[test]
-#[ignore = "slow lane: of fifty runs two were not over after 100 seconds, and why is not known"]
+fn a_python_process_that_is_killed_ends_the_flow() {
+    // Its arguments say which class it is to start.
+    let errors = killed_in_mid_flow(LOCAL, r#"{"class":"distributed.LocalCluster""#);
+    assert!(
+        errors.contains("the link to the Dask scheduler at tcp://"),
+        "{errors}"
+    );
+    assert!(
+        errors.contains("nobody closes the cluster any more"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn a_scheduler_of_a_class_that_is_killed_ends_the_flow() {
+    let class = "distributed.deploy.subprocess.SubprocessCluster";
+    let errors = killed_in_mid_flow(class, "distributed.Scheduler");
+    assert!(
+        errors.contains("the link to the Dask scheduler at tcp://"),
+        "{errors}"
+    );
+}
+
+#[test]
 fn a_cluster_grows_with_the_work_and_shrinks_without() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path();
@@ -124,7 +188,7 @@ fn a_cluster_grows_with_the_work_and_shrinks_without() {
     std::fs::write(path.join("end"), "").expect("a file");
     let (output, errors) = flow.output();
     assert_eq!(output.trim(), "785", "{errors}");
-    eventually("the cluster has ended", || processes(path) == 0);
+    eventually("the cluster has ended", || processes_of(path) == 0);
 }
 
 #[test]
@@ -151,5 +215,5 @@ fn what_is_wrong_with_a_class_is_told() {
         let (_, errors) = flow.output();
         assert!(errors.contains(wanted), "{class}: {errors}");
     }
-    eventually("nothing stays", || processes(directory.path()) == 0);
+    eventually("nothing stays", || processes_of(directory.path()) == 0);
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use flow_tests::dask::{RustWorker, Scheduler};
+use flow_tests::dask::{PythonWorker, RustWorker, Scheduler};
 use flow_tests::python::Environment;
 use serde_json::{Value, json};
 
@@ -305,7 +305,12 @@ fn a_killed_scheduler_ends_the_flow() {
 #[test]
 fn without_a_worker_of_this_build_the_flow_ends() {
     let cluster = Cluster::start(0);
+    let _python = PythonWorker::start(&cluster.scheduler, "python").expect("a worker");
     let (output, errors) = cluster.flow("mapped").end();
     assert_eq!(output, "", "{errors}");
     assert!(errors.contains("FLOW_WORKER"), "{errors}");
+    assert!(
+        errors.contains("none of them a worker of this kind"),
+        "{errors}"
+    );
 }

@@ -22,6 +22,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// How long the scheduler may take to answer a heartbeat.
 const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long an order to close may take that the scheduler has sent before.
+const ORDER_PATIENCE: Duration = Duration::from_secs(1);
+
 /// The stream to the scheduler.
 pub(super) struct Line {
     pub(super) number: u64,
@@ -84,8 +87,14 @@ impl RunLoop {
         if self.leaving.stream_ended(number) || self.line(number).is_none() {
             return;
         }
+        if let Some(line) = &self.line {
+            line.reader.abort();
+        }
         self.hang_up();
-        if self.leaving.is_under_way() {
+        // A worker that was retired is not to come back.
+        let is_retired = self.state.status() == Status::ClosingGracefully;
+        if self.leaving.is_under_way() || is_retired {
+            self.leaving.begin();
             self.tell(Event::Close);
             return;
         }
@@ -176,9 +185,7 @@ impl RunLoop {
         match answer.and_then(|answer| Ok(Fields::unnamed("heartbeat_worker", answer)?)) {
             Ok(mut answer) => {
                 if answer.optional("status") == Some("missing".into()) {
-                    line.reader.abort();
-                    self.stream_ended(number, &WireError::Closed);
-                    return;
+                    return self.forgotten(number);
                 }
                 line.heartbeat_interval = heartbeat_interval(&mut answer);
                 if let Ok(time) = answer.float("time") {
@@ -189,5 +196,15 @@ impl RunLoop {
             Err(error) => tracing::debug!(%error, "a heartbeat failed"),
         }
         self.schedule_heartbeat();
+    }
+
+    /// The scheduler does not know us. If it has removed us its order to close
+    /// may be behind this answer, which came another way.
+    fn forgotten(&self, number: u64) {
+        let mailbox = self.shared.mailbox.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(ORDER_PATIENCE).await;
+            mailbox.put(Mail::Forgotten(number));
+        });
     }
 }

@@ -33,7 +33,7 @@ use super::run_spec::Work;
 use super::shared::Shared;
 use super::state::{Event, Execution, Peer, Request, Settings, State, Status};
 use super::threads::Threads;
-use crate::wire::Key;
+use crate::wire::{Key, WireError};
 
 pub(super) struct RunLoop {
     shared: Arc<Shared>,
@@ -147,6 +147,7 @@ impl RunLoop {
             Mail::HandedBack(handed_back) => self.handed_back(handed_back),
             Mail::HeartbeatDue(number) => self.heartbeat(number),
             Mail::HeartbeatAnswered(number, answer) => self.heartbeat_answered(number, answer),
+            Mail::Forgotten(number) => self.stream_ended(number, &WireError::Closed),
             Mail::MemoryDue => self.look_at_memory(),
             Mail::Spilled => self.memory.spilled(),
             Mail::Close { gracefully } => self.close(gracefully),

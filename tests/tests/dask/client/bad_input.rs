@@ -104,7 +104,7 @@ async fn a_worker_is_no_scheduler() {
 }
 
 /// A peer that shakes hands and answers every question with this.
-async fn peer(answer: Value) -> String {
+pub(crate) async fn peer(answer: Value) -> String {
     let listener = Listener::bind("127.0.0.1", 0, &Security::default())
         .await
         .expect("a port");

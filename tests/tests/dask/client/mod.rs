@@ -1,6 +1,6 @@
 //! `flowdask::Client` beside stock workers and stock clients.
 
-mod bad_input;
+pub(crate) mod bad_input;
 mod cluster;
 mod graphs;
 mod links;

@@ -7,6 +7,7 @@ use flow_tests::dask::{Calculator, PythonWorker, Scheduler};
 use serde_json::json;
 
 use super::{ask, ask_for, builder, worker};
+use crate::support::{PATIENCE, call};
 
 #[tokio::test]
 async fn a_worker_does_what_stock_clients_ask_of_theirs() {
@@ -87,6 +88,18 @@ async fn work_and_data_move_when_workers_come_and_leave() {
     bob.close().await.expect("a quiet end");
     let held: i64 = ask(&scheduler, "held", &[]);
     assert_eq!(held, 5);
+}
+
+/// Also if nobody orders it to close: the scheduler just does not know it.
+#[tokio::test]
+async fn a_worker_that_is_retired_does_not_come_back() {
+    let scheduler = Scheduler::start().expect("a scheduler");
+    let alice = worker(&scheduler, Calculator::new(), "alice").await;
+    let () = ask(&scheduler, "retire_without_closing", &["alice"]);
+    let closed = tokio::time::timeout(PATIENCE, alice.closed()).await;
+    closed.expect("an end").expect("a quiet end");
+    let names: Vec<String> = call(&scheduler, "client.py", "worker_names", &[]);
+    assert_eq!(names, [""; 0]);
 }
 
 #[tokio::test]

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use flow_tests::dask::{Calculator, PythonWorker, Scheduler};
+use flowdask::wire::Value;
 use flowdask::worker::WorkerError;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{ask, builder, process, worker};
+use crate::client::bad_input::peer;
 use crate::link::Link;
 
 #[tokio::test]
@@ -127,8 +129,21 @@ async fn what_cannot_start_says_what_and_why() {
     let scheduler = Scheduler::start().expect("a scheduler");
     let _alice = worker(&scheduler, Calculator::new(), "alice").await;
     let error = start(scheduler.address().to_owned()).await.unwrap_err();
-    assert!(matches!(error, WorkerError::Refused { .. }), "{error}");
-    assert!(error.to_string().contains("name taken"), "{error}");
+    assert!(matches!(error, WorkerError::NameTaken { .. }), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("already has a worker `alice`: give this one another name"),
+        "{error}"
+    );
+    let packages = Value::map([("distributed", "2023.12.1".into())]);
+    let old = peer(Value::map([("packages", packages)])).await;
+    let error = start(old).await.unwrap_err();
+    assert!(matches!(error, WorkerError::Release(_)), "{error}");
+    assert!(
+        error.to_string().contains("2023.12.1, older than 2024.8.0"),
+        "{error}"
+    );
 
     let error = builder(scheduler.address(), Calculator::new(), "bob")
         .local_directory("/no/such/directory")
