@@ -1,5 +1,5 @@
 //! What threads share without a lock is made of these. The models in
-//! `tests/tests/models` put loom's in their place, and compile the files that use
+//! `flowcore/models` put loom's in their place, and compile the files that use
 //! this module once more.
 
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};

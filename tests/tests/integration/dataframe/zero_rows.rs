@@ -2,7 +2,7 @@
 
 use flowdask::dataframe::{DataFrame, How, col, lit, max, quantile, read_parquet_blocking, sum};
 
-use crate::day;
+use super::day;
 
 fn empty_frames() -> Vec<DataFrame> {
     let filtered = day().filter(col("x").gt(lit(5.0))).unwrap();

@@ -2,7 +2,7 @@
 
 use flowdask::dataframe::{Table, sum};
 
-use crate::{day, values};
+use super::{day, values};
 
 #[test]
 fn a_grouped_table() {

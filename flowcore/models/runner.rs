@@ -1,8 +1,8 @@
 //! Where the files of `src/runner` find what is beside them.
 
-#[path = "../../src/runner/control.rs"]
+#[path = "../src/runner/control.rs"]
 pub(crate) mod control;
-#[path = "../../src/runner/stops.rs"]
+#[path = "../src/runner/stops.rs"]
 pub(crate) mod stops;
 
 pub(crate) mod attempt {

@@ -2,20 +2,22 @@
 //! every order of the steps that the memory model allows.
 //!
 //! The files under test are compiled here once more, with loom's parts in the
-//! place of the real ones ([`sync`]); so no flag of the compiler is needed.
+//! place of the real ones ([`sync`]); so no flag of the compiler is needed:
+//! `cargo test -p flowcore-models`.
 //! `FLOW_TEST_SCALE` lets loom preempt threads more often.
 
+#![cfg(test)]
 // Not everything that the files offer has a model.
 #![allow(dead_code, reason = "the files under test are whole")]
 
 mod sync;
 
-#[path = "../../src/flag.rs"]
+#[path = "../src/flag.rs"]
 mod flag;
 
 mod runner;
 
-#[path = "../../src/flow/shell/in_turn.rs"]
+#[path = "../src/flow/shell/in_turn.rs"]
 mod in_turn;
 
 use loom::future::block_on;

@@ -7,7 +7,7 @@ use flowdask::dataframe::{
     DataFrame, Error, col, datasets, lit, read_csv_blocking, read_parquet_blocking,
 };
 
-use crate::day;
+use super::day;
 
 fn rows(df: &DataFrame) -> Vec<serde_json::Value> {
     df.compute_blocking().unwrap().to_json().unwrap()

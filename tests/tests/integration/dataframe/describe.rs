@@ -2,7 +2,7 @@
 
 use flowdask::dataframe::{col, datasets, lit, median, quantile};
 
-use crate::values;
+use super::values;
 
 #[test]
 fn the_layout_is_pandas() {

@@ -4,7 +4,7 @@ use flowdask::dataframe::{
     How, asc, col, count, desc, lit, max, mean, min, nunique, std, sum, var,
 };
 
-use crate::{day, values};
+use super::{day, values};
 
 #[test]
 fn computed_rows_stay_in_order() {

@@ -2,7 +2,7 @@
 
 use flowdask::dataframe::{col, lit};
 
-use crate::day;
+use super::day;
 
 #[test]
 fn repartition_keeps_rows_and_order_of_a_source() {

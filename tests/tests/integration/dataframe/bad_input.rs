@@ -7,7 +7,7 @@ use flowdask::dataframe::{
     DataFrame, Error, Expr, How, Result, col, datasets, lit, quantile, sql, sum,
 };
 
-use crate::{day, values};
+use super::{day, values};
 
 #[test]
 fn wrong_dates_and_frequencies() {
