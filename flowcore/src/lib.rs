@@ -213,3 +213,21 @@ pub mod __private {
     pub use crate::transacting::{AttributeTransactionHook, TransactionEvent};
     pub use crate::value::{Access, Codec, CompactType};
 }
+
+/// The guide's programs, and those in the documentation of the macros.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide/tasks.md")]
+#[doc = include_str!("../../docs/guide/definitions.md")]
+#[doc = include_str!("../../docs/guide/control.md")]
+#[doc = include_str!("../../docs/guide/limits.md")]
+#[doc = include_str!("../../docs/guide/seeing.md")]
+#[doc = include_str!("../../docs/guide/results.md")]
+#[doc = include_str!("../../docs/guide/transactions.md")]
+#[doc = include_str!("../../docs/guide/deployments.md")]
+#[doc = include_str!("../../docs/guide/reporting.md")]
+#[doc = include_str!("../../docs/guide/server-things.md")]
+#[doc = include_str!("../../flowmacros/docs/task.md")]
+#[doc = include_str!("../../flowmacros/docs/flow.md")]
+#[doc = include_str!("../../flowmacros/docs/main.md")]
+#[doc = include_str!("../../flowmacros/docs/test.md")]
+mod guide {}

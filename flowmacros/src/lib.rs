@@ -44,17 +44,3 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
     entry_point::expand_test(arguments.into(), &item.into()).into()
 }
-
-/// The guide's examples are tested here, because the guide is no crate.
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/guide/tasks.md")]
-#[doc = include_str!("../../docs/guide/definitions.md")]
-#[doc = include_str!("../../docs/guide/control.md")]
-#[doc = include_str!("../../docs/guide/limits.md")]
-#[doc = include_str!("../../docs/guide/seeing.md")]
-#[doc = include_str!("../../docs/guide/results.md")]
-#[doc = include_str!("../../docs/guide/transactions.md")]
-#[doc = include_str!("../../docs/guide/deployments.md")]
-#[doc = include_str!("../../docs/guide/reporting.md")]
-#[doc = include_str!("../../docs/guide/server-things.md")]
-struct Guide;
