@@ -2,9 +2,9 @@
 //! every order of the steps that the memory model allows.
 //!
 //! The files under test are compiled here once more, with loom's parts in the
-//! place of the real ones ([`sync`]); so no flag of the compiler is needed:
-//! `cargo test -p flowcore-models`.
-//! `FLOW_TEST_SCALE` lets loom preempt threads more often.
+//! place of the real ones (`sync.rs`); so no flag of the compiler is needed:
+//! `cargo test -p flowcore-models`. `FLOW_TEST_SCALE` lets loom preempt threads
+//! more often.
 
 #![cfg(test)]
 // Not everything that the files offer has a model.

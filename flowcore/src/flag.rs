@@ -21,8 +21,7 @@ impl Flag {
 
     /// Ends when the flag is set.
     pub(crate) async fn wait(&self) {
-        let notified = self.notify.notified();
-        tokio::pin!(notified);
+        let mut notified = std::pin::pin!(self.notify.notified());
         // Registered before the flag is read, so that no call is missed.
         notified.as_mut().enable();
         if !self.is_set() {

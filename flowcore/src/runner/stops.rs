@@ -41,8 +41,7 @@ impl Stops {
     /// Ends when the row shall not go on.
     pub(crate) async fn stopped(&self, row: u32) {
         loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
+            let mut changed = std::pin::pin!(self.changed.notified());
             // Registered before the rows are read, so that no call is missed.
             changed.as_mut().enable();
             if self.contains(row) {
