@@ -3,11 +3,10 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use flow_tests::python::Environment;
 
-use super::support::PATIENCE;
+use super::support::wait_until;
 
 /// A flow's process; dropping it kills it.
 struct Flow(Child);
@@ -79,14 +78,6 @@ fn processes_that(are: impl Fn(&Path) -> bool) -> usize {
     all.flatten().filter(|process| are(&process.path())).count()
 }
 
-fn eventually(what: &str, is_so: impl Fn() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < end, "never: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
 const LOCAL: &str = "distributed.LocalCluster";
 const OPTIONS: &str = r#"{"n_workers": 2, "threads_per_worker": 1, "dashboard_address": null}"#;
 
@@ -99,7 +90,7 @@ fn stock_workers_of_a_class_start_ours_and_all_end() {
     assert!(errors.contains("is odd"), "{errors}");
     let page = std::fs::read_to_string(directory.path().join("report.html")).expect("a report");
     assert!(page.contains("20 Completed"), "{page}");
-    eventually("the cluster has ended", || {
+    wait_until("the cluster has ended", || {
         processes_of(directory.path()) == 0
     });
 }
@@ -109,10 +100,10 @@ fn a_cluster_ends_with_a_flow_that_is_killed() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let mut flow = Flow::start(directory.path(), LOCAL, OPTIONS);
     // The flow, Python, and a worker of it.
-    eventually("the cluster starts", || processes_of(directory.path()) >= 3);
+    wait_until("the cluster starts", || processes_of(directory.path()) >= 3);
     flow.0.kill().expect("a process");
     flow.0.wait().expect("a process");
-    eventually("the cluster has ended", || {
+    wait_until("the cluster has ended", || {
         processes_of(directory.path()) == 0
     });
 }
@@ -137,7 +128,7 @@ fn killed_in_mid_flow(class: &str, word: &str) -> String {
     let path = directory.path();
     let flow = Flow::of(path, &["waiting", class, OPTIONS, &path.to_string_lossy()]);
     let waits = path.join("go-waited-for");
-    eventually("the cluster works", || waits.exists());
+    wait_until("the cluster works", || waits.exists());
     let processes = commands(path, word);
     let [process] = processes[..] else {
         panic!("{processes:?} with {word}");
@@ -149,7 +140,7 @@ fn killed_in_mid_flow(class: &str, word: &str) -> String {
     let (output, errors) = flow.output();
     assert_eq!(output, "", "{errors}");
     std::fs::write(path.join("go"), "").expect("a file");
-    eventually("nothing stays", || processes_of(path) == 0);
+    wait_until("nothing stays", || processes_of(path) == 0);
     errors
 }
 
@@ -182,13 +173,13 @@ fn a_cluster_grows_with_the_work_and_shrinks_without() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path();
     let flow = Flow::of(path, &["adapting", &path.to_string_lossy()]);
-    eventually("it grows", || workers(path) == 3);
+    wait_until("it grows", || workers(path) == 3);
     std::fs::write(path.join("go"), "").expect("a file");
-    eventually("it shrinks", || workers(path) == 1);
+    wait_until("it shrinks", || workers(path) == 1);
     std::fs::write(path.join("end"), "").expect("a file");
     let (output, errors) = flow.output();
     assert_eq!(output.trim(), "785", "{errors}");
-    eventually("the cluster has ended", || processes_of(path) == 0);
+    wait_until("the cluster has ended", || processes_of(path) == 0);
 }
 
 #[test]
@@ -215,5 +206,5 @@ fn what_is_wrong_with_a_class_is_told() {
         let (_, errors) = flow.output();
         assert!(errors.contains(wanted), "{class}: {errors}");
     }
-    eventually("nothing stays", || processes_of(directory.path()) == 0);
+    wait_until("nothing stays", || processes_of(directory.path()) == 0);
 }

@@ -7,7 +7,7 @@ use flow_tests::dask::{PythonWorker, RustWorker, Scheduler};
 use flow_tests::python::Environment;
 use serde_json::{Value, json};
 
-use crate::support::{PATIENCE, call};
+use crate::support::{call, wait_until};
 
 fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_dask_flow"))
@@ -148,10 +148,9 @@ fn a_large_value_that_all_rows_read_travels_once() {
 fn a_large_value_survives_all_workers() {
     let mut cluster = Cluster::start(2);
     let flow = cluster.flow("shared_value_slowly");
-    let end = std::time::Instant::now() + PATIENCE;
-    while !cluster.keys().iter().any(|key| key.contains("value-")) {
-        assert!(std::time::Instant::now() < end, "no worker has the value");
-    }
+    wait_until("a worker has the value", || {
+        cluster.keys().iter().any(|key| key.contains("value-"))
+    });
     for worker in &mut cluster.workers {
         worker.kill().unwrap();
     }

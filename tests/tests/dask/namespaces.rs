@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flow_tests::dask::RustWorker;
 use flow_tests::python::Environment;
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::flow_faults::program;
 use crate::flows::Flow;
-use crate::support::PATIENCE;
+use crate::support::wait_until;
 
 /// A network of its own: a bridge, and a namespace for each host.
 struct Network {
@@ -99,14 +99,6 @@ fn ip(arguments: &[&str]) -> Result<(), String> {
     Err(format!("`ip {}`: {}", arguments.join(" "), said.trim()))
 }
 
-fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < end, "never: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 /// The link of a worker is down for one second, or in the slow lane for ten.
 #[test]
 fn a_link_that_is_down_for_a_while_costs_no_result() {
@@ -131,7 +123,7 @@ fn a_link_that_is_down_for_a_while_costs_no_result() {
         .stderr(std::process::Stdio::null());
     // Whatever it is, it is killed when it is dropped.
     let _scheduler = RustWorker::spawn(&mut stock).expect("a scheduler");
-    wait_for("a scheduler", || file.exists());
+    wait_until("a scheduler", || file.exists());
     let _workers = workers.map(|host| {
         let mut worker = network.command(host, program());
         worker
@@ -146,7 +138,7 @@ fn a_link_that_is_down_for_a_while_costs_no_result() {
     flow.args(["spread", &place, "40"]).arg(&traces).arg("50");
     let flow = Flow::spawn(&mut flow);
     let begun = || std::fs::read_dir(&traces).expect("a directory").count();
-    wait_for("four rows", || begun() >= 4);
+    wait_until("four rows", || begun() >= 4);
 
     network.set_link(workers[0], "down");
     let seconds = if scale::factor() > 1 { 10 } else { 1 };

@@ -2,13 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
 use flow_tests::dask::{PythonWorker, RustWorker, Scheduler};
 use serde_json::{Value, json};
 
 use crate::flows::Flow;
-use crate::support::{PATIENCE, call};
+use crate::support::{call, wait_until};
 
 /// A cluster, and a directory in which runs leave traces.
 struct Stage {
@@ -65,11 +64,7 @@ impl Stage {
 
     fn wait_for(&self, flow: &str, file: &str) {
         let path = self.path(flow).join(file);
-        let end = Instant::now() + PATIENCE;
-        while !path.exists() {
-            assert!(Instant::now() < end, "never: {}", path.display());
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
+        wait_until(&path.to_string_lossy(), || path.exists());
     }
 
     fn leave(&self, flow: &str, file: &str) {
@@ -131,21 +126,15 @@ fn dask_hears_of_tags_and_priorities() {
     let flow = stage.flow("priorities");
     stage.wait_for("priorities", "waiting");
     // What was submitted takes a moment to get there.
-    let end = Instant::now() + PATIENCE;
-    let known = loop {
-        let known: Vec<Value> = call(&stage.scheduler, "client.py", "annotated", &[]);
-        if known.len() == 4 {
-            break known;
-        }
-        assert!(Instant::now() < end, "only {known:?}");
-    };
+    let known = || -> Vec<Value> { call(&stage.scheduler, "client.py", "annotated", &[]) };
+    wait_until("four tasks there", || known().len() == 4);
     let wanted = [
         json!(["keeps_busy", 7, ["nightly", "people"], -7]),
         json!(["traced", -5, null, 5]),
         json!(["traced", 5, null, -5]),
         json!(["traced", null, null, 0]),
     ];
-    assert_eq!(known, wanted);
+    assert_eq!(known(), wanted);
     let payload: String = call(&stage.scheduler, "client.py", "payload_of", &["traced"]);
     stage.leave("priorities", "go");
     assert_eq!(flow.result(), json!(["5", "0", "-5"]));

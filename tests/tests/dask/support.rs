@@ -2,7 +2,7 @@
 //! values that Python reads.
 
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flow_tests::dask::{PythonWorker, Scheduler, Script};
 use flowdask::Client;
@@ -114,6 +114,15 @@ pub(crate) fn integer(value: i64) -> Serialized {
 pub(crate) fn unpickled(value: &Serialized) -> Object {
     let payload = value.payloads().expect("whole frames").concat().into();
     pickle::read(&payload).expect("a pickle")
+}
+
+/// Looks again and again until it is so, where nothing else runs on this thread.
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < end, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Asks again and again until it is so.

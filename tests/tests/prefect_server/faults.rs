@@ -196,15 +196,20 @@ fn wait_for_content(home: &Path, what: &str, is_it: impl Fn(&str) -> bool) {
     }
 }
 
+/// A way on which the server answers nothing but that it is busy.
+fn away(server: &Server) -> FaultyWay {
+    let busy = Faults {
+        busy: 100,
+        ..Faults::default()
+    };
+    FaultyWay::to(server.address(), busy).expect("a port")
+}
+
 #[test]
 fn what_memory_has_no_room_for_is_told_when_the_server_is_back() {
     const STEPS: u64 = 40;
     let server = Server::shared();
-    let away = Faults {
-        busy: 100,
-        ..Faults::default()
-    };
-    let way = FaultyWay::to(server.address(), away).expect("a port");
+    let way = away(server);
     let url = way.url();
     let settings = [
         ("PREFECT_API_URL", url.as_str()),
@@ -224,11 +229,7 @@ fn what_the_disk_has_no_room_for_is_told_all_the_same() {
     const STEPS: u64 = 40;
     const ROOM: u64 = 64 << 10;
     let server = Server::shared();
-    let away = Faults {
-        busy: 100,
-        ..Faults::default()
-    };
-    let way = FaultyWay::to(server.address(), away).expect("a port");
+    let way = away(server);
     let url = way.url();
     let settings = [
         ("PREFECT_API_URL", url.as_str()),

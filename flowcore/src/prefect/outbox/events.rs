@@ -124,7 +124,7 @@ async fn ask(shared: &Shared, question: &Question) -> Result<(), ApiError> {
 
 /// An event as others than a socket want it.
 fn as_value(event: &str) -> Value {
-    serde_json::from_str(event).unwrap_or_default()
+    serde_json::from_str(event).expect("events are written as JSON")
 }
 
 /// The way of events to the server.
