@@ -3,7 +3,7 @@
 use super::graph::{Engine, Settled};
 use super::journal::Change;
 use super::map::Ranges;
-use super::run::{End, Life};
+use super::run::{End, Life, next_attempt};
 use super::{MapId, RunId};
 use crate::clock::Timestamp;
 use crate::state::StateName;
@@ -14,12 +14,11 @@ impl Engine {
         let Some(run) = self.runs.get_mut(id) else {
             return false;
         };
-        if attempt > run.life.attempt.max(1) {
-            self.tally.retries += 1;
-        }
+        let before = run.life.attempt.max(1);
         let starts = run.life.start(attempt, at);
         if starts {
             let Life { name, attempt, .. } = run.life;
+            self.tally.retries += u64::from(attempt > before);
             self.journal.note(Change::Run(id, name, attempt));
         }
         starts
@@ -55,8 +54,10 @@ impl Engine {
         if name.is_settled() {
             return false;
         }
+        let before = map.attempts.get(&row).copied();
+        let attempt = attempt.max(next_attempt(*name, before.unwrap_or(1)));
         *name = if attempt > 1 {
-            self.tally.retries += u64::from(map.attempts.get(&row).is_none_or(|&n| attempt > n));
+            self.tally.retries += u64::from(before.is_none_or(|before| attempt > before));
             map.attempts.insert(row, attempt);
             StateName::Retrying
         } else {

@@ -35,7 +35,7 @@ pub(crate) use graph::{Engine, MapInput, RunInput, Source};
 pub(crate) use journal::Change;
 pub(crate) use limits::{Answer, LimitId, Limits, Refusal, Slots, Ticket};
 pub(crate) use map::Map;
-pub(crate) use run::{Dependent, End, Run, RunView, Waits};
+pub(crate) use run::{Dependent, End, Run, RunView, Waits, next_attempt};
 pub(crate) use slab::{Key, Side};
 
 /// Names a single run.

@@ -38,6 +38,15 @@ impl End {
     }
 }
 
+/// The number of the attempt that is made where the last one was `attempt`: one
+/// that did not fail is made again under its number, as when its process died.
+pub(crate) fn next_attempt(state: StateName, attempt: u32) -> u32 {
+    match state {
+        StateName::AwaitingRetry => attempt.saturating_add(1),
+        _ => attempt,
+    }
+}
+
 /// What waits for a run, a row or a range of rows.
 #[derive(Clone, Debug)]
 pub(crate) struct Dependent {
@@ -101,17 +110,18 @@ impl Life {
         self.name.is_settled()
     }
 
-    /// Begins an attempt. `false` if the run has settled meanwhile.
+    /// Begins an attempt; whoever executes the run anew may count from a lower
+    /// number. `false` if the run has settled meanwhile.
     pub(crate) fn start(&mut self, attempt: u32, at: Timestamp) -> bool {
         if self.is_settled() {
             return false;
         }
-        self.name = if attempt > 1 {
+        self.attempt = attempt.max(next_attempt(self.name, self.attempt));
+        self.name = if self.attempt > 1 {
             StateName::Retrying
         } else {
             StateName::Running
         };
-        self.attempt = self.attempt.max(attempt);
         if !self.started.is_some() {
             self.started = at;
         }
@@ -159,5 +169,31 @@ impl From<&Life> for RunView {
             ended: life.ended,
             failure: life.failure.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_are_counted_over_several_executions() {
+        let mut life = Life::default();
+        let mut start = |attempt, fails| {
+            assert!(life.start(attempt, Timestamp::NONE));
+            let begun = (life.name, life.attempt);
+            if fails {
+                life.await_retry();
+            }
+            begun
+        };
+        assert_eq!(start(1, true), (StateName::Running, 1));
+        assert_eq!(start(2, false), (StateName::Retrying, 2));
+        // Its process died, another begins: the second attempt is made again.
+        assert_eq!(start(1, false), (StateName::Retrying, 2));
+        assert_eq!(start(2, true), (StateName::Retrying, 2));
+        // And here between two attempts.
+        assert_eq!(start(1, true), (StateName::Retrying, 3));
+        assert_eq!(start(4, false), (StateName::Retrying, 4));
     }
 }

@@ -49,6 +49,14 @@ impl Ending {
         }
     }
 
+    /// Whether another attempt may follow, if any is left.
+    pub(crate) fn may_be_retried(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed(_) | Self::Panicked(_) | Self::TimedOut(_)
+        )
+    }
+
     /// The ending, with what the attempt's control knows of it.
     ///
     /// Code that was asked to stop and did not complete has stopped, in

@@ -1,5 +1,6 @@
 //! Executing descriptors in a process that did not submit them.
 
+mod earlier;
 mod rows;
 
 use std::collections::HashMap;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+use self::earlier::Earlier;
 use self::rows::Rows;
 use super::attempt::{Ending, Next, cancelled, next};
 use super::batch::BatchDescriptor;
@@ -163,7 +165,10 @@ impl Worker {
         let execution = find_task(&work.task_key).and_then(|entry| entry.execution(work, values));
         let lend = || self.lines.link.lend();
         let ended = match execution {
-            Ok(execution) => self.run(work, &*execution, &lend, &mut report),
+            Ok(execution) => {
+                let earlier = Earlier::of_run();
+                self.run(work, &*execution, &earlier, &lend, &mut report)
+            }
             Err(error) => {
                 Err(TaskError::from_flow(error).into_failure(&work.task_key, &work.run_name, false))
             }
@@ -189,6 +194,7 @@ impl Worker {
         &self,
         work: &WorkDescriptor,
         execution: &dyn Execution,
+        earlier: &Earlier,
         leave: &dyn Fn(),
         report: &mut impl FnMut(RunEvent),
     ) -> Result<(EncodedValue, bool), Failure> {
@@ -203,7 +209,8 @@ impl Worker {
         )));
         let slot: Arc<dyn Slot> = Arc::new(WorkerSlot(Arc::clone(&self.lines)));
         let ended = in_slot(slot, || {
-            let ended = self.attempts(work, execution, &flow, leave, report);
+            let number = |control: &_| earlier.attempt(&line, control);
+            let ended = self.attempts(work, execution, &flow, &number, leave, report);
             // Home hears of all that was submitted before it hears of the end.
             flow.finish(ended.as_ref().err());
             ended
@@ -217,6 +224,7 @@ impl Worker {
         work: &WorkDescriptor,
         execution: &dyn Execution,
         flow: &Arc<FlowRun>,
+        number_at_home: &dyn Fn(&AttemptControl) -> Option<u32>,
         leave: &dyn Fn(),
         report: &mut impl FnMut(RunEvent),
     ) -> Result<(EncodedValue, bool), Failure> {
@@ -234,9 +242,16 @@ impl Worker {
                 report(RunEvent::Started { run, attempt });
                 self.one_attempt(work, execution, flow, &control, leave)
             };
-            let ending = ending.of_attempt(&control);
+            let mut ending = ending.of_attempt(&control);
             let name = control.name().unwrap_or(&work.run_name);
             let info = execution.info();
+            // An execution that a dead worker began may have made some.
+            if ending.may_be_retried() && work.retries > 0 {
+                match number_at_home(&control) {
+                    Some(number) => attempt = attempt.max(number),
+                    None => ending = Ending::Cancelled,
+                }
+            }
             let random = || flow.random(run, attempt);
             match next(ending, attempt, info, execution.options(), name, random) {
                 Next::Settle(end @ (End::Completed | End::Cached)) => {

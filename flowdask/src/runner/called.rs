@@ -79,6 +79,8 @@ pub(super) fn refused(request: &Request, why: Box<dyn std::error::Error + Send +
     let what = match request {
         Request::Submit(work) => format!("the run of task `{}` cannot be submitted", work.task_key),
         Request::Server(_) => "a Prefect server cannot be asked".to_owned(),
+        // Without a flow nobody has counted any.
+        Request::Attempts(_) => return Answer::Attempts(Vec::new()),
         _ => "the slots of a limit cannot be taken".to_owned(),
     };
     let error = Error::from(Refused { what, why });

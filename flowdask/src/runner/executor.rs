@@ -112,7 +112,7 @@ impl TaskExecutor {
             Err(error) => return erred(&error),
         };
         let runs = (work.flow_run_id, Runs::Run(work.run));
-        let executing = Executing::begin(&self.shared, runs, &assignment.key);
+        let executing = Executing::begin(&self.shared, runs, &assignment.key, slot);
         let value = in_slot(slot, || self.runs.execute(&work, &NoValues, drop));
         drop(executing);
         match value {
@@ -205,7 +205,7 @@ impl Executor for TaskExecutor {
         };
         let flow = FlowExecuting::begin(&self.shared, &payload, slot);
         let runs = (payload.job.work().flow_run_id, payload.job.runs());
-        let executing = Executing::begin(&self.shared, runs, &assignment.key);
+        let executing = Executing::begin(&self.shared, runs, &assignment.key, slot);
         let outcome = in_slot(slot, || self.execute_payload(assignment, &payload));
         drop(executing);
         drop(flow);
@@ -259,10 +259,14 @@ struct Executing<'a> {
 }
 
 impl<'a> Executing<'a> {
-    fn begin(shared: &'a Shared, runs: (u128, Runs), key: &Key) -> Self {
+    fn begin(shared: &'a Shared, runs: (u128, Runs), key: &Key, slot: &Slot) -> Self {
         let mut state = shared.state.lock();
         let executing = state.executing.entry(key.clone()).or_default();
         executing.push(runs.clone());
+        // Before it could be found here.
+        if slot.is_cancelled() {
+            state.cancelled.insert(runs.clone());
+        }
         Self {
             shared,
             runs,

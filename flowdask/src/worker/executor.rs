@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -96,6 +97,8 @@ pub struct Slot {
     pub(super) execution: Execution,
     pub(super) mailbox: Mailbox,
     pub(super) stream: StreamHandle,
+    /// Set before [`Executor::cancel`] is called.
+    pub(super) is_unwanted: Arc<AtomicBool>,
 }
 
 impl Slot {
@@ -108,6 +111,14 @@ impl Slot {
     /// stays long-running until its end.
     pub fn lend(&self) {
         self.mailbox.put(Mail::Event(Event::Lent(self.execution)));
+    }
+
+    /// Nobody wants the result any more. An executor that makes an execution known
+    /// to its [`cancel`](Executor::cancel), and looks here then, misses none: that
+    /// is called when this is true.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.is_unwanted.load(Ordering::Acquire)
     }
 
     /// The worker's stream to the scheduler. What is sent there by this

@@ -56,14 +56,31 @@ fn keep_silent() -> Unspeakable {
     Unspeakable
 }
 
+#[task]
+fn give_bytes(length: u64) -> Result<Vec<u8>> {
+    Ok(vec![7; usize::try_from(length)?])
+}
+
 /// The state of a run whose result cannot travel, and what is said of it.
 #[flow]
-async fn unspeakable() -> Result<(String, String)> {
-    let run = keep_silent.submit();
+async fn unspeakable() -> (String, String) {
+    end_of(keep_silent.submit()).await
+}
+
+/// The same of a run whose result has so many bytes.
+#[flow]
+async fn voluminous(length: u64) -> (String, String) {
+    end_of(give_bytes.submit(length)).await
+}
+
+async fn end_of<T: Send + Sync + 'static>(run: TaskFuture<T>) -> (String, String) {
     flowcore::wait([&run], None).await;
-    let name = run.state().name().to_string();
-    let error = run.await.err();
-    Ok((name, error.map_or_else(String::new, |error| chain(&error))))
+    let state = run.state();
+    let error = state.error();
+    (
+        state.name().to_string(),
+        error.map_or_else(String::new, chain),
+    )
 }
 
 fn chain(error: &Error) -> String {
@@ -71,6 +88,47 @@ fn chain(error: &Error) -> String {
     let chain = std::iter::successors(Some(first), |error| error.source());
     let texts: Vec<String> = chain.map(ToString::to_string).collect();
     texts.join(": ")
+}
+
+/// Row 1 leaves a trace each time and fails, but that the second time it kills
+/// its process, once the flow says so.
+#[task(retries = 2, batch = 2)]
+fn fail_and_die(row: u64, directory: String) -> Result<u64> {
+    if row == 0 {
+        return Ok(row);
+    }
+    let directory = Path::new(&directory);
+    let time = std::fs::read_dir(directory)?.count() + 1;
+    std::fs::write(directory.join(time.to_string()), "")?;
+    if time == 2 {
+        while !directory.join("go").exists() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        std::fs::remove_file(directory.join("go"))?;
+        std::process::abort();
+    }
+    Err(Error::msg(format!("time {time}")))
+}
+
+/// How often a row was executed whose second attempt killed its worker, its
+/// attempts, and how it ended.
+#[flow]
+async fn counted(is_mapped: bool, directory: String) -> Result<(usize, u32, String)> {
+    let row = if is_mapped {
+        fail_and_die.map(0..2, unmapped(&directory)).get(1)
+    } else {
+        fail_and_die.submit(1, &directory)
+    };
+    // Home has heard of the attempt that is to kill the worker.
+    while row.state().name() != flowcore::StateName::Retrying {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    std::fs::write(Path::new(&directory).join("go"), "")?;
+    flowcore::wait([&row], None).await;
+    let times = std::fs::read_dir(&directory)?.count();
+    let end = row.state();
+    let text = format!("{}: {}", end.name(), end.message().unwrap_or_default());
+    Ok((times, row.run_count(), text))
 }
 
 #[task(batch = 100)]
@@ -103,7 +161,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 async fn soak(first: u64, time: Duration, runner: DaskTaskRunner) -> Result<u64> {
     let start = Instant::now();
     let mut seed = first;
-    while start.elapsed() < time {
+    loop {
         eprintln!("seed {seed}");
         let runner = runner.clone();
         let run = async {
@@ -129,12 +187,10 @@ async fn soak(first: u64, time: Duration, runner: DaskTaskRunner) -> Result<u64>
             Err(_) => return Err(Error::msg(format!("seed {seed} hangs; {again}"))),
         }
         seed += 1;
-        // A seed of its own, to look at it.
-        if time.is_zero() {
-            break;
+        if start.elapsed() >= time {
+            return Ok(seed - first);
         }
     }
-    Ok(seed - first)
 }
 
 async fn run(flow: &str, arguments: &[String], runner: DaskTaskRunner) -> Result<Value> {
@@ -150,6 +206,15 @@ async fn run(flow: &str, arguments: &[String], runner: DaskTaskRunner) -> Result
             json!(flow(number(0)?, directory, number(2)?).await?)
         }
         "unspeakable" => json!(unspeakable.with_options(|o| o.task_runner(runner))().await?),
+        "voluminous" => {
+            let flow = voluminous.with_options(|o| o.task_runner(runner));
+            json!(flow(number(0)?).await?)
+        }
+        "counted" => {
+            let directory = arguments.get(1).cloned().unwrap_or_default();
+            let flow = counted.with_options(|o| o.task_runner(runner));
+            json!(flow(number(0)? == 1, directory).await?)
+        }
         "repeated" => {
             let (maps, rows) = (number(0)?, number(1)?);
             let mut sum = 0;

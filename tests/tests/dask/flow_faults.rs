@@ -10,7 +10,7 @@ use flow_tests::dask::{PythonWorker, RustWorker, Scheduler, Tls};
 use serde_json::json;
 
 use crate::flows::{Cluster, Flow};
-use crate::support::{PATIENCE, call};
+use crate::support::{call, wait_until};
 
 /// The flows of these tests, and their workers.
 pub(crate) fn program() -> &'static Path {
@@ -69,11 +69,7 @@ impl Spread {
     }
 
     fn wait_for_rows(&self, rows: usize) {
-        let end = std::time::Instant::now() + PATIENCE;
-        while self.traces().0.len() < rows {
-            assert!(std::time::Instant::now() < end, "never {rows} rows");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        wait_until(&format!("{rows} rows"), || self.traces().0.len() >= rows);
     }
 
     /// How many rows each process gave, when all are there.
@@ -99,6 +95,20 @@ fn when_all_workers_are_killed_new_ones_go_on() {
     // What the dead ones held is made again.
     let second: BTreeSet<u32> = second.iter().map(RustWorker::id).collect();
     assert!(processes.is_subset(&second), "{processes:?} {second:?}");
+}
+
+#[test]
+fn attempts_are_counted_at_home() {
+    for is_mapped in ["0", "1"] {
+        let scheduler = Scheduler::start().expect("a scheduler");
+        let _workers = ["one", "two"].map(|name| worker(&scheduler, name));
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().to_str().expect("text");
+        let ended = flow(&scheduler, "counted", &[is_mapped, path]).result();
+        // The second attempt was made twice.
+        let text = "Failed: Task run encountered an exception Error: time 4";
+        assert_eq!(ended, json!([4, 3, text]), "{is_mapped}");
+    }
 }
 
 #[test]
@@ -161,6 +171,19 @@ fn a_result_that_cannot_travel_fails_its_run() {
     );
     assert!(error.contains("dask_faults::Unspeakable"), "{error}");
     assert!(error.contains("it has no words"), "{error}");
+}
+
+#[test]
+#[ignore = "slow lane: some 13 GB of memory"]
+fn a_result_of_more_than_four_gibibytes_fails_its_run() {
+    let scheduler = Scheduler::start().expect("a scheduler");
+    let _worker = worker(&scheduler, "one");
+    let length = (4_u64 << 30).to_string();
+    let (state, error): (String, String) =
+        serde_json::from_value(flow(&scheduler, "voluminous", &[&length]).result()).expect("texts");
+    assert_eq!(state, "Failed", "{error}");
+    assert!(error.contains("`dask_faults::give_bytes`"), "{error}");
+    assert!(error.contains("above 4 GiB"), "{error}");
 }
 
 #[test]

@@ -139,12 +139,12 @@ impl Both {
             Step::Measure(map, length) => self.measure(*map, *length),
             Step::Start(node) => {
                 if let Some(target) = self.dispatched_target(*node) {
-                    self.start(target, 1);
+                    self.start(target);
                 }
             }
             Step::Retry(node) => {
                 if let Some(target) = self.dispatched_target(*node) {
-                    self.start(target, 1);
+                    self.start(target);
                     self.retry(target);
                 }
             }

@@ -153,6 +153,9 @@ impl Both {
                 continue;
             };
             assert_eq!(view.name, node.state, "{target:?}");
+            if node.state == StateName::Retrying {
+                assert_eq!(view.attempt, node.retries + 1, "{target:?}");
+            }
             if node.state.is_settled() && !passes(node.state, false) {
                 let failure = view.failure.expect("what ended badly says why");
                 let root = failure.0.error.to_string();

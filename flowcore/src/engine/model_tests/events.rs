@@ -7,16 +7,20 @@ use super::model::{Target, has_not_begun, passes};
 use crate::state::StateName;
 
 impl Both {
-    pub(super) fn start(&mut self, target: Target, attempt: u32) {
+    /// As whoever executes the run anew, and counts from 1.
+    pub(super) fn start(&mut self, target: Target) {
         let now = self.now();
         let begins = match target {
-            Target::Run(run) => self.engine.run_started(self.runs[run], attempt, now),
-            Target::Row(map, row) => self.engine.row_started(self.maps[map], row, attempt, now),
+            Target::Run(run) => self.engine.run_started(self.runs[run], 1, now),
+            Target::Row(map, row) => self.engine.row_started(self.maps[map], row, 1, now),
         };
         let node = self.model.node(target);
         assert_eq!(begins, !node.state.is_settled(), "{target:?}");
         if begins {
-            node.state = StateName::Running;
+            node.state = match node.retries {
+                0 => StateName::Running,
+                _ => StateName::Retrying,
+            };
         }
     }
 
@@ -28,6 +32,7 @@ impl Both {
         let node = self.model.node(target);
         if !node.state.is_settled() {
             node.state = StateName::AwaitingRetry;
+            node.retries += 1;
         }
     }
 

@@ -33,6 +33,8 @@ pub(super) enum Upstream {
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) state: StateName,
+    /// How many attempts failed and were to be made again.
+    pub(super) retries: u32,
     pub(super) dependencies: Vec<Dependency>,
     pub(super) dispatched: bool,
     pub(super) early: bool,
@@ -100,6 +102,7 @@ impl Node {
     pub(super) fn new(dependencies: Vec<Dependency>) -> Self {
         Self {
             state: StateName::Pending,
+            retries: 0,
             dependencies,
             dispatched: false,
             early: false,

@@ -6,7 +6,7 @@ use std::task::{Poll, Waker};
 use super::{FlowRun, Shell, end, note};
 use crate::clock::Timestamp;
 use crate::definition::Failure;
-use crate::engine::{Map, MapId, RunView};
+use crate::engine::{Map, MapId, RunView, next_attempt};
 use crate::error::{Error, Result};
 use crate::runner::RunReference;
 use crate::runtime::now;
@@ -26,6 +26,27 @@ impl FlowRun {
     pub(crate) fn view(&self, run: RunReference) -> Option<RunView> {
         let shell = self.shell.lock();
         shell.view(run).or_else(|| shell.missing_row(run))
+    }
+
+    /// The numbers of attempts, of those that are not the first: of these rows
+    /// of the run's map, or of the run alone.
+    pub(crate) fn attempts_under_way(
+        &self,
+        run: RunReference,
+        rows: Option<Range<u32>>,
+    ) -> Vec<(RunReference, u32)> {
+        let shell = self.shell.lock();
+        let attempt = |run| {
+            let view = shell.view(run)?;
+            let attempt = next_attempt(view.name, view.attempt);
+            (attempt > 1).then_some((run, attempt))
+        };
+        match (run, rows) {
+            (RunReference::Row(map, _), Some(rows)) => rows
+                .filter_map(|row| attempt(RunReference::Row(map, row)))
+                .collect(),
+            (run, _) => attempt(run).into_iter().collect(),
+        }
     }
 
     /// The settled run, or a note to wake the caller when it is.

@@ -102,6 +102,10 @@ async fn work_on(flow: Arc<FlowRun>, id: RequestId, request: Request) {
             let answer = run_of_task(&flow, id.run, &work).await;
             answer_with(&flow, id, answer);
         }
+        Request::Attempts(rows) => {
+            let attempts = flow.attempts_under_way(id.run, rows);
+            answer_with(&flow, id, Answer::Attempts(attempts));
+        }
         Request::Server(question) => {
             let answer = ask_server(&flow, id.run, question).await;
             answer_with(&flow, id, Answer::Server(answer));

@@ -77,6 +77,11 @@ impl Line {
         })
     }
 
+    /// The run that is executed.
+    pub(crate) fn run(&self) -> RunReference {
+        self.run
+    }
+
     /// Tells executions of one run apart.
     pub(crate) fn execution(&self) -> u64 {
         self.execution
@@ -158,9 +163,7 @@ impl Asking {
                     id: self.id,
                 })
             }
-            Answer::Settled { .. } | Answer::Server(_) => {
-                Err(Error::invalid("slots were asked for, and nothing else"))
-            }
+            _ => Err(Error::invalid("slots were asked for, and nothing else")),
         }
     }
 
@@ -169,9 +172,15 @@ impl Asking {
     pub(crate) async fn server(self) -> Result<String> {
         match self.await? {
             Answer::Server(answer) => answer,
-            Answer::Slots(_) | Answer::Settled { .. } => {
-                Err(Error::invalid("the server was asked, and nothing else"))
-            }
+            _ => Err(Error::invalid("the server was asked, and nothing else")),
+        }
+    }
+
+    /// The numbers of attempts that are not the first.
+    pub(crate) async fn attempts(self) -> Result<Vec<(RunReference, u32)>> {
+        match self.await? {
+            Answer::Attempts(attempts) => Ok(attempts),
+            _ => Err(Error::invalid("attempts were asked for, and nothing else")),
         }
     }
 }

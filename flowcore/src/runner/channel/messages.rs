@@ -1,5 +1,7 @@
 //! What the two ends of the control channel say to each other.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -70,6 +72,9 @@ pub enum Request {
     },
     /// A run in the flow's task runner; all arguments are values.
     Submit(Box<WorkDescriptor>),
+    /// The attempts that are under way, by what was told of earlier executions:
+    /// of these rows of the run's map, or without them of the run alone.
+    Attempts(Option<Range<u32>>),
     /// Something of a Prefect server, which only the flow's process knows: a
     /// question of this crate's, as JSON.
     Server(String),
@@ -90,6 +95,8 @@ pub enum Answer {
         /// Its value or its error.
         value: Result<EncodedValue, Error>,
     },
+    /// The numbers of the attempts, of those that are not the first.
+    Attempts(Vec<(RunReference, u32)>),
     /// What the server says, as JSON.
     Server(Result<String, Error>),
 }

@@ -79,7 +79,7 @@ impl Submitting {
                         },
                     }
                 }
-                Ok(Answer::Slots(_) | Answer::Server(_)) => {
+                Ok(Answer::Slots(_) | Answer::Attempts(_) | Answer::Server(_)) => {
                     failed(run, Error::invalid("a run was asked for"))
                 }
                 Err(error) => failed(run, error),

@@ -9,7 +9,7 @@ use std::thread::Scope;
 
 use parking_lot::Mutex;
 
-use super::{Worker, failure_of, told};
+use super::{Earlier, Worker, failure_of, told};
 use crate::definition::TaskError;
 use crate::error::{Error, Result};
 use crate::flow::task_run_name;
@@ -23,6 +23,7 @@ pub(super) struct Rows<'a, R> {
     worker: &'a Worker,
     batch: &'a BatchDescriptor,
     job: Result<&'a dyn BatchJob, &'a Error>,
+    earlier: Earlier,
     /// The place of the next row to begin.
     next: AtomicU32,
     report: Mutex<R>,
@@ -40,6 +41,7 @@ impl<'w, R: FnMut(RunEvent) + Send> Rows<'w, R> {
             worker,
             batch,
             job,
+            earlier: Earlier::of_rows(batch.rows.clone()),
             next: AtomicU32::new(0),
             report: Mutex::new(report),
             outcomes: Mutex::new(batch.rows.clone().map(|_| None).collect()),
@@ -96,7 +98,11 @@ impl<'w, R: FnMut(RunEvent) + Send> Rows<'w, R> {
         let mut report = |event| (self.report.lock())(event);
         let execution = self.job.map_err(Error::clone);
         let ended = match execution.and_then(|job| job.row(index)) {
-            Ok(execution) => self.worker.run(work, &*execution, leave, &mut report),
+            Ok(execution) => {
+                let earlier = &self.earlier;
+                self.worker
+                    .run(work, &*execution, earlier, leave, &mut report)
+            }
             Err(error) => {
                 Err(TaskError::from_flow(error).into_failure(&work.task_key, &work.run_name, false))
             }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::graph;
 use crate::wire::{Key, Value};
@@ -15,7 +16,7 @@ use crate::worker::shared::Shared;
 use crate::worker::state::{Command, Event, Execution, Message, Peer, Request};
 use crate::worker::store::Held;
 
-use super::RunLoop;
+use super::{RunLoop, Started};
 
 /// What came with an event, beside what the state machine needs to know.
 #[derive(Debug, Default)]
@@ -65,7 +66,7 @@ impl RunLoop {
                 work,
                 ..
             } => self.execute(execution, key, work),
-            Command::Cancel(key) => self.shared.executor.cancel(&key),
+            Command::Cancel(key) => self.cancel(&key),
             Command::Fetch {
                 request,
                 peer,
@@ -108,8 +109,9 @@ impl RunLoop {
                 execution,
             } => {
                 let run_id = line.release.long_running_names_run().then_some(*run_id);
-                let since = self.started.get(execution).copied();
-                messages::long_running(key, run_id, since.map_or(0.0, |since| now() - since))
+                let started = self.started.get(execution);
+                let lasts = started.map_or(0.0, |started| now() - started.at);
+                messages::long_running(key, run_id, lasts)
             }
             other => match messages::plain(other) {
                 Some(message) => message,
@@ -129,13 +131,20 @@ impl RunLoop {
                 inputs.push((input.clone(), held));
             }
         }
-        self.started.insert(execution, now());
+        let is_unwanted = Arc::default();
+        let started = Started {
+            key: key.clone(),
+            at: now(),
+            is_unwanted: Arc::clone(&is_unwanted),
+        };
+        self.started.insert(execution, started);
         let job = Job {
             execution,
             key,
             work,
             inputs,
             startstops,
+            is_unwanted,
         };
         let shared = Arc::clone(&self.shared);
         if let Err(error) = self
@@ -149,6 +158,14 @@ impl RunLoop {
                 ran: Ran::default(),
             });
         }
+    }
+
+    /// Its thread may not have come to the executor yet, which then sees it there.
+    fn cancel(&self, key: &Key) {
+        for started in self.started.values().filter(|started| started.key == *key) {
+            started.is_unwanted.store(true, Ordering::Release);
+        }
+        self.shared.executor.cancel(key);
     }
 
     fn fetch(&mut self, request: Request, peer: Peer, keys: Vec<Key>) {
@@ -186,6 +203,7 @@ struct Job {
     work: Work,
     inputs: Vec<(Key, Held)>,
     startstops: Vec<StartStop>,
+    is_unwanted: Arc<AtomicBool>,
 }
 
 impl Job {
@@ -196,6 +214,7 @@ impl Job {
             work,
             inputs,
             mut startstops,
+            is_unwanted,
         } = self;
         let mut loaded = Vec::with_capacity(inputs.len());
         let mut lost = Vec::new();
@@ -225,6 +244,7 @@ impl Job {
             execution,
             mailbox: shared.mailbox.clone(),
             stream: shared.stream.clone(),
+            is_unwanted,
         };
         let start = now();
         let outcome = panic::catch_unwind(AssertUnwindSafe(|| {

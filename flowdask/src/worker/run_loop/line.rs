@@ -84,12 +84,13 @@ impl RunLoop {
     }
 
     pub(super) fn stream_ended(&mut self, number: u64, error: &WireError) {
-        if self.leaving.stream_ended(number) || self.line(number).is_none() {
+        if self.leaving.stream_ended(number) {
             return;
         }
-        if let Some(line) = &self.line {
-            line.reader.abort();
-        }
+        let Some(line) = self.line(number) else {
+            return;
+        };
+        line.reader.abort();
         self.hang_up();
         // A worker that was retired is not to come back.
         let is_retired = self.state.status() == Status::ClosingGracefully;
@@ -157,7 +158,10 @@ impl RunLoop {
             .state
             .executing()
             .filter_map(|(key, execution)| {
-                Some((key.into(), (now() - self.started.get(&execution)?).into()))
+                Some((
+                    key.into(),
+                    (now() - self.started.get(&execution)?.at).into(),
+                ))
             })
             .collect();
         let request = Value::map([

@@ -13,6 +13,7 @@ mod stream;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -45,14 +46,22 @@ pub(super) struct RunLoop {
     /// None while there is no scheduler.
     line: Option<Line>,
     lines: u64,
-    /// When executions began.
-    started: HashMap<Execution, f64>,
+    /// The executions that have not ended.
+    started: HashMap<Execution, Started>,
     fetches: HashMap<Request, (Peer, AbortHandle)>,
     /// How values came here, until who needed them says so.
     transfers: HashMap<Key, StartStop>,
     /// Strays on their way to others, with their latest run ids.
     handing_back: HashMap<Key, i64>,
     leaving: Leaving,
+}
+
+/// An execution that was given to a thread.
+struct Started {
+    key: Key,
+    /// Seconds since 1970.
+    at: f64,
+    is_unwanted: Arc<AtomicBool>,
 }
 
 impl RunLoop {
