@@ -149,6 +149,8 @@ pub(super) trait Look {
     fn run(&self, run: RunReference) -> Option<RunView>;
     fn map(&self, id: MapId) -> Option<&Map>;
     fn given_name(&self, run: RunReference) -> Option<String>;
+    #[cfg(feature = "prefect")]
+    fn record(&self, run: RunReference) -> Option<&serde_json::Value>;
 }
 
 impl Changes<'_> {
@@ -179,6 +181,13 @@ impl Changes<'_> {
     /// The name that a run's template gave it, while its attempt lives.
     pub(crate) fn given_name(&self, run: RunReference) -> Option<String> {
         self.look.given_name(run)
+    }
+
+    /// What the record says of itself that the value of a run lies in, one that
+    /// has just settled.
+    #[cfg(feature = "prefect")]
+    pub(crate) fn record(&self, run: RunReference) -> Option<&serde_json::Value> {
+        self.look.record(run)
     }
 }
 

@@ -6,16 +6,18 @@
 //! on futures, and sync code blocks on them.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::key::{KeyFacts, Unstable, compute};
 use super::lock::{Isolation, Lock};
 use super::options::Rules;
-use super::record::{Record, RecordProblem};
+use super::record::{Record, RecordMetadata, RecordProblem};
 use super::store::{ResultStore, shown};
 use crate::context::RunContext;
 use crate::definition::{TaskInfo, TaskOptions};
 use crate::error::Result;
-use crate::runner::catch;
+use crate::flow::FlowRun;
+use crate::runner::{RunReference, catch};
 use crate::transacting::Transaction;
 use crate::value::{Codec, EncodedValue};
 
@@ -35,6 +37,8 @@ pub(crate) struct Keep {
     rules: Rules,
     /// What decides whether the run counts, if that is later.
     transaction: Option<Transaction>,
+    /// The run, if its flow run wants to know where its value lies.
+    told: Option<(Arc<FlowRun>, RunReference)>,
 }
 
 impl Keep {
@@ -62,9 +66,14 @@ impl Keep {
         });
         let reason = match key {
             Ok(Ok(key)) => {
+                let wants = |run: &RunReference| {
+                    rules.is_told || flow.wants_record_of(*run, options.report)
+                };
+                let run = context.run().filter(wants);
                 return key.map(|key| Self {
                     task: info.key,
                     key,
+                    told: run.map(|run| (Arc::clone(flow), run)),
                     rules,
                     transaction: context.deferring_transaction(),
                 });
@@ -122,10 +131,21 @@ impl Keep {
             }
         };
         let read = Record::read(&bytes, std::slice::from_ref(codec), crate::runtime::now());
-        read.unwrap_or_else(|problem| {
+        let read = read.unwrap_or_else(|problem| {
             self.warn(&store.distrusts(&self.key, problem));
             None
+        });
+        read.map(|(value, metadata)| {
+            self.tell(&metadata);
+            value
         })
+    }
+
+    /// The run's value lies in this record.
+    fn tell(&self, metadata: &RecordMetadata) {
+        if let Some((flow, run)) = &self.told {
+            flow.note_record(*run, metadata.told());
+        }
     }
 
     fn warn(&self, problem: &(impl fmt::Display + ?Sized)) {
@@ -209,14 +229,16 @@ impl<T> Encoded<T> {
         let (task, expires_after) = (Some(keep.task), keep.rules.expires_after);
         let mut record = store.staged::<T>(&keep.key, &encoded, task, expires_after);
         record.lock = lock;
-        if let Some(transaction) = keep.transaction {
+        if let Some(transaction) = &keep.transaction {
+            keep.tell(&record.metadata);
             return transaction.stage_record(record);
         }
-        if let Err(error) = record.write().await {
-            tracing::error!(
+        match record.write().await {
+            Ok(metadata) => keep.tell(&metadata),
+            Err(error) => tracing::error!(
                 "An error was encountered while committing transaction '{}': {error}",
                 shown(&keep.key)
-            );
+            ),
         }
     }
 }

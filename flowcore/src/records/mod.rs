@@ -29,4 +29,5 @@ pub(crate) use options::{FlowResults, ResultOptions};
 pub use policy::{
     CachePart, CachePolicy, DEFAULT, FLOW_PARAMETERS, INPUTS, NO_CACHE, RUN_ID, TASK_SOURCE,
 };
+pub(crate) use record::RecordMetadata;
 pub use store::ResultStore;

@@ -32,6 +32,8 @@ pub(crate) struct ResultOptions {
     /// Records are found, and none are written: the run is in another process
     /// than the transaction that decides whether it counts.
     is_read_only: bool,
+    /// The flow's process wants to know the record of a run in another one.
+    is_told: bool,
 }
 
 /// What `#[task(..)]` says of results, as the macro writes it down.
@@ -84,6 +86,7 @@ impl ResultOptions {
             },
             isolation: attributes.isolation,
             is_read_only: false,
+            is_told: false,
         }
     }
 
@@ -133,6 +136,7 @@ impl ResultOptions {
             refresh: self.refresh.unwrap_or(settings.refresh_cache),
             isolation: self.isolation,
             is_read_only: self.is_read_only,
+            is_told: self.is_told,
             store: store.map_or_else(ResultStore::default_url, str::to_owned),
         }
     }
@@ -148,6 +152,7 @@ pub(crate) struct Rules {
     pub(super) refresh: bool,
     pub(super) isolation: Isolation,
     pub(super) is_read_only: bool,
+    pub(super) is_told: bool,
     /// The URL of the store.
     pub(super) store: String,
 }
@@ -376,6 +381,7 @@ pub struct ResultDescriptor {
     refresh: bool,
     isolation: Isolation,
     is_read_only: bool,
+    is_told: bool,
     store: String,
     /// The flow's arguments, if the key needs them.
     flow_parameters: Option<String>,
@@ -404,6 +410,7 @@ impl ResultDescriptor {
             is_read_only: flow
                 .transaction_of(run)
                 .is_some_and(|transaction| transaction.defers()),
+            is_told: flow.wants_record_of(run, options.report),
             store: absolute(&rules.store),
             flow_parameters: options
                 .results
@@ -444,6 +451,7 @@ impl ResultDescriptor {
             persist: Some(true),
             isolation: self.isolation,
             is_read_only: self.is_read_only,
+            is_told: self.is_told,
             store: Some(Cow::Owned(self.store.clone())),
         }
     }

@@ -23,6 +23,9 @@ const JSON: &str = "json";
 /// Before the names of codecs of our own, for values that are no JSON.
 const OWN_CODEC: &str = "flowcore/";
 
+/// Why a record can always be written as JSON.
+const OWN_TYPES: &str = "all types are our own, with texts as keys";
+
 /// Why a record is not believed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RecordProblem {
@@ -47,12 +50,13 @@ pub(crate) enum RecordProblem {
 /// A record as it lies in a store.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Record {
-    metadata: Metadata,
+    metadata: RecordMetadata,
     result: String,
 }
 
+/// What a record says of itself beside its value.
 #[derive(Debug, Serialize, Deserialize)]
-struct Metadata {
+pub(crate) struct RecordMetadata {
     #[serde(default)]
     storage_key: Option<String>,
     #[serde(default)]
@@ -115,7 +119,7 @@ impl Record {
             .expires_after
             .map(|after| (label.now + after).to_jiff().to_string());
         Self {
-            metadata: Metadata {
+            metadata: RecordMetadata {
                 storage_key: Some(label.storage_key),
                 expiration,
                 serializer,
@@ -135,7 +139,11 @@ impl Record {
 
     /// The bytes for the store.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("all types are our own, with texts as keys")
+        serde_json::to_vec(self).expect(OWN_TYPES)
+    }
+
+    pub(crate) fn into_metadata(self) -> RecordMetadata {
+        self.metadata
     }
 
     /// Reads a record and checks that it is whole.
@@ -151,7 +159,8 @@ impl Record {
         }
     }
 
-    /// The value of a record's bytes, unless its time is over.
+    /// The value of a record's bytes and what the record says of it, unless its
+    /// time is over.
     ///
     /// # Errors
     ///
@@ -160,12 +169,13 @@ impl Record {
         bytes: &[u8],
         codecs: &[Codec<T>],
         now: Timestamp,
-    ) -> Result<Option<T>, RecordProblem> {
+    ) -> Result<Option<(T, RecordMetadata)>, RecordProblem> {
         let record = Self::from_bytes(bytes)?;
         if record.has_expired(now)? {
             return Ok(None);
         }
-        record.value(codecs).map(Some)
+        let value = record.value(codecs)?;
+        Ok(Some((value, record.metadata)))
     }
 
     /// Whether these bytes are a record whose time is not over.
@@ -210,6 +220,17 @@ impl Record {
             BASE64.decode(&self.result).map_err(RecordProblem::Base64)?
         };
         codec.decode_own(&bytes).map_err(RecordProblem::Value)
+    }
+}
+
+impl RecordMetadata {
+    /// What a server is told of the record: what Prefect has a place for.
+    pub(crate) fn told(&self) -> serde_json::Value {
+        let mut told = serde_json::to_value(self).expect(OWN_TYPES);
+        if let Some(told) = told.as_object_mut() {
+            told.remove("flowcore");
+        }
+        told
     }
 }
 
@@ -325,6 +346,11 @@ mod tests {
         for field in theirs.as_object().unwrap().keys() {
             assert!(ours.get(field).is_some(), "{field}");
         }
+        let told = record(&5).into_metadata().told();
+        let fields = |object: &serde_json::Value| -> Vec<String> {
+            object.as_object().unwrap().keys().cloned().collect()
+        };
+        assert_eq!(fields(&told), fields(theirs));
         assert_eq!(ours["expiration"], "2001-09-09T01:47:40Z");
     }
 

@@ -194,6 +194,7 @@ impl ResultStore {
         };
         let codecs = [Codec::message_pack(), Codec::bincode()];
         Record::read(&bytes, &codecs, crate::runtime::now())
+            .map(|found| found.map(|(value, _)| value))
             .map_err(|problem| self.error("cannot use the record", key, problem))
     }
 
@@ -207,7 +208,8 @@ impl ResultStore {
         T: Serialize + DeserializeOwned,
     {
         let encoded = Codec::<T>::message_pack().encode(value)?;
-        self.staged::<T>(key, &encoded, None, None).write().await
+        let record = self.staged::<T>(key, &encoded, None, None);
+        record.write().await.map(drop)
     }
 
     /// Removes a record; one that is not there is no error.
@@ -253,10 +255,12 @@ impl ResultStore {
             expires_after,
             now: crate::runtime::now(),
         };
+        let record = Record::of::<T>(value, label);
         StagedRecord {
             store: self.clone(),
             key: key.to_owned(),
-            bytes: Record::of::<T>(value, label).to_bytes(),
+            bytes: record.to_bytes(),
+            metadata: record.into_metadata(),
             lock: None,
         }
     }

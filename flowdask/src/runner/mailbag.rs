@@ -136,7 +136,10 @@ fn is_urgent(body: &HomeBody) -> bool {
         HomeBody::Event(event) => {
             !matches!(event, RunEvent::Completed { .. } | RunEvent::Cached { .. })
         }
-        HomeBody::Control(message) => !matches!(message, ToHome::Log(_) | ToHome::Ended { .. }),
+        HomeBody::Control(message) => !matches!(
+            message,
+            ToHome::Log(_) | ToHome::Record { .. } | ToHome::Ended { .. }
+        ),
     }
 }
 

@@ -1,11 +1,12 @@
 //! A program whose flows make things on a Prefect server, and read them there.
 //! Its argument names the flow; it prints what the flow gave as JSON.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::time::Duration;
 
 use flowcore::prelude::*;
-use flowcore::{Artifact, PrefectError, emit_event, run_deployment, secret, variables};
+use flowcore::{Artifact, MapReport, PrefectError, emit_event, run_deployment, secret, variables};
 use flowdask::DaskTaskRunner;
 use serde_json::{Value, json};
 
@@ -195,6 +196,57 @@ async fn for_ever() {
     std::future::pending::<()>().await;
 }
 
+#[task(cache = INPUTS, cache_expiration = "1h")]
+async fn keeps(x: i64) -> Result<i64> {
+    match x {
+        0 => Err(Error::msg("there is no record of this")),
+        _ => Ok(x + 1),
+    }
+}
+
+/// No JSON.
+#[task(persist_result, codec = bincode)]
+fn coded(x: i64) -> BTreeMap<i64, f64> {
+    [(x, f64::INFINITY)].into()
+}
+
+#[task]
+fn forgets(x: i64) -> i64 {
+    x
+}
+
+async fn keep() -> Result<()> {
+    let named = |name| keeps.with_options(move |o| o.name(name));
+    forgets.submit(1).await?;
+    coded.submit(1).await?;
+    named("fails").submit(0).wait(None).await;
+    named("keeps").map([1, 2]).await?;
+    // From the record of the row.
+    named("finds").submit(1).await?;
+    let summed = named("summed").with_options(|o| o.report(MapReport::Summary));
+    summed.map([3, 4]).await.map(drop)
+}
+
+#[flow]
+async fn keeps_results() -> Result<()> {
+    let named = |name| keeps.with_options(move |o| o.name(name));
+    keep().await?;
+    named("direct")(10).await?;
+    let undone = flowcore::transaction(async |_| {
+        let undone = named("undone").with_options(|o| o.task_run_name("undone-{x}"));
+        undone.submit(20).await?;
+        Err::<(), _>(Error::msg("all was in vain"))
+    });
+    assert!(undone.await.is_err());
+    let done = flowcore::transaction(async |_| named("done").submit(21).await);
+    done.await.map(drop)
+}
+
+#[flow(task_runner = DaskTaskRunner::local().n_workers(1))]
+async fn keeps_results_elsewhere() -> Result<()> {
+    keep().await
+}
+
 /// Ends when somebody cancels it.
 #[flow]
 async fn waits_to_be_cancelled() -> Result<()> {
@@ -260,6 +312,8 @@ async fn main() -> Result<()> {
         "tags" => json!(has_limited_runs(argument()).await?),
         "holds" => json!(holds_slots(argument(), argument()).await?),
         "slots" => asks_for_slots(argument(), argument()).await?,
+        "keeps" => json!(keeps_results().await?),
+        "keeps_elsewhere" => json!(keeps_results_elsewhere().await?),
         "cancelled" => json!(waits_to_be_cancelled().await.map_err(|e| e.to_string())),
         "people" => waits_for_people().await?,
         "leaves" => {

@@ -6,6 +6,7 @@ mod asks;
 mod control;
 mod deployments;
 mod faults;
+mod kept;
 mod older;
 mod pages;
 mod reports;

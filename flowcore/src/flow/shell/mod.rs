@@ -17,6 +17,7 @@ mod in_turn;
 mod observed;
 mod outbox;
 mod permits;
+mod records;
 mod releases;
 mod transacted;
 
@@ -106,6 +107,7 @@ pub(super) struct Shell {
     /// Attempts that run and can be stopped.
     controls: controls::Controls,
     permits: permits::Permits,
+    records: records::Records,
     hooks: hooked::HookQueue,
     transacted: transacted::Transacted,
 }

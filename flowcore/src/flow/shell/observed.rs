@@ -104,6 +104,7 @@ impl FlowRun {
         for observer in self.observers().iter() {
             observer.changed(self, &batch);
         }
+        shell.records.forget(&changes);
         shell.engine.journal.reuse(changes);
     }
 }
@@ -119,5 +120,10 @@ impl Look for Shell {
 
     fn given_name(&self, run: RunReference) -> Option<String> {
         self.controls.get(run)?.name().map(str::to_owned)
+    }
+
+    #[cfg(feature = "prefect")]
+    fn record(&self, run: RunReference) -> Option<&serde_json::Value> {
+        self.records.get(run)
     }
 }

@@ -197,6 +197,7 @@ impl ReportedFlow {
                     attempt: 0,
                     at: submission.at,
                     random: 0.0,
+                    record: None,
                 };
                 self.run_enters(flow, id, entered, None, layouts)
             }
@@ -231,6 +232,7 @@ impl ReportedFlow {
                         attempt: *attempt,
                         at: changes.at(),
                         random: flow.random(run, *attempt),
+                        record: states::record(*name, run, changes),
                     };
                     let given = changes.given_name(run);
                     if let Some(update) = self.run_enters(flow, *id, entered, given, layouts) {
@@ -287,11 +289,12 @@ impl ReportedFlow {
     ) -> Option<TaskRunUpdate> {
         let single = self.runs.get_mut(&id)?;
         let run = RunReference::from(id);
+        let name = single.run.name(given_name);
         let identity = Identity {
             id: task_run_id(flow.id(), run),
             flow: self.told,
             flow_run_count: self.count.max(1),
-            name: given_name.unwrap_or_else(|| flow.task_run_name(&single.task.name, run)),
+            name: name.unwrap_or_else(|| flow.task_run_name(&single.task.name, run)),
             inputs: single.sources.of_run(layouts),
             submitted: single.submitted,
         };

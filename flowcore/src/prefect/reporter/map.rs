@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::inputs::{Layouts, Sources};
 use super::layout::Layout;
+use super::states;
 use super::task::{Entered, Identity, Run, Task};
 use crate::clock::Timestamp;
 use crate::definition::MapReport;
@@ -146,6 +147,7 @@ impl ReportedMap {
                 attempt,
                 at,
                 random: around.flow.random(run, attempt),
+                record: states::record(name, run, changes),
             };
             tell(state.enters(entered, &self.task, identity));
         }
@@ -178,6 +180,11 @@ impl ReportedMap {
     ) -> Identity {
         let run = RunReference::row(id, row);
         let given = changes.given_name(run);
+        let is_of_rows = self.layout.is_some_and(|layout| layout.is_of_rows());
+        let given = match self.runs.get_mut(row as usize) {
+            Some(of_row) if is_of_rows => of_row.name(given),
+            _ => given,
+        };
         let name = given.unwrap_or_else(|| around.flow.task_run_name(&self.task.name, run));
         let inputs = self
             .sources
@@ -252,6 +259,7 @@ impl ReportedMap {
                     attempt: 1,
                     at,
                     random: 0.0,
+                    record: None,
                 };
                 tell(self.runs[number as usize].enters(entered, &self.task, identity));
             }
@@ -288,6 +296,7 @@ impl ReportedMap {
                 attempt,
                 at,
                 random: 0.0,
+                record: None,
             };
             tell(state.enters(entered, &self.task, identity));
         }
@@ -314,6 +323,7 @@ impl ReportedMap {
             attempt: 0,
             at: changes.at(),
             random: 0.0,
+            record: None,
         };
         tell(Run::default().enters(entered, &self.task, identity));
     }

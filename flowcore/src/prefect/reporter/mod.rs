@@ -26,12 +26,14 @@ use uuid::Uuid;
 
 use self::flow::ReportedFlow;
 use self::inputs::Layouts;
+use self::layout::Layout;
 pub(crate) use self::lines::lines;
 pub(super) use self::names::task_key;
 pub(crate) use self::parameters::parameters;
 use super::adoption;
 use super::message::Message;
 use super::outbox::Outbox;
+use crate::definition::MapReport;
 use crate::flow::{Began, Changes, FlowRun, Observer, Submission, Watch};
 use crate::state::{State, StateName};
 
@@ -121,6 +123,11 @@ pub(crate) async fn finish(flow: &FlowRun) {
         }
         Err(gave_up) => drain::say_left(flow, &gave_up, reporter.outbox),
     }
+}
+
+/// Whether each row of a map of this length is told by itself.
+pub(crate) fn tells_rows(length: u32, report: Option<MapReport>) -> bool {
+    Layout::of(length, report).is_of_rows()
 }
 
 /// The server has made a state itself that a flow run is in next.

@@ -1,9 +1,12 @@
 //! States of the engine as a server is told them.
 
 use jiff::SignedDuration;
+use serde_json::Value;
 
 use crate::clock;
+use crate::flow::Changes;
 use crate::prefect::message::StateUpdate;
+use crate::runner::RunReference;
 use crate::state::StateName;
 
 /// The times at which one run is told to be in its states: the server keeps
@@ -40,6 +43,13 @@ pub(super) fn update(name: StateName, message: Option<String>, at: jiff::Timesta
         details: serde_json::Map::new(),
         data: None,
     }
+}
+
+/// What the record says of itself that the value of a run in this state lies
+/// in.
+pub(super) fn record(name: StateName, run: RunReference, changes: &Changes<'_>) -> Option<Value> {
+    let has_value = matches!(name, StateName::Completed | StateName::Cached);
+    has_value.then(|| changes.record(run).cloned()).flatten()
 }
 
 /// Notes when the run goes on.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::names::task_key;
@@ -54,6 +55,8 @@ pub(super) struct Run {
     /// Since when its code runs.
     runs_since: Option<Timestamp>,
     run_time: Duration,
+    /// That its template gave: one that is undone has it no more.
+    name: Option<Box<str>>,
 }
 
 /// A state that a run enters.
@@ -64,6 +67,8 @@ pub(super) struct Entered {
     pub(super) at: Timestamp,
     /// A number in [0, 1) that the delay before a retry was drawn with.
     pub(super) random: f64,
+    /// What the record says of itself that its value lies in.
+    pub(super) record: Option<Value>,
 }
 
 /// Whose run it is.
@@ -78,6 +83,16 @@ pub(super) struct Identity {
 }
 
 impl Run {
+    /// The name that its template gives it now, or gave it before.
+    pub(super) fn name(&mut self, given: Option<String>) -> Option<String> {
+        if let Some(given) = given
+            && self.name.as_deref() != Some(&*given)
+        {
+            self.name = Some(given.into());
+        }
+        self.name.as_deref().map(str::to_owned)
+    }
+
     /// It ran at these times, and nobody was told before.
     pub(super) fn ran(&mut self, start: Timestamp, end: Timestamp) {
         if self.start.is_none() && start.is_some() {
@@ -99,6 +114,7 @@ impl Run {
             attempt,
             at,
             random,
+            record,
         } = entered;
         let kind = name.state_type();
         if let Some(since) = self.runs_since.take() {
@@ -112,6 +128,7 @@ impl Run {
             self.end = Some(at);
         }
         let mut state = states::update(name, message, self.sequence.next(at));
+        state.data = record;
         if name == StateName::AwaitingRetry {
             let delay = jittered(task.delay.before(attempt), task.jitter, random);
             states::scheduled(&mut state, delay);

@@ -39,6 +39,10 @@ impl Home {
                 let reply: Reply = Arc::new(reply);
                 serve(&flow, id, request, &reply);
             }
+            ToHome::Record { run, metadata } => match serde_json::from_str(&metadata) {
+                Ok(metadata) => flow.note_record(run, metadata),
+                Err(error) => tracing::warn!(%error, "a record that cannot be read is not told"),
+            },
             ToHome::Dismiss(id) => {
                 let work = flow.served().lock().dismiss(id);
                 work.iter().for_each(AbortHandle::abort);

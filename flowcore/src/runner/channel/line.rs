@@ -95,6 +95,14 @@ impl Line {
         self.send(ToHome::Log(record));
     }
 
+    /// The run's value lies in a record that says this of itself.
+    pub(crate) fn record(&self, metadata: &serde_json::Value) {
+        self.send(ToHome::Record {
+            run: self.run,
+            metadata: metadata.to_string(),
+        });
+    }
+
     pub(crate) fn ask(self: &Arc<Self>, request: Request) -> Asking {
         let id = RequestId {
             run: self.run,

@@ -33,6 +33,13 @@ pub enum ToHome {
     /// What was asked for is not needed any more: slots come back, a submitted
     /// run that has not settled is cancelled, the answer need not be kept.
     Dismiss(RequestId),
+    /// A run's value lies in a record.
+    Record {
+        /// Which run.
+        run: RunReference,
+        /// What the record says of itself, as JSON.
+        metadata: String,
+    },
     /// Nothing of this execution runs any more; only one that has asked for
     /// something says so.
     Ended {
@@ -204,6 +211,10 @@ mod tests {
         travels(&ToHome::Request(ID, Request::Server("{}".into())));
         travels(&ToWorker::Answer(ID, Answer::Server(Ok("[1]".into()))));
         travels(&ToHome::Dismiss(ID));
+        travels(&ToHome::Record {
+            run: ID.run,
+            metadata: "{}".into(),
+        });
         travels(&ToHome::Ended {
             run: ID.run,
             execution: ID.execution,
