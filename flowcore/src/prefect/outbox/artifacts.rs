@@ -35,28 +35,68 @@ pub(super) async fn perform(shared: &Shared, call: &ArtifactCall) -> Result<Repl
             flow_run,
             unless_there,
         } => {
-            let run = place(new.flow);
             if let Some(others) = unless_there
                 && let Some(there) = find(client, new, *flow_run, others).await?
             {
-                say_made(client, new, there, run.as_ref()).await;
                 return Ok(Reply::Made(there));
             }
-            make(client, new, run.as_ref()).await.map(Reply::Made)
+            make(client, new, Some(*flow_run)).await.map(Reply::Made)
+        }
+        ArtifactCall::Say { new, server } => {
+            say_made(client, new, *server, place(new.flow).as_ref()).await?;
+            Ok(Reply::Done)
         }
         ArtifactCall::Change {
-            flow, server, data, ..
+            flow,
+            server,
+            data,
+            event,
+            ..
         } => {
-            change(client, *server, data, place(*flow).as_ref()).await?;
+            change(client, *server, data).await?;
+            let said = say_changed(client, *server, data, *event, place(*flow).as_ref()).await;
+            match said {
+                // Until both are done the call comes again.
+                Err(error) if error.may_pass() => return Err(error),
+                Err(error) => lose_event(&error),
+                Ok(()) => {}
+            }
             Ok(Reply::Done)
         }
     }
 }
 
-pub(crate) async fn make(
+/// Makes one outside of flow runs that are reported. It is there, if its event
+/// cannot be sent.
+pub(crate) async fn make_now(client: &ApiClient, new: &NewArtifact) -> Result<Uuid, ApiError> {
+    let made = make(client, new, None).await?;
+    if let Err(error) = say_made(client, new, made, None).await {
+        lose_event(&error);
+    }
+    Ok(made)
+}
+
+/// The same of what one shows.
+pub(crate) async fn change_now(
+    client: &ApiClient,
+    artifact: Uuid,
+    data: &Value,
+) -> Result<(), ApiError> {
+    change(client, artifact, data).await?;
+    if let Err(error) = say_changed(client, artifact, data, Uuid::now_v7(), None).await {
+        lose_event(&error);
+    }
+    Ok(())
+}
+
+fn lose_event(error: &ApiError) {
+    tracing::debug!(target: "flowcore::prefect", "{error}: an event of an artifact is lost");
+}
+
+async fn make(
     client: &ApiClient,
     new: &NewArtifact,
-    flow_run: Option<&ServerFlowRun>,
+    flow_run: Option<Uuid>,
 ) -> Result<Uuid, ApiError> {
     #[derive(Deserialize)]
     struct Made {
@@ -71,31 +111,33 @@ pub(crate) async fn make(
     put("key", new.key.as_ref().map(|key| json!(key)));
     let description = new.description.as_ref();
     put("description", description.map(|text| json!(text)));
-    put("flow_run_id", flow_run.map(|run| json!(run.id)));
+    put("flow_run_id", flow_run.map(|id| json!(id)));
     put("task_run_id", new.task_run.map(|id| json!(id)));
     let made: Made = client.post_once("/artifacts/", &body).await?;
-    say_made(client, new, made.id, flow_run).await;
     Ok(made.id)
 }
 
-pub(crate) async fn change(
+async fn change(client: &ApiClient, artifact: Uuid, data: &Value) -> Result<(), ApiError> {
+    let path = format!("/artifacts/{artifact}");
+    client.patch(&path, &json!({"data": data})).await
+}
+
+async fn say_changed(
     client: &ApiClient,
     artifact: Uuid,
     data: &Value,
+    id: Uuid,
     flow_run: Option<&ServerFlowRun>,
 ) -> Result<(), ApiError> {
-    let path = format!("/artifacts/{artifact}");
-    let body = json!({"data": data});
-    client.patch(&path, &body).await?;
     let event = bodies::PlainEvent {
-        id: Uuid::now_v7(),
+        // Said twice, it counts once.
+        id,
         name: "prefect.artifact.updated",
         resource: resource(artifact),
         related: bodies::related_to(flow_run, None),
-        payload: body,
+        payload: json!({"data": data}),
     };
-    say(client, event).await;
-    Ok(())
+    say(client, event).await
 }
 
 async fn say_made(
@@ -103,7 +145,7 @@ async fn say_made(
     new: &NewArtifact,
     made: Uuid,
     flow_run: Option<&ServerFlowRun>,
-) {
+) -> Result<(), ApiError> {
     let mut resource = resource(made);
     if let Some(key) = &new.key {
         resource.insert("prefect.resource.name".to_owned(), json!(key));
@@ -116,7 +158,7 @@ async fn say_made(
         related: bodies::related_to(flow_run, new.task_run),
         payload: json!({"key": new.key, "type": new.kind, "description": new.description}),
     };
-    say(client, event).await;
+    say(client, event).await
 }
 
 fn resource(artifact: Uuid) -> Map<String, Value> {
@@ -124,18 +166,15 @@ fn resource(artifact: Uuid) -> Map<String, Value> {
     Map::from_iter([("prefect.resource.id".to_owned(), id.into())])
 }
 
-/// The artifact itself is there: an event that cannot be sent is no reason to
-/// make it once more.
-async fn say(client: &ApiClient, event: bodies::PlainEvent<'_>) {
-    if matches!(client.version().await, Ok(version) if !version.records_events()) {
-        return;
+async fn say(client: &ApiClient, event: bodies::PlainEvent<'_>) -> Result<(), ApiError> {
+    if !client.version().await?.records_events() {
+        return Ok(());
     }
-    let sent = client
-        .post::<Option<Value>>("/events", &[event.body()])
-        .await;
-    if let Err(error) = sent {
-        tracing::debug!(target: "flowcore::prefect", "{error}: an event of an artifact is lost");
-    }
+    let body = [event.body()];
+    client
+        .post::<Option<Value>>("/events", &body)
+        .await
+        .map(drop)
 }
 
 /// An artifact that was made, although nobody heard so.

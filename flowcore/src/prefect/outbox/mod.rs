@@ -34,7 +34,7 @@ use super::message::{Message, StateUpdate};
 use super::on_server::terminal_types;
 use super::transition::{Answer, propose};
 use crate::{runtime, settings};
-pub(crate) use artifacts::{change as change_artifact, make as make_artifact};
+pub(crate) use artifacts::{change_now as change_artifact, make_now as make_artifact};
 pub(crate) use bodies::{PlainEvent, related_to};
 use books::Books;
 use caught::or_shut;

@@ -169,7 +169,7 @@ async fn artifact(
             is_reported: true
         }));
     }
-    let id = outbox::make_artifact(client, &new, None).await?;
+    let id = outbox::make_artifact(client, &new).await?;
     Ok(json!(CreatedArtifact {
         id,
         is_reported: false
@@ -184,7 +184,7 @@ async fn change_artifact(
     asker: Option<Asker>,
 ) -> Result<(), PrefectError> {
     if !is_reported {
-        return Ok(outbox::change_artifact(client, id, &data, None).await?);
+        return Ok(outbox::change_artifact(client, id, &data).await?);
     }
     // Where its run is over it stays as it is.
     if let Some(asker) = asker

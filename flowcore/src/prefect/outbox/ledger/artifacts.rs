@@ -1,5 +1,6 @@
-//! Artifacts: each is made once, in the order of their making; of the data
-//! that one shows later the newest counts.
+//! Artifacts: each is made once, in the order of their making, and an event
+//! says so, whatever comes between the two; of the data that one shows later the
+//! newest counts.
 
 use std::collections::HashMap;
 
@@ -8,6 +9,7 @@ use uuid::Uuid;
 
 use super::weight::{self, Weight};
 use super::{Ledger, Note, Reply, Step};
+use crate::prefect::client::ApiError;
 use crate::prefect::message::NewArtifact;
 
 /// By their ids in this process.
@@ -25,8 +27,9 @@ struct Entry {
     server: Option<Uuid>,
     /// Until it is made.
     weight: Option<Weight>,
-    /// The newest data that it shall show after its making.
-    newest: Option<Value>,
+    /// The newest data that it shall show after its making, and the event that
+    /// says so.
+    newest: Option<(Value, Uuid)>,
     sent: Option<Value>,
 }
 
@@ -40,43 +43,48 @@ pub(crate) enum ArtifactCall {
         /// It may be there, and is none of these.
         unless_there: Option<Vec<Uuid>>,
     },
+    /// It is there: the event that says so.
+    Say { new: Box<NewArtifact>, server: Uuid },
     Change {
         flow: Uuid,
         artifact: Uuid,
         server: Uuid,
         data: Value,
+        event: Uuid,
     },
 }
 
 impl Artifacts {
-    /// `None`: it was made.
-    pub(super) fn call(&self, new: &NewArtifact, flow_run: Uuid) -> Option<ArtifactCall> {
-        let is_made = |entry: &Entry| entry.server.is_some();
-        if self.entries.get(&new.id).is_some_and(is_made) {
-            return None;
+    pub(super) fn call(&self, new: &NewArtifact, flow_run: Uuid) -> ArtifactCall {
+        let new = Box::new(new.clone());
+        if let Some(server) = self.entries.get(&new.id).and_then(|entry| entry.server) {
+            return ArtifactCall::Say { new, server };
         }
         let of_flow = |entry: &Entry| (entry.flow == new.flow).then_some(entry.server).flatten();
-        Some(ArtifactCall::Make {
-            new: Box::new(new.clone()),
+        let unless_there = self
+            .is_doubtful
+            .then(|| self.entries.values().filter_map(of_flow).collect());
+        ArtifactCall::Make {
+            new,
             flow_run,
-            unless_there: self
-                .is_doubtful
-                .then(|| self.entries.values().filter_map(of_flow).collect()),
-        })
+            unless_there,
+        }
     }
 
     /// `None`: the server has no such artifact, or shows the newest data: each
     /// data is a step, and the first of several sends the newest.
     pub(super) fn data_call(&self, artifact: Uuid) -> Option<ArtifactCall> {
         let entry = self.entries.get(&artifact)?;
-        let newest = entry.newest.as_ref();
+        let (data, event) = entry.newest.as_ref()?;
+        if entry.sent.as_ref() == Some(data) {
+            return None;
+        }
         Some(ArtifactCall::Change {
             flow: entry.flow,
             artifact,
             server: entry.server?,
-            data: newest
-                .filter(|data| entry.sent.as_ref() != Some(data))?
-                .clone(),
+            data: data.clone(),
+            event: *event,
         })
     }
 
@@ -126,37 +134,55 @@ impl Ledger {
     }
 
     pub(super) fn artifact_data(&mut self, flow: Uuid, artifact: Uuid, data: Value) {
+        let event = (self.new_id)();
         let Some(entry) = self.artifacts.entries.get_mut(&artifact) else {
             return;
         };
-        entry.newest = Some(data);
+        entry.newest = Some((data, event));
         self.step(flow, |flow| Step::ArtifactData(flow, artifact));
     }
 
-    pub(super) fn artifact_done(&mut self, call: ArtifactCall, reply: &Reply) {
+    /// Whether nothing is left of the step.
+    pub(super) fn artifact_done(&mut self, call: ArtifactCall, reply: &Reply) -> bool {
         match call {
             ArtifactCall::Make { new, .. } => {
                 self.artifacts.is_doubtful = false;
                 if let Reply::Made(server) = reply {
                     self.artifacts.is_made(new.id, *server);
                     self.note(Note::Made(new.id, *server));
+                    return false;
                 }
             }
+            ArtifactCall::Say { .. } => {}
             ArtifactCall::Change { artifact, data, .. } => {
                 if let Some(entry) = self.artifacts.entries.get_mut(&artifact) {
                     entry.sent = Some(data);
                 }
             }
         }
+        true
     }
 
-    pub(super) fn artifact_refused(&mut self, call: ArtifactCall) {
+    pub(super) fn artifact_refused(&mut self, call: ArtifactCall, error: &ApiError) {
         match call {
             ArtifactCall::Make { new, .. } => {
+                tracing::warn!(target: "flowcore::prefect", "{error}: the artifact is lost");
                 self.artifacts.is_doubtful = false;
                 self.artifacts.entries.remove(&new.id);
             }
-            change @ ArtifactCall::Change { .. } => self.artifact_done(change, &Reply::Done),
+            ArtifactCall::Say { .. } => {
+                tracing::debug!(
+                    target: "flowcore::prefect",
+                    "{error}: the event of an artifact is lost"
+                );
+            }
+            change @ ArtifactCall::Change { .. } => {
+                tracing::warn!(
+                    target: "flowcore::prefect",
+                    "{error}: what an artifact shows is not the newest"
+                );
+                self.artifact_done(change, &Reply::Done);
+            }
         }
     }
 }

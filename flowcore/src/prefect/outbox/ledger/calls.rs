@@ -119,7 +119,7 @@ impl Ledger {
         let server = self.flows.get(&step.flow())?.known()?.id;
         Some(match step {
             Step::Begin(_) => return None,
-            Step::Artifact(new) => Call::Artifact(self.artifacts.call(new, server)?),
+            Step::Artifact(new) => Call::Artifact(self.artifacts.call(new, server)),
             Step::ArtifactData(_, artifact) => Call::Artifact(self.artifacts.data_call(*artifact)?),
             Step::Rename(_, name) => Call::Rename {
                 server,
@@ -166,8 +166,9 @@ impl Ledger {
                 self.note_lines(&lines);
             }
             (Call::Artifact(call), reply) => {
-                self.artifact_done(call, &reply);
-                self.step_is_over();
+                if self.artifact_done(call, &reply) {
+                    self.step_is_over();
+                }
             }
             (Call::FindLines(lines), Reply::Found(found)) => {
                 let (there, missing): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| {
@@ -215,9 +216,8 @@ impl Ledger {
                 self.step_is_over();
             }
             Call::Artifact(call) => {
-                tracing::warn!(target: "flowcore::prefect", "{error}: the artifact is lost");
                 self.step_is_over();
-                self.artifact_refused(call);
+                self.artifact_refused(call, &error);
             }
             Call::Lines(lines) | Call::FindLines(lines) => {
                 tracing::warn!(

@@ -4,7 +4,7 @@ mod away;
 mod death;
 mod recording;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -79,6 +79,8 @@ struct Server {
     events: BTreeMap<String, u32>,
     lines: Vec<(Timestamp, String)>,
     artifacts: Vec<(Uuid, Value)>,
+    /// Artifacts whose events came, by their ids in the process.
+    said: HashSet<Uuid>,
     random: u64,
 }
 
@@ -170,6 +172,12 @@ impl Server {
                 self.artifacts.push((id, new.data.clone()));
                 Reply::Made(id)
             }
+            ArtifactCall::Say { new, server } => {
+                let mut all = self.artifacts.iter();
+                assert!(all.any(|(id, _)| id == server), "it was made");
+                self.said.insert(new.id);
+                Reply::Done
+            }
             ArtifactCall::Change { server, data, .. } => {
                 let mut all = self.artifacts.iter_mut();
                 let (_, there) = all.find(|(id, _)| id == server).expect("it was made");
@@ -217,6 +225,7 @@ fn artifacts_are_made_once_and_show_their_newest_data() {
         until_ended(&mut ledger, &mut server, now, true);
         let shown: Vec<_> = server.artifacts.iter().map(|(_, data)| data).collect();
         assert_eq!(shown, ["same", "same", "100"], "seed {seed}");
+        assert_eq!(server.said.len(), shown.len(), "seed {seed}");
     }
 }
 

@@ -87,6 +87,9 @@ fn die_and_replay(seed: u64, loses: bool, ends: bool, bound: usize) {
         process.put(task_run(number, StateType::Pending, "Pending", now));
         process.put(task_run(number, StateType::Running, "Running", now));
         process.put(line(&format!("line {number}"), now));
+        if number % 4 == 1 {
+            process.put(artifact(number, &format!("data {number}")));
+        }
         process.live(&mut server, rounds / 2, loses);
         if ends || number % 3 != 0 {
             let now = process.now;
@@ -109,6 +112,9 @@ fn die_and_replay(seed: u64, loses: bool, ends: bool, bound: usize) {
 
     let last = if ends { "Completed" } else { "Crashed" };
     assert_eq!(server.states, ["Running", last], "seed {seed}");
+    let made: Vec<_> = server.artifacts.iter().map(|(_, data)| data).collect();
+    assert_eq!(made, ["data 1", "data 5", "data 9"], "seed {seed}");
+    assert_eq!(server.said.len(), made.len(), "seed {seed}");
     for number in 0..RUNS {
         let id = Uuid::from_u128(10_000 + number);
         let is_open = !ends && number % 3 == 0;
