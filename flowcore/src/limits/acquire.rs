@@ -266,13 +266,14 @@ impl<T> SlotRequest<T> {
         }
         let names = unknown.iter().map(|name| (*name).clone()).collect();
         let taken = if self.is_quiet {
-            slots::take_of_tags(names).await?
+            slots::take_of_tags(names, || None).await?
         } else {
             let wanted = Wanted {
                 names,
                 slots: self.occupy,
                 is_rate: self.is_rate,
                 is_strict: self.is_strict,
+                holder: None,
             };
             slots::take(wanted).await?
         };

@@ -1,6 +1,8 @@
 //! Slots of the server's limits, which several processes share.
 
+use std::collections::BTreeSet;
 use std::process::{Child, Stdio};
+use std::time::Duration;
 
 use flow_tests::prefect::Server;
 use serde_json::{Value, json};
@@ -28,12 +30,18 @@ fn active(server: &Server, name: &str) -> Value {
     server.get(&format!("/v2/concurrency_limits/{name}"))["active_slots"].clone()
 }
 
-/// What two processes at once write of when they did something.
-fn notes_of_two(server: &Server, arguments: &[&str]) -> Vec<String> {
+/// What two processes at once write of when they did something; meanwhile
+/// `look` is called again and again.
+fn notes_of_two(server: &Server, arguments: &[&str], mut look: impl FnMut()) -> Vec<String> {
     let home = tempfile::tempdir().expect("a directory");
     let file = home.path().join("notes");
     let arguments = [arguments, &[file.to_str().expect("text")]].concat();
-    let children = [(); 2].map(|()| start(server, &home, &arguments));
+    let mut children = [(); 2].map(|()| start(server, &home, &arguments));
+    let runs = |child: &mut Child| child.try_wait().expect("it was started").is_none();
+    while children.iter_mut().any(runs) {
+        look();
+        std::thread::sleep(Duration::from_millis(20));
+    }
     for child in children {
         end(child);
     }
@@ -45,7 +53,7 @@ fn notes_of_two(server: &Server, arguments: &[&str]) -> Vec<String> {
 fn processes_share_the_slots_of_the_server() {
     let server = Server::shared();
     limit(server, "one-at-a-time", 1, 0.0);
-    let notes = notes_of_two(server, &["holds", "one-at-a-time"]);
+    let notes = notes_of_two(server, &["holds", "one-at-a-time"], || {});
     assert_eq!(notes, ["begin", "end"].repeat(4));
     // The end of a process waits for slots on their way back.
     assert_eq!(active(server, "one-at-a-time"), 0);
@@ -56,7 +64,12 @@ fn processes_share_the_tags_that_the_server_limits() {
     let server = Server::shared();
     let body = json!({"tag": "of-a-test", "concurrency_limit": 1});
     server.post("/concurrency_limits/", &body);
-    let notes = notes_of_two(server, &["tags"]);
+    let mut holders = BTreeSet::new();
+    let notes = notes_of_two(server, &["tags"], || {
+        let limit = server.get("/concurrency_limits/tag/of-a-test");
+        let slots = limit["active_slots"].as_array().expect("a list").iter();
+        holders.extend(slots.map(|id| id.as_str().expect("text").to_owned()));
+    });
     assert_eq!(notes, ["begin", "end"].repeat(8));
     assert_eq!(active(server, "tag:of-a-test"), 0);
     // As in Python, who waits for the server is Pending.
@@ -64,8 +77,10 @@ fn processes_share_the_tags_that_the_server_limits() {
     let mut runs = server.all("task_runs", &filter);
     runs.retain(|run| run["state_type"] != "CANCELLED");
     assert_eq!(runs.len(), 8);
+    assert!(!holders.is_empty(), "no run was seen with a slot");
     for run in runs {
         let id = run["id"].as_str().expect("text");
+        holders.remove(id);
         let states = server.get(&format!("/task_run_states/?task_run_id={id}"));
         let names = states.as_array().expect("a list").iter();
         let names: Vec<_> = names.filter_map(|state| state["name"].as_str()).collect();
@@ -73,6 +88,7 @@ fn processes_share_the_tags_that_the_server_limits() {
         let names = names.strip_prefix(&["Pending"]).unwrap_or(&names);
         assert_eq!(names, ["Running", "Completed"], "{states}");
     }
+    assert_eq!(holders, BTreeSet::new(), "not those of our runs");
 }
 
 #[test]

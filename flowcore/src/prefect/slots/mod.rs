@@ -16,6 +16,7 @@ use futures_util::future::{Either, select};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use super::client::{ApiClient, ApiError};
 use super::{PrefectError, reporter};
@@ -47,6 +48,8 @@ pub(crate) struct Wanted {
     pub(crate) is_rate: bool,
     /// Without an answer, code does not go on.
     pub(crate) is_strict: bool,
+    /// The task run that they are for, which the server shows.
+    pub(crate) holder: Option<Uuid>,
 }
 
 /// Slots that a server gave.
@@ -147,6 +150,7 @@ async fn increment(client: &ApiClient, wanted: &Wanted) -> Result<ServerSlots, A
         names,
         slots,
         is_rate,
+        holder,
         ..
     } = wanted;
     let listed = |limits: Vec<Limit>| limits.into_iter().map(|limit| limit.name).collect();
@@ -168,6 +172,9 @@ async fn increment(client: &ApiClient, wanted: &Wanted) -> Result<ServerSlots, A
         });
     }
     body["lease_duration"] = json!(HELD.as_secs());
+    if let Some(run) = holder {
+        body["holder"] = json!({"type": "task_run", "id": run});
+    }
     let path = "/v2/concurrency_limits/increment-with-lease";
     let answer: Leased = client.post_once(path, &body).await?;
     let lease = answer.lease_id.filter(|_| !answer.limits.is_empty());

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::{Notify, Semaphore};
+use uuid::Uuid;
 
 use super::{ServerSlots, Wanted, take};
 use crate::limits::{self, TAG_PREFIX};
@@ -63,10 +64,11 @@ pub(crate) fn limits_of_tags<'a>(tags: impl Iterator<Item = &'a str>) -> Vec<Str
     names
 }
 
-/// Takes a slot of each of these limits that the server has; `None` if it has
-/// none of them.
+/// Takes a slot of each of these limits that the server has, for the task run
+/// that `holder` gives when it comes to that; `None` if it has none of them.
 pub(crate) async fn take_of_tags(
     mut names: Vec<String>,
+    holder: impl FnOnce() -> Option<Uuid>,
 ) -> Result<Option<ServerSlots>, PrefectError> {
     if reporter::of_process().is_none() {
         return Ok(None);
@@ -91,6 +93,7 @@ pub(crate) async fn take_of_tags(
         slots: 1,
         is_rate: false,
         is_strict: false,
+        holder: holder(),
     };
     let taken = take(wanted).await?;
     if taken.is_none() {

@@ -2,13 +2,15 @@
 //!
 //! Invariants: a run asks when it has its slots of this process, which it
 //! keeps; meanwhile it is Pending to others, as in Python. The rows of a map ask
-//! one after the other. Who settles first waits no longer.
+//! one after the other, in the name of the first one that waits. Who settles
+//! first waits no longer.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
 use tokio::task::AbortHandle;
+use uuid::Uuid;
 
 use super::{FlowRun, Permit, Reply, RunReference, Shell, Waiting};
 use crate::definition::TaskOptions;
@@ -74,8 +76,11 @@ fn limits_of_map(shell: &Shell, id: MapId) -> Vec<String> {
     names.unwrap_or_default()
 }
 
-async fn take(names: Vec<String>) -> Result<Option<slots::ServerSlots>, Error> {
-    Ok(slots::take_of_tags(names).await?)
+async fn take(
+    names: Vec<String>,
+    holder: impl FnOnce() -> Option<Uuid>,
+) -> Result<Option<slots::ServerSlots>, Error> {
+    Ok(slots::take_of_tags(names, holder).await?)
 }
 
 impl FlowRun {
@@ -125,7 +130,8 @@ impl FlowRun {
     ) {
         let flow = Arc::clone(self);
         let asking = crate::runtime::process_service().spawn(async move {
-            let reply = match take(names).await {
+            let holder = flow.task_run_id(id.into());
+            let reply = match take(names, || Some(holder)).await {
                 Ok(slots) => {
                     let permit = permit.unwrap_or_else(Permit::none);
                     Reply::Granted(vec![permit.and_on_server(slots)])
@@ -194,13 +200,30 @@ impl FlowRun {
             return;
         }
         let flow = Arc::clone(self);
-        let asking = crate::runtime::process_service()
-            .spawn(async move { while flow.row_replied(id, take(names.clone()).await) {} });
+        let asking = crate::runtime::process_service().spawn(async move {
+            loop {
+                let holder = || flow.first_waiting_row(id);
+                let reply = take(names.clone(), holder).await;
+                if !flow.row_replied(id, reply) {
+                    return;
+                }
+            }
+        });
         let asked = AskedRows {
             waiting: VecDeque::from([asked]),
             asking: asking.abort_handle(),
         };
         shell.permits.asked_rows.insert(id, asked);
+    }
+
+    /// The row that gets the next slots, unless it settles before.
+    fn first_waiting_row(&self, id: MapId) -> Option<Uuid> {
+        let shell = self.shell.lock();
+        let asked = shell.permits.asked_rows.get(&id)?;
+        let mut waiting = asked.waiting.iter().flat_map(|asked| asked.rows.clone());
+        let map = shell.engine.map(id)?;
+        let row = waiting.find(|row| !map.states[*row as usize].is_settled())?;
+        Some(self.task_run_id(RunReference::row(id, row)))
     }
 
     /// The next row goes on; `false` if no other waits.
