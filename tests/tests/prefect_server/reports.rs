@@ -130,7 +130,9 @@ fn subflows_nested_tasks_failures_and_retries_are_told() {
     });
     let shaky = shaky.expect("its run");
     assert_eq!(shaky["run_count"], 3);
-    assert_eq!(shaky["empirical_policy"]["retries"], 2);
+    let policy = &shaky["empirical_policy"];
+    assert_eq!(policy["retries"], 3);
+    assert_eq!(policy["retry_delay"], json!([0.01, 0.01, 2.0]));
 
     assert_eq!(placeholders.len(), 1);
     assert_eq!(placeholders[0]["name"], "child-0");

@@ -13,6 +13,9 @@ use crate::definition::{RetryDelay, TaskInfo, TaskOptions, jittered};
 use crate::prefect::message::{ReportedTask, TaskInputs, TaskRunUpdate};
 use crate::state::{StateName, StateType};
 
+/// As many as Prefect takes in a list.
+const DELAYS_AT_MOST: u32 = 50;
+
 /// What the runs of one submission have in common.
 #[derive(Debug, PartialEq)]
 pub(super) struct Task {
@@ -27,23 +30,32 @@ impl Task {
     pub(super) fn new(info: &TaskInfo, options: &TaskOptions) -> Self {
         let delay = options.retry_delay_in_force().clone();
         let retries = options.retries_in_force();
-        // A list of as many as differ; the server repeats the last.
-        let delays = (1..=retries.min(16)).map(|retry| delay.before(retry).as_secs_f64());
-        let mut delays: Vec<_> = delays.collect();
-        delays.dedup();
         Self {
             told: Arc::new(ReportedTask {
                 key: task_key(info),
                 version: options.version_in_force().map(str::to_owned),
                 tags: options.all_tags().map(str::to_owned).collect(),
                 retries,
-                retry_delays: delays,
+                retry_delays: delays(&delay, retries),
             }),
             name: options.name_in_force().to_owned(),
             delay,
             jitter: options.retry_jitter,
         }
     }
+}
+
+/// In seconds, one per retry as far as they differ: the last one repeats.
+fn delays(delay: &RetryDelay, retries: u32) -> Vec<f64> {
+    let retries = 1..=retries.min(DELAYS_AT_MOST);
+    let mut delays: Vec<_> = retries
+        .map(|retry| delay.before(retry).as_secs_f64())
+        .collect();
+    let last = delays.last().copied();
+    let repeats = |delay: &&f64| Some(**delay) == last;
+    let repeated = delays.iter().rev().take_while(repeats).count();
+    delays.truncate(delays.len() + 1 - repeated.max(1));
+    delays
 }
 
 /// Where a task run stands.
@@ -148,5 +160,25 @@ impl Run {
             end: self.end.map(truncated),
             run_time: self.run_time.as_secs_f64(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::exponential_backoff;
+
+    #[test]
+    fn the_delays_of_all_retries_are_told() {
+        let seconds = Duration::from_secs;
+        assert_eq!(delays(&seconds(3).into(), 0), [0.0; 0]);
+        assert_eq!(delays(&seconds(3).into(), 4), [3.0]);
+        let listed = RetryDelay::from([1, 1, 5].map(seconds));
+        assert_eq!(delays(&listed, 2), [1.0]);
+        assert_eq!(delays(&listed, 3), [1.0, 1.0, 5.0]);
+        assert_eq!(delays(&listed, 9), [1.0, 1.0, 5.0]);
+        let doubling = exponential_backoff(Duration::from_millis(500));
+        assert_eq!(delays(&doubling, 4), [0.5, 1.0, 2.0, 4.0]);
+        assert_eq!(delays(&doubling, 99).len(), 50);
     }
 }
