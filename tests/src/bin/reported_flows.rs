@@ -45,7 +45,7 @@ async fn inc_double_add_sum(a_range: Vec<i64>, label: Option<String>) -> Result<
     sum_all.submit(c).await
 }
 
-#[task(retries = 2)]
+#[task(retries = 3, retry_delay = ["10ms", "10ms", "2s"])]
 fn shaky(x: i64) -> Result<i64> {
     match flowcore::run_info() {
         Some(run) if run.attempt < 3 => Err(Error::msg(format!("attempt {} of {x}", run.attempt))),
@@ -157,6 +157,33 @@ async fn maps_as_asked() -> Result<i64> {
     sum_all.submit(whole).await
 }
 
+#[task]
+fn kept(number: u64) -> u64 {
+    number
+}
+
+#[task(cache = NO_CACHE)]
+async fn stays_at_work(stays: bool) {
+    if stays {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[task]
+async fn with_others(number: u64) -> Result<u64> {
+    kept.submit(number).await
+}
+
+/// Finishes some runs, and with `stays` no other one.
+#[flow(persist_result)]
+async fn resumed(stays: bool) -> Result<u64> {
+    let one = kept.submit(1).await?;
+    with_others.submit(2).await?;
+    let rows = kept.map([3, 4]).await?;
+    stays_at_work.submit(stays).await?;
+    kept.submit(100 + one + rows[0]).await
+}
+
 #[flow(api = required)]
 async fn audited(x: i64) -> Result<i64> {
     tracing::info!("the flow's function runs");
@@ -219,6 +246,10 @@ async fn main() -> Result<()> {
         Some("design") => tell(&inc_double_add_sum((0..4).collect(), None).report().await),
         Some("every_kind") => tell(&every_kind(3).report().await),
         Some("steady") => tell(&steady(number(), number(), number() > 0).report().await),
+        Some("resumed") => match arguments.next() {
+            None => tell(&resumed(true).report().await),
+            Some(run) => tell(&resumed.resume(run.parse()?)(false).report().await),
+        },
         Some("burst") => tell(&burst(number()).report().await),
         Some("replay") => println!("{}", flowcore::replay().await?),
         Some("maps_as_asked") => tell(&maps_as_asked().report().await),

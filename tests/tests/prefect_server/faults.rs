@@ -1,6 +1,7 @@
 //! What goes wrong between a flow and its server: nothing is lost, nothing is
 //! there twice, all is in order and ends as it did.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -46,6 +47,45 @@ fn check_steady(told: &Told, server: &Server, count: u64) {
     assert_eq!(texts, wanted);
 }
 
+/// Each artifact of a flow run was made by one event. A server that is killed
+/// loses events that it has taken, so not there.
+fn check_events(server: &Server, flow_run: &str) {
+    let of_run = json!({"flow_runs": {"id": {"any_": [flow_run]}}});
+    let artifacts = server.all("artifacts", &of_run);
+    let made: BTreeSet<_> = artifacts
+        .iter()
+        .filter(|artifact| artifact["key"] == "steps")
+        .map(|artifact| {
+            format!(
+                "prefect.artifact.{}",
+                artifact["id"].as_str().expect("an id")
+            )
+        })
+        .collect();
+    let filter = json!({
+        "filter": {
+            "event": {"name": ["prefect.artifact.created"]},
+            "related": {"id": [format!("prefect.flow-run.{flow_run}")]},
+        },
+        "limit": 50,
+    });
+    server.wait_for("the events of artifacts", |server| {
+        let found = server.post("/events/filter", &filter);
+        let events = found["events"].as_array().expect("a list");
+        let said: Vec<_> = events
+            .iter()
+            .map(|event| {
+                event["resource"]["prefect.resource.id"]
+                    .as_str()
+                    .expect("an id")
+            })
+            .collect();
+        assert!(said.len() <= made.len(), "{said:?}");
+        let said: BTreeSet<_> = said.into_iter().map(str::to_owned).collect();
+        (said == made).then_some(())
+    });
+}
+
 /// The server has a task run of the flow, so it is in the middle of it.
 fn wait_for_runs(server: &Server, count: u64) {
     server.wait_for(&format!("{count} task runs"), |server| {
@@ -67,6 +107,7 @@ fn goes_a_bad_way(count: u64, faults: Faults) -> Told {
     .end(&server);
     println!("{:?}", way.met());
     check_steady(&told, &server, count);
+    check_events(&server, told.id());
     told
 }
 
@@ -220,7 +261,9 @@ fn what_memory_has_no_room_for_is_told_when_the_server_is_back() {
     wait_for_file(program.home(), &format!("step {}, attempt 1\"", STEPS - 1));
     wait_for_file(program.home(), "{\"Later\":{\"TaskRun\"");
     way.set(Faults::default());
-    check_steady(&program.end(server), server, STEPS);
+    let told = program.end(server);
+    check_steady(&told, server, STEPS);
+    check_events(server, told.id());
 }
 
 #[test]
@@ -274,6 +317,7 @@ fn is_killed_and_replayed(count: u64, faults: &Faults) {
     assert_eq!(runs[0]["state"]["name"], "Crashed", "{}", runs[0]);
     let id = runs[0]["id"].as_str().expect("an id");
     assert_eq!(lines(&server, id, "step"), steps(count));
+    check_events(&server, id);
     let runs: Vec<_> = task_runs(&server, id)
         .into_iter()
         .filter(|run| !run["state"]["state_details"]["child_flow_run_id"].is_string())
@@ -294,8 +338,9 @@ fn is_killed_and_replayed(count: u64, faults: &Faults) {
     }
 }
 
-/// What the server calls the child's flow run, once the child knows.
-fn id_on_server(home: &Path) -> String {
+/// What the child and its server call the child's flow run, once the child
+/// knows.
+fn ids(home: &Path) -> [String; 2] {
     wait_for_file(home, "{\"Note\":{\"Began\"");
     let file = std::fs::read_dir(home.join("flowcore/outbox"))
         .expect("it is there")
@@ -305,15 +350,16 @@ fn id_on_server(home: &Path) -> String {
     let lines = content.lines().filter(|line| line.contains("\"Began\""));
     let note = lines.map(serde_json::from_str::<serde_json::Value>).next();
     let note = note.expect("a line").expect("it is whole");
-    let id = note["Note"]["Began"][1]["id"].as_str();
-    id.expect("an id").to_owned()
+    let began = &note["Note"]["Began"];
+    [&began[0], &began[1]["id"]].map(|id| id.as_str().expect("an id").to_owned())
 }
 
 #[test]
 fn a_run_that_another_process_executes_by_now_is_left_alone() {
     let server = Server::shared();
     let mut program = Program::start(server, &[], &["steady", "3", "5", "1"]);
-    let path = format!("/flow_runs/{}", id_on_server(program.home()));
+    let [_, id] = ids(program.home());
+    let path = format!("/flow_runs/{id}");
     wait_for_file(program.home(), "step 2, attempt 1\"");
     server.wait_for("the run", |server| {
         (server.get(&path)["state_type"] == "RUNNING").then_some(())
@@ -336,6 +382,56 @@ fn a_run_that_another_process_executes_by_now_is_left_alone() {
     let id = after["id"].as_str().expect("an id");
     assert_eq!(lines(server, id, "step"), steps(3));
     assert_eq!(task_runs(server, id).len(), 3);
+}
+
+/// The states of a flow run's task runs, by their tasks.
+fn states_of_tasks(server: &Server, flow_run: &str) -> BTreeMap<String, Vec<String>> {
+    let mut states: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for run in task_runs(server, flow_run) {
+        // For a moment a run that is just recorded has no state.
+        let state = run["state"]["name"].as_str().unwrap_or_default().to_owned();
+        let name = run["name"].as_str().expect("a name");
+        let task = name.split(['-', '[']).next().expect("a name");
+        states.entry(task.to_owned()).or_default().push(state);
+    }
+    states.values_mut().for_each(|states| states.sort());
+    states
+}
+
+#[test]
+fn a_flow_run_that_is_resumed_goes_on_where_it_was_on_the_server() {
+    let server = Server::shared();
+    let mut program = Program::start(server, &[], &["resumed"]);
+    let [own, id] = ids(program.home());
+    let at_work = |server: &Server| {
+        let states = states_of_tasks(server, &id);
+        (states.get("stays_at_work")? == &["Running"]).then_some(states)
+    };
+    let before = server.wait_for("its runs", at_work);
+    program.kill();
+    println!("{before:?} {:#?}", task_runs(server, &id));
+    let output = command(server, program.home(), &[], &["resumed", &own]).output();
+    let output = output.expect("it starts");
+    assert!(output.status.success(), "{output:?}");
+    let after = states_of_tasks(server, &id);
+    println!("{after:?} {:#?}", task_runs(server, &id));
+    let path = format!("/flow_runs/{id}");
+    let run = server.get(&path);
+    assert_eq!(run["state"]["name"], "Completed", "{run}");
+    assert_eq!(run["run_count"], 2, "{run}");
+    let filter = json!({"flows": {"name": {"any_": ["resumed"]}}});
+    assert_eq!(server.all("flow_runs", &filter).len(), 1);
+    let wanted = json!({
+        "kept": ["Cached", "Cached", "Cached", "Completed", "Completed"],
+        "with_others": ["Cached"],
+        "stays_at_work": ["Completed"],
+    });
+    assert_eq!(json!(after), wanted);
+    let replay = command(server, program.home(), &[], &["replay"]).output();
+    let replay = replay.expect("it starts");
+    assert!(replay.status.success(), "{replay:?}");
+    assert_eq!(json!(states_of_tasks(server, &id)), wanted);
+    assert_eq!(server.get(&path)["state_id"], run["state_id"]);
 }
 
 #[test]

@@ -39,8 +39,8 @@ fn record(run: &Value) -> Value {
     record["metadata"].take()
 }
 
-fn records_are_told(argument: &str, flow: &str, alone: &[&str]) -> Runs {
-    let server = Server::shared();
+/// What holds wherever the tasks run; `alone` are others with a record each.
+fn records_are_told(server: &Server, argument: &str, flow: &str, alone: &[&str]) -> Runs {
     let home = tempfile::tempdir().expect("a directory");
     let runs = run(server, home.path(), argument, flow);
     for name in ["keeps", "coded"].iter().chain(alone) {
@@ -78,9 +78,9 @@ fn records_are_told(argument: &str, flow: &str, alone: &[&str]) -> Runs {
     runs
 }
 
-#[test]
-fn the_server_is_told_of_the_records_of_runs() {
-    let runs = records_are_told("keeps", "keeps-results", &["direct", "done"]);
+/// Of a flow in this process.
+pub(crate) fn check(server: &Server) {
+    let runs = records_are_told(server, "keeps", "keeps-results", &["direct", "done"]);
     let undone = &runs["undone"][0];
     assert_eq!(undone["state"]["name"], "RolledBack", "{undone}");
     assert_eq!(undone["state"]["data"], Value::Null);
@@ -88,6 +88,12 @@ fn the_server_is_told_of_the_records_of_runs() {
 }
 
 #[test]
+fn the_server_is_told_of_the_records_of_runs() {
+    check(Server::shared());
+}
+
+#[test]
 fn the_server_is_told_of_records_that_workers_write() {
-    records_are_told("keeps_elsewhere", "keeps-results-elsewhere", &[]);
+    let flow = "keeps-results-elsewhere";
+    records_are_told(Server::shared(), "keeps_elsewhere", flow, &[]);
 }

@@ -4,6 +4,7 @@ use flow_tests::prefect::Server;
 use flow_tests::python::{Environment, Requirements};
 use serde_json::json;
 
+use super::kept;
 use super::told::{ends, run};
 
 #[test]
@@ -16,6 +17,7 @@ fn older_servers_are_told_whole() {
         let version = server.get("/admin/version");
         let name = format!("prefect-{}", version.as_str().expect("a version"));
         assert_eq!(name, requirements.name());
+        kept::check(&server);
         for flow in ["design", "every_kind"] {
             let told = run(&server, flow);
             let state = &told.flow_run["state"]["name"];
