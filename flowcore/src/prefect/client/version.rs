@@ -50,6 +50,13 @@ impl ServerVersion {
         (self.major, self.minor, self.patch) >= (3, 4, 11)
     }
 
+    /// Whether the delay before a retry may have fractions of a second. A server
+    /// that does not take one tries the event again and again, and does nothing
+    /// else any more.
+    pub(crate) fn has_fractional_delays(self) -> bool {
+        (self.major, self.minor, self.patch) >= (3, 4, 11)
+    }
+
     /// Whether nobody has tried this version: it is used as the newest known
     /// one, and the user is told.
     pub(crate) fn is_unknown(self) -> bool {

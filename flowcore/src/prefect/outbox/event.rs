@@ -27,6 +27,8 @@ pub(super) struct EventFacts<'a> {
     /// The state before; `None`: there was none.
     pub(super) before: Option<&'a (StateType, String)>,
     pub(super) flow_run: Option<&'a ServerFlowRun>,
+    /// Else delays are told in whole seconds.
+    pub(super) has_fractional_delays: bool,
 }
 
 /// The event of a task run's state; `server_id` is what the server calls a flow
@@ -82,7 +84,7 @@ pub(super) fn event(
                 name: &update.name,
                 task_key: &task.key,
                 dynamic_key: &update.dynamic_key,
-                empirical_policy: Policy::of(task),
+                empirical_policy: Policy::of(task, facts.has_fractional_delays),
                 tags: &task.tags,
                 labels: Nothing {},
                 task_inputs: Inputs(&update.inputs, &server_id),
@@ -207,18 +209,23 @@ enum Delay<'a> {
     None(u8),
     One(f64),
     Several(&'a [f64]),
+    OneWhole(u64),
+    SeveralWhole(Vec<u64>),
 }
 
 impl<'a> Policy<'a> {
-    fn of(task: &'a ReportedTask) -> Self {
+    fn of(task: &'a ReportedTask, has_fractions: bool) -> Self {
+        let whole = |delay: &f64| delay.round() as u64;
         Self {
             max_retries: task.retries,
             retry_delay_seconds: task.retry_delays.first().copied().unwrap_or(0.0),
             retries: task.retries,
             retry_delay: match task.retry_delays.as_slice() {
                 [] => Delay::None(0),
-                [one] => Delay::One(*one),
-                several => Delay::Several(several),
+                [one] if has_fractions => Delay::One(*one),
+                several if has_fractions => Delay::Several(several),
+                [one] => Delay::OneWhole(whole(one)),
+                several => Delay::SeveralWhole(several.iter().map(whole).collect()),
             },
         }
     }
@@ -377,6 +384,7 @@ mod tests {
             occurred: at,
             before: Some(&(StateType::Running, "Running".to_owned())),
             flow_run: Some(&run),
+            has_fractional_delays: true,
         };
         let text = event(&update, &facts, |_| server);
         let told: Value = serde_json::from_str(&text).unwrap();
@@ -436,5 +444,14 @@ mod tests {
             },
         });
         assert_eq!(told, wanted);
+
+        let facts = EventFacts {
+            has_fractional_delays: false,
+            ..facts
+        };
+        let text = event(&update, &facts, |_| server);
+        let told: Value = serde_json::from_str(&text).unwrap();
+        let policy = &told["payload"]["task_run"]["empirical_policy"];
+        assert_eq!(policy["retry_delay"], json!([1, 1]));
     }
 }

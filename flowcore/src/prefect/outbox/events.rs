@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::by_requests::ByRequests;
 use super::ledger::{NextQuestion, Question, Seen};
 use super::{Shared, bodies, news, terminal_runs_of};
-use crate::prefect::client::{ApiClient, ApiError, EventSocket};
+use crate::prefect::client::{ApiClient, ApiError, EventSocket, ServerVersion};
 use crate::prefect::on_server::TypeOnServer;
 
 const PATH: &str = "/events/in";
@@ -31,7 +31,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 pub(super) async fn send(shared: Arc<Shared>) {
     let mut line = Line::new(Arc::clone(&shared));
     loop {
-        let events = shared.with(|ledger, _| ledger.next_events(BATCH));
+        let version = shared.client.known_version();
+        let has_fractions = version.is_some_and(ServerVersion::has_fractional_delays);
+        let events = shared.with(|ledger, _| {
+            ledger.has_fractional_delays = has_fractions;
+            ledger.next_events(BATCH)
+        });
         if !events.is_empty() {
             line.send(events).await;
             continue;

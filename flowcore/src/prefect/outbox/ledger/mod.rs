@@ -73,6 +73,8 @@ pub(super) struct Ledger {
     /// These runs, and some that are recorded by now.
     alone_runs: HashSet<Uuid>,
     outage: Outage,
+    /// Whether the server takes delays with fractions of a second.
+    pub(super) has_fractional_delays: bool,
     /// Why nothing more is told.
     refused: Option<ApiError>,
     notes: Vec<Note>,
@@ -105,6 +107,7 @@ impl Ledger {
             alone: Asked::default(),
             alone_runs: HashSet::new(),
             outage: Outage::default(),
+            has_fractional_delays: false,
             refused: None,
             notes: Vec::new(),
         }

@@ -212,6 +212,7 @@ impl Ledger {
                 occurred,
                 before: entry.last.as_ref().map(|last| &last.state),
                 flow_run: flow.and_then(|flow| flow.known()),
+                has_fractional_delays: self.has_fractional_delays,
             },
             |flow| self.server_id(flow),
         );
