@@ -142,8 +142,10 @@ impl Engine {
         self.unsettled -= u64::from(count);
         self.tally.count(StateName::Completed, u64::from(count));
         for rows in settled.into_vec() {
-            self.journal
-                .note(Change::Rows(id, rows.clone(), StateName::Completed, 1));
+            for (rows, attempt) in map.by_attempts(rows.clone()) {
+                self.journal
+                    .note(Change::Rows(id, rows, StateName::Completed, attempt));
+            }
             self.worklist.push(Settled::Rows(id, rows));
         }
         self.work(last);

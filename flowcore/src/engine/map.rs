@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::MapId;
 use super::graph::RunInput;
 use super::run::{Dependent, End, RunView};
@@ -111,6 +113,22 @@ impl Map {
     pub(crate) fn attempt(&self, row: u32) -> u32 {
         let has_started = || u32::from(self.started[row as usize].is_some());
         self.attempts.get(&row).copied().unwrap_or_else(has_started)
+    }
+
+    /// Rows that began, in parts that made as many attempts.
+    pub(crate) fn by_attempts(&self, rows: Range<u32>) -> SmallVec<[(Range<u32>, u32); 1]> {
+        if self.attempts.is_empty() {
+            return smallvec![(rows, 1)];
+        }
+        let mut parts: SmallVec<[(Range<u32>, u32); 1]> = SmallVec::new();
+        for row in rows {
+            let attempt = self.attempt(row);
+            match parts.last_mut() {
+                Some((part, same)) if *same == attempt => part.end = row + 1,
+                _ => parts.push((row..row + 1, attempt)),
+            }
+        }
+        parts
     }
 
     pub(crate) fn view(&self, row: u32) -> Option<RunView> {

@@ -51,10 +51,11 @@ impl Ending {
 
     /// Whether another attempt may follow, if any is left.
     pub(crate) fn may_be_retried(&self) -> bool {
-        matches!(
-            self,
-            Self::Failed(_) | Self::Panicked(_) | Self::TimedOut(_)
-        )
+        match self {
+            Self::Failed(error) => !error.is_final(),
+            Self::Panicked(_) | Self::TimedOut(_) => true,
+            Self::Completed | Self::Cached | Self::Cancelled => false,
+        }
     }
 
     /// The ending, with what the attempt's control knows of it.

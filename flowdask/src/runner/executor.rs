@@ -444,3 +444,23 @@ impl WorkerLink for HomeLink {
         Box::new(move || SLOT.set(slot))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_to_stop_that_came_early_is_seen() {
+        let executor = TaskExecutor::new(1);
+        let run = RunReference::Run(4);
+        let key = Key::from("key");
+        let is_cancelled = || executor.shared.state.lock().is_cancelled(3, run);
+        executor.cancel(&key);
+        assert!(!is_cancelled(), "nobody knows whose key that is");
+        let runs = (3, Runs::Run(run));
+        let executing = Executing::begin(&executor.shared, runs, &key, &Slot::cancelled());
+        assert!(is_cancelled());
+        drop(executing);
+        assert!(!is_cancelled(), "it may be executed again");
+    }
+}

@@ -278,8 +278,8 @@ fn why(cancelled: &Cancelled, client: &Client) -> String {
     }
 }
 
-/// An answer to a worker's request; whoever does not get it asks again or is
-/// gone.
+/// An answer to a worker's request, or an order. Whoever asks for the numbers of
+/// attempts asks again if it does not come.
 async fn send_order(client: Client, worker: String, order: Order) {
     let body = match coded::to_bytes(&order) {
         Ok(body) => body,

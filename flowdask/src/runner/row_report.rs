@@ -20,8 +20,8 @@ const MOST: usize = 2048;
 pub(super) struct RowReport<F> {
     map: u64,
     tell: F,
-    /// When the rows that run began.
-    began: HashMap<u32, Instant>,
+    /// When the rows that run began, and whether that was told.
+    began: HashMap<u32, (Instant, bool)>,
     told: Option<Instant>,
     /// When the last of the rows that are not told yet ended.
     ended: Option<Instant>,
@@ -45,12 +45,23 @@ impl<F: FnMut(RunEvent)> RowReport<F> {
     pub(super) fn event(&mut self, event: RunEvent, now: Instant) {
         match event {
             RunEvent::Started { run, attempt } => {
+                let is_told = attempt > 1 || self.is_due(now);
                 if let RunReference::Row(_, row) = run {
-                    self.began.insert(row, now);
+                    self.began.insert(row, (now, is_told));
                 }
-                if attempt > 1 || self.is_due(now) {
+                if is_told {
                     self.pass(event, now);
                 }
+            }
+            RunEvent::AwaitingRetry {
+                run: run @ RunReference::Row(_, row),
+                ..
+            } => {
+                // Home counts attempts, by those that began.
+                if let Some((_, false)) = self.began.get(&row) {
+                    self.pass(RunEvent::Started { run, attempt: 1 }, now);
+                }
+                self.pass(event, now);
             }
             RunEvent::Completed {
                 run: RunReference::Row(_, row),
@@ -60,7 +71,7 @@ impl<F: FnMut(RunEvent)> RowReport<F> {
     }
 
     fn completed(&mut self, row: u32, now: Instant) {
-        let began = self.began.remove(&row).unwrap_or(now);
+        let (began, _) = self.began.remove(&row).unwrap_or((now, true));
         let follows = (self.first..).nth(self.took.len()) == Some(row);
         let is_beside = self.ended.is_some_and(|ended| began < ended);
         if !follows || is_beside {
@@ -197,5 +208,21 @@ mod tests {
             })
             .collect();
         assert_eq!(rows, [(99, 0), (0, 2), (2, 0), (3, 1)]);
+    }
+
+    #[test]
+    fn that_a_row_began_is_told_before_it_awaits_its_retry() {
+        let mut told = Vec::new();
+        let mut report = RowReport::new(7, |event| told.push(format!("{event:?}")));
+        let now = Instant::now();
+        for row in 0..2 {
+            let run = RunReference::Row(7, row);
+            report.event(RunEvent::Started { run, attempt: 1 }, now);
+            let message = String::new();
+            report.event(RunEvent::AwaitingRetry { run, message }, now);
+        }
+        let began = |row| format!("Started {{ run: Row(7, {row}), attempt: 1 }}");
+        let waits = |row| format!("AwaitingRetry {{ run: Row(7, {row}), message: \"\" }}");
+        assert_eq!(told, [began(0), waits(0), began(1), waits(1)]);
     }
 }

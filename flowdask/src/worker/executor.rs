@@ -129,6 +129,19 @@ impl Slot {
     }
 }
 
+#[cfg(test)]
+impl Slot {
+    /// Of an execution that nobody wants any more before it begins.
+    pub(crate) fn cancelled() -> Self {
+        Self {
+            execution: Execution(0),
+            mailbox: Mailbox::new().0,
+            stream: StreamHandle::default(),
+            is_unwanted: Arc::new(AtomicBool::new(true)),
+        }
+    }
+}
+
 /// Sends events over a worker's stream to the scheduler. Clones send over the
 /// same one, and over the next if the worker has to register anew.
 #[derive(Clone, Debug, Default)]

@@ -121,6 +121,9 @@ async fn counted(is_mapped: bool, directory: String) -> Result<(usize, u32, Stri
     };
     // Home has heard of the attempt that is to kill the worker.
     while row.state().name() != flowcore::StateName::Retrying {
+        if row.state().is_settled() {
+            return Err(Error::msg("it has ended too early"));
+        }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     std::fs::write(Path::new(&directory).join("go"), "")?;

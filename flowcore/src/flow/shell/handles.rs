@@ -39,7 +39,8 @@ impl FlowRun {
         let attempt = |run| {
             let view = shell.view(run)?;
             let attempt = next_attempt(view.name, view.attempt);
-            (attempt > 1).then_some((run, attempt))
+            // One that has ended and is executed once more has all its retries.
+            (attempt > 1 && !view.name.is_settled()).then_some((run, attempt))
         };
         match (run, rows) {
             (RunReference::Row(map, _), Some(rows)) => rows

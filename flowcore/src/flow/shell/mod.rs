@@ -14,6 +14,7 @@ mod handles;
 mod held;
 mod hooked;
 mod in_turn;
+mod lock;
 mod observed;
 mod outbox;
 mod permits;
@@ -58,7 +59,7 @@ pub(crate) struct FlowRun {
     name: String,
     seed: u64,
     kind: Kind,
-    shell: Mutex<Shell>,
+    shell: lock::Mutex<Shell>,
     session: OnceLock<Arc<dyn RunnerSession>>,
     /// Runs what must stay in this process.
     local: Arc<EmbeddedSession>,
@@ -207,7 +208,7 @@ impl FlowRun {
             name,
             seed: low,
             kind,
-            shell: Mutex::new(Shell::default()),
+            shell: lock::Mutex::new(Shell::default()),
             session: OnceLock::new(),
             local: EmbeddedSession::shared(),
             life: Life::new(),

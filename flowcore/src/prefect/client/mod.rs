@@ -21,4 +21,3 @@ pub(crate) use secret::Secret;
 pub(crate) use send::ApiClient;
 pub(crate) use settings::ApiSettings;
 pub(crate) use socket::EventSocket;
-pub(crate) use version::ServerVersion;

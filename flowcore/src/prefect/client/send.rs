@@ -177,14 +177,6 @@ impl ApiClient {
         }
     }
 
-    /// The server's version, if it is known.
-    pub(crate) fn known_version(&self) -> Option<ServerVersion> {
-        if self.settings().is_cloud {
-            return Some(ServerVersion::CLOUD);
-        }
-        self.0.version.get().copied()
-    }
-
     /// The server's version, asked for once.
     pub(crate) async fn version(&self) -> Result<ServerVersion, ApiError> {
         if self.settings().is_cloud {

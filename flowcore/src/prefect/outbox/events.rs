@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::by_requests::ByRequests;
 use super::ledger::{NextQuestion, Question, Seen};
 use super::{Shared, bodies, news, terminal_runs_of};
-use crate::prefect::client::{ApiClient, ApiError, EventSocket, ServerVersion};
+use crate::prefect::client::{ApiClient, ApiError, EventSocket};
 use crate::prefect::on_server::TypeOnServer;
 
 const PATH: &str = "/events/in";
@@ -31,12 +31,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 pub(super) async fn send(shared: Arc<Shared>) {
     let mut line = Line::new(Arc::clone(&shared));
     loop {
-        let version = shared.client.known_version();
-        let has_fractions = version.is_some_and(ServerVersion::has_fractional_delays);
-        let events = shared.with(|ledger, _| {
-            ledger.has_fractional_delays = has_fractions;
-            ledger.next_events(BATCH)
-        });
+        // How events are written depends on it.
+        if line.way.is_unknown() && shared.with(|ledger, _| ledger.has_events()) {
+            let has_answered = line.ask_version().await;
+            if !has_answered {
+                continue;
+            }
+        }
+        let events = shared.with(|ledger, _| ledger.next_events(BATCH));
         if !events.is_empty() {
             line.send(events).await;
             continue;
@@ -159,6 +161,12 @@ enum Way {
     Runs(ByRequests),
 }
 
+impl Way {
+    fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown)
+    }
+}
+
 impl Line {
     fn new(shared: Arc<Shared>) -> Self {
         Self {
@@ -195,7 +203,9 @@ impl Line {
                 }
                 Way::Requests => self.post().await,
                 Way::Runs(_) => self.tell_runs().await,
-                Way::Unknown => self.ask_version().await,
+                Way::Unknown => {
+                    self.ask_version().await;
+                }
                 Way::Closed { .. } => self.open().await,
             }
         }
@@ -236,28 +246,33 @@ impl Line {
         self.way = Way::Closed { failures: 0 };
     }
 
-    /// Finds out how this server is told of task runs.
-    async fn ask_version(&mut self) {
+    /// Finds out how this server is told of task runs; whether it has answered.
+    async fn ask_version(&mut self) -> bool {
         let version = match self.client.version().await {
             Ok(version) => version,
             Err(error) if error.may_pass() => {
                 tracing::debug!(target: "flowcore::prefect", "{error}");
                 tokio::time::sleep(PAUSE).await;
-                return;
+                return false;
             }
             Err(error) if self.shared.is_shut_by(&error) => {
                 self.unconfirmed.clear();
-                return;
+                return true;
             }
             Err(error) => {
                 tracing::warn!(
                     target: "flowcore::prefect",
                     "{error}; it is taken for a server of the newest version that is known"
                 );
+                self.shared
+                    .with(|ledger, _| ledger.has_fractional_delays = true);
                 self.way = Way::Closed { failures: 0 };
-                return;
+                return true;
             }
         };
+        let has_fractions = version.has_fractional_delays();
+        self.shared
+            .with(|ledger, _| ledger.has_fractional_delays = has_fractions);
         if version.is_unknown() {
             tracing::warn!(
                 target: "flowcore::prefect",
@@ -270,6 +285,7 @@ impl Line {
         } else {
             Way::Runs(ByRequests::default())
         };
+        true
     }
 
     /// Tells all, however long it takes.

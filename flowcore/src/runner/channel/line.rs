@@ -161,6 +161,12 @@ impl Future for Asking {
 }
 
 impl Asking {
+    /// Asks once more, as the message or its answer may be lost; it is served
+    /// once all the same.
+    pub(crate) fn again(&self, request: Request) {
+        self.line.send(ToHome::Request(self.id, request));
+    }
+
     /// Ends when the slots are taken.
     pub(crate) async fn slots(mut self) -> Result<SlotsElsewhere> {
         match (&mut self).await? {
@@ -185,7 +191,7 @@ impl Asking {
     }
 
     /// The numbers of attempts that are not the first.
-    pub(crate) async fn attempts(self) -> Result<Vec<(RunReference, u32)>> {
+    pub(crate) async fn attempts(&mut self) -> Result<Vec<(RunReference, u32)>> {
         match self.await? {
             Answer::Attempts(attempts) => Ok(attempts),
             _ => Err(Error::invalid("attempts were asked for, and nothing else")),

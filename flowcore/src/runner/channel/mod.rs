@@ -14,6 +14,6 @@ mod submitting;
 
 pub(crate) use calls::Calls;
 pub(crate) use home::{Served, close as close_calls, lose as lose_calls};
-pub(crate) use line::{Line, Lines, SlotsElsewhere};
+pub(crate) use line::{Asking, Line, Lines, SlotsElsewhere};
 pub use messages::{Answer, LogLevel, LogRecord, Request, RequestId, ToHome, ToWorker};
 pub(crate) use submitting::Submitting;

@@ -48,6 +48,9 @@ impl Ledger {
         let rows = (first..).take(rows);
         let news: Vec<u32> = rows.filter(|row| batch.tell(*row)).collect();
         if news.is_empty() {
+            if matches!(event, RunEvent::Ended { .. }) && batch.withdraw(first) {
+                consequences.events.push(event);
+            }
             return consequences;
         }
         let is_cancelled = matches!(item.stage, Stage::Cancelled);

@@ -39,6 +39,35 @@ impl BatchRows {
         is_news
     }
 
+    /// A row that had completed ended otherwise, where a batch whose values were
+    /// lost was executed once more; whether its end was not passed on.
+    pub(super) fn withdraw(&mut self, row: u32) -> bool {
+        let of_row = |event: &RunEvent| match event {
+            RunEvent::RowsCompleted { first, took, .. } => {
+                (*first..).take(took.len()).any(|one| one == row)
+            }
+            RunEvent::Completed { run } | RunEvent::Cached { run } => {
+                matches!(run, RunReference::Row(_, one) if *one == row)
+            }
+            _ => false,
+        };
+        let Some(place) = self.completed.iter().position(of_row) else {
+            return false;
+        };
+        if let RunEvent::RowsCompleted { map, first, took } = self.completed.remove(place) {
+            let (before, after) = took.split_at((row - first) as usize);
+            let parts = [(first, before), (row + 1, &after[1..])];
+            let parts = parts.into_iter().filter(|(_, took)| !took.is_empty());
+            self.completed
+                .extend(parts.map(|(first, took)| RunEvent::RowsCompleted {
+                    map,
+                    first,
+                    took: took.to_vec(),
+                }));
+        }
+        true
+    }
+
     pub(super) fn is_complete(&self) -> bool {
         self.missing == 0
     }

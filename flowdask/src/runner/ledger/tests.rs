@@ -234,6 +234,27 @@ fn rows_complete_with_their_batch_and_fail_at_once() {
 }
 
 #[test]
+fn a_row_that_completed_and_fails_where_it_is_executed_again_has_failed() {
+    let mut ledger = Ledger::new("home".into());
+    let key = ledger.submit(batch(1, 0..4, Vec::new())).unwrap().key;
+    assert!(ledger.told(completed(0, 3)).events.is_empty());
+    // The worker died, another one executes all of it again.
+    assert_eq!(ledger.told(row_failed(1)).events.len(), 1);
+    assert!(ledger.told(row_failed(1)).events.is_empty());
+    assert!(ledger.told(completed(3, 1)).events.is_empty());
+    let ranges: Vec<_> = ledger
+        .in_memory(&key)
+        .events
+        .into_iter()
+        .map(|event| match event {
+            RunEvent::RowsCompleted { first, took, .. } => (first, took.len()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(ranges, [(0, 1), (2, 1), (3, 1)]);
+}
+
+#[test]
 fn what_was_not_told_is_looked_up() {
     let mut ledger = Ledger::new("home".into());
     let key = ledger.submit(batch(1, 10..13, Vec::new())).unwrap().key;

@@ -158,6 +158,11 @@ impl Ledger {
         }
     }
 
+    /// Whether there is anything to send, if the window has room.
+    pub(crate) fn has_events(&self) -> bool {
+        !self.window.probes.is_empty() || !self.dirty.is_empty()
+    }
+
     /// Events to send now, at most so many.
     pub(crate) fn next_events(&mut self, most: usize) -> Vec<String> {
         let mut events = Vec::new();
