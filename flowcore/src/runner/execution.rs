@@ -162,7 +162,7 @@ pub(super) fn encoded_output<D: TaskDefinition>(
 /// A result as bytes, in a form that other languages read as what it is.
 fn encode_output<T: 'static>(value: &T, codec: &Codec<T>) -> Result<EncodedValue, CodecError> {
     match codec.tag() {
-        CodecTag::MessagePack => binary(value).map_or_else(|| codec.encode(value), Ok),
+        CodecTag::MessagePack => binary(value).unwrap_or_else(|| codec.encode(value)),
         CodecTag::Bincode => codec.encode(value),
     }
 }

@@ -245,10 +245,15 @@ impl Worker {
             let mut ending = ending.of_attempt(&control);
             let name = control.name().unwrap_or(&work.run_name);
             let info = execution.info();
-            // An execution that a dead worker began may have made some.
             if ending.may_be_retried() && work.retries > 0 {
                 match number_at_home(&control) {
-                    Some(number) => attempt = attempt.max(number),
+                    // A dead worker had made some: this one had a number that
+                    // is not its own, and is made again with the right one.
+                    Some(number) if number > attempt => {
+                        attempt = number;
+                        continue;
+                    }
+                    Some(_) => {}
                     None => ending = Ending::Cancelled,
                 }
             }

@@ -8,10 +8,10 @@
 
 use std::any::Any;
 
-use super::codec::{CodecTag, EncodedValue};
+use super::codec::{CodecError, CodecTag, EncodedValue, TOO_LONG};
 
 /// The value in MessagePack, if it is bytes.
-pub(crate) fn binary<T: 'static>(value: &T) -> Option<EncodedValue> {
+pub(crate) fn binary<T: 'static>(value: &T) -> Option<Result<EncodedValue, CodecError>> {
     let value: &dyn Any = value;
     let bytes: &[u8] = if let Some(bytes) = value.downcast_ref::<Vec<u8>>() {
         bytes
@@ -20,9 +20,9 @@ pub(crate) fn binary<T: 'static>(value: &T) -> Option<EncodedValue> {
     } else {
         value.downcast_ref::<Option<Vec<u8>>>()?.as_deref()?
     };
-    // More than MessagePack's 4 GiB: as a list it is one of more than 2^32 numbers,
-    // of which the codec says that it is too long.
-    let length = u32::try_from(bytes.len()).ok()?;
+    let Ok(length) = u32::try_from(bytes.len()) else {
+        return Some(Err(CodecError::encode::<T>(TOO_LONG)));
+    };
     let mut out = Vec::with_capacity(bytes.len() + 5);
     match length {
         0..0x100 => out.extend([0xc4, u8::try_from(length).ok()?]),
@@ -36,16 +36,20 @@ pub(crate) fn binary<T: 'static>(value: &T) -> Option<EncodedValue> {
         }
     }
     out.extend_from_slice(bytes);
-    Some(EncodedValue {
+    Some(Ok(EncodedValue {
         codec: CodecTag::MessagePack,
         bytes: out,
-    })
+    }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::value::Codec;
+
+    fn binary<T: 'static>(value: &T) -> Option<EncodedValue> {
+        super::binary(value).map(Result::unwrap)
+    }
 
     #[test]
     fn bytes_of_every_length_are_read_by_the_codec_of_their_type() {

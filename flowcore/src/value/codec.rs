@@ -91,7 +91,7 @@ pub enum CodecError {
 
 type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
-const TOO_LONG: &str = "a text, a list or bytes inside it is longer than the 4 GiB that MessagePack has \
+pub(super) const TOO_LONG: &str = "a text, a list or bytes inside it is longer than the 4 GiB that MessagePack has \
                         room for: cut it into several values, or say `codec = bincode`";
 
 /// Whether these bytes are one value and nothing else. The encoder writes
