@@ -49,8 +49,6 @@ struct State {
     /// Flows whose runs are executed here now.
     flows: HashMap<u128, FlowHome>,
     executing: HashMap<Key, Vec<(u128, Runs)>>,
-    /// Executions that nobody wants.
-    cancelled: HashSet<(u128, Runs)>,
     /// Single rows of batches.
     cancelled_rows: HashSet<(u128, RunReference)>,
 }
@@ -112,7 +110,7 @@ impl TaskExecutor {
             Err(error) => return erred(&error),
         };
         let runs = (work.flow_run_id, Runs::Run(work.run));
-        let executing = Executing::begin(&self.shared, runs, &assignment.key, slot);
+        let executing = Executing::begin(&self.shared, runs, &assignment.key);
         let value = in_slot(slot, || self.runs.execute(&work, &NoValues, drop));
         drop(executing);
         match value {
@@ -205,7 +203,7 @@ impl Executor for TaskExecutor {
         };
         let flow = FlowExecuting::begin(&self.shared, &payload, slot);
         let runs = (payload.job.work().flow_run_id, payload.job.runs());
-        let executing = Executing::begin(&self.shared, runs, &assignment.key, slot);
+        let executing = Executing::begin(&self.shared, runs, &assignment.key);
         let outcome = in_slot(slot, || self.execute_payload(assignment, &payload));
         drop(executing);
         drop(flow);
@@ -213,14 +211,9 @@ impl Executor for TaskExecutor {
     }
 
     fn cancel(&self, key: &Key) {
-        let runs = {
-            let mut state = self.shared.state.lock();
-            let runs = state.executing.get(key).cloned().unwrap_or_default();
-            // For one that has not begun to listen.
-            state.cancelled.extend(runs.iter().cloned());
-            runs
-        };
-        for (flow_run, runs) in runs {
+        let runs = self.shared.state.lock().executing.get(key).cloned();
+        // One that has not begun to listen sees it by its slot.
+        for (flow_run, runs) in runs.unwrap_or_default() {
             for run in runs.iter() {
                 self.runs.receive(flow_run, ToWorker::Cancel(run));
             }
@@ -259,14 +252,10 @@ struct Executing<'a> {
 }
 
 impl<'a> Executing<'a> {
-    fn begin(shared: &'a Shared, runs: (u128, Runs), key: &Key, slot: &Slot) -> Self {
+    fn begin(shared: &'a Shared, runs: (u128, Runs), key: &Key) -> Self {
         let mut state = shared.state.lock();
         let executing = state.executing.entry(key.clone()).or_default();
         executing.push(runs.clone());
-        // Before it could be found here.
-        if slot.is_cancelled() {
-            state.cancelled.insert(runs.clone());
-        }
         Self {
             shared,
             runs,
@@ -284,7 +273,6 @@ impl Drop for Executing<'_> {
             }
             if runs.is_empty() {
                 state.executing.remove(&self.key);
-                state.cancelled.remove(&self.runs);
                 let (flow_run, own) = &self.runs;
                 state
                     .cancelled_rows
@@ -342,14 +330,6 @@ impl State {
         if is_here {
             self.cancelled_rows.insert((flow_run, run));
         }
-    }
-
-    fn is_cancelled(&self, flow_run: u128, run: RunReference) -> bool {
-        self.cancelled_rows.contains(&(flow_run, run))
-            || self
-                .cancelled
-                .iter()
-                .any(|(flow, runs)| *flow == flow_run && runs.index(run).is_some())
     }
 }
 
@@ -428,7 +408,14 @@ impl WorkerLink for HomeLink {
     }
 
     fn is_cancelled(&self, flow_run: u128, run: RunReference) -> bool {
-        self.0.state.lock().is_cancelled(flow_run, run)
+        let is_unwanted = SLOT.with_borrow(|slot| slot.as_ref().is_some_and(Slot::is_cancelled));
+        is_unwanted
+            || self
+                .0
+                .state
+                .lock()
+                .cancelled_rows
+                .contains(&(flow_run, run))
     }
 
     fn lend(&self) {
@@ -454,13 +441,11 @@ mod tests {
         let executor = TaskExecutor::new(1);
         let run = RunReference::Run(4);
         let key = Key::from("key");
-        let is_cancelled = || executor.shared.state.lock().is_cancelled(3, run);
+        let link = HomeLink(Arc::clone(&executor.shared));
+        let is_cancelled = || link.is_cancelled(3, run);
         executor.cancel(&key);
         assert!(!is_cancelled(), "nobody knows whose key that is");
-        let runs = (3, Runs::Run(run));
-        let executing = Executing::begin(&executor.shared, runs, &key, &Slot::cancelled());
-        assert!(is_cancelled());
-        drop(executing);
+        assert!(in_slot(&Slot::cancelled(), is_cancelled));
         assert!(!is_cancelled(), "it may be executed again");
     }
 }

@@ -7,6 +7,8 @@ use flow_tests::prefect::Server;
 use flow_tests::python::Environment;
 use serde_json::{Value, json};
 
+use super::told::task_of;
+
 /// Task runs by what their names begin with.
 type Runs = BTreeMap<String, Vec<Value>>;
 
@@ -21,9 +23,7 @@ fn run(server: &Server, home: &Path, argument: &str, flow: &str) -> Runs {
     let filter = json!({"flows": {"name": {"any_": [flow]}}});
     let mut runs = Runs::new();
     for run in server.all("task_runs", &filter) {
-        let name = run["name"].as_str().expect("a name");
-        let end = name.find(['-', '[']).expect("it is one of a task's");
-        runs.entry(name[..end].to_owned()).or_default().push(run);
+        runs.entry(task_of(&run).to_owned()).or_default().push(run);
     }
     runs
 }

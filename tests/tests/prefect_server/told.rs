@@ -238,6 +238,13 @@ pub(crate) fn task_runs(server: &Server, flow_run: &str) -> Vec<Value> {
     )
 }
 
+/// The name of the task of a run that goes by it: `inc` of `inc-9c2` or `inc[1]`.
+pub(crate) fn task_of(run: &Value) -> &str {
+    let name = run["name"].as_str().expect("a name");
+    let end = name.find(['-', '[']).expect("it is one of a task's");
+    &name[..end]
+}
+
 /// Lines of a flow run that begin with these letters, in the order of their
 /// times.
 pub(crate) fn lines(server: &Server, flow_run: &str, start: &str) -> Vec<String> {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::bodies;
-use super::ledger::{ArtifactCall, Reply, ServerFlowRun};
+use super::ledger::{ArtifactCall, Reply, ServerFlowRun, lose_event};
 use super::shared::Shared;
 use crate::prefect::client::{ApiClient, ApiError};
 use crate::prefect::message::NewArtifact;
@@ -87,10 +87,6 @@ pub(crate) async fn change_now(
         lose_event(&error);
     }
     Ok(())
-}
-
-fn lose_event(error: &ApiError) {
-    tracing::debug!(target: "flowcore::prefect", "{error}: an event of an artifact is lost");
 }
 
 async fn make(

@@ -134,9 +134,6 @@ async fn begin(
     parent: Option<Uuid>,
 ) -> Result<ServerFlowRun, ApiError> {
     let client = &shared.client;
-    // It decides what events of the run's task runs look like, which come next.
-    // That it is not known is no reason to wait.
-    let _ = client.version().await;
     let made: MadeRun = if let Some(adopted) = new.adopted {
         let path = format!("/flow_runs/{adopted}");
         let known: Known = client.get(&path).await?;

@@ -42,15 +42,7 @@ impl BatchRows {
     /// A row that had completed ended otherwise, where a batch whose values were
     /// lost was executed once more; whether its end was not passed on.
     pub(super) fn withdraw(&mut self, row: u32) -> bool {
-        let of_row = |event: &RunEvent| match event {
-            RunEvent::RowsCompleted { first, took, .. } => {
-                (*first..).take(took.len()).any(|one| one == row)
-            }
-            RunEvent::Completed { run } | RunEvent::Cached { run } => {
-                matches!(run, RunReference::Row(_, one) if *one == row)
-            }
-            _ => false,
-        };
+        let of_row = |event: &RunEvent| rows_of(event).any(|one| one == row);
         let Some(place) = self.completed.iter().position(of_row) else {
             return false;
         };
@@ -82,18 +74,8 @@ impl BatchRows {
 
     /// The rows that completed and whose ends were not passed on.
     pub(super) fn take_completed(&mut self) -> Vec<u32> {
-        let rows = |event| match event {
-            RunEvent::RowsCompleted { first, took, .. } => (first, took.len()),
-            RunEvent::Completed { run } | RunEvent::Cached { run } => match run {
-                RunReference::Row(_, row) => (row, 1),
-                RunReference::Run(_) => (0, 0),
-            },
-            _ => (0, 0),
-        };
-        let completed = std::mem::take(&mut self.completed).into_iter().map(rows);
-        completed
-            .flat_map(|(first, count)| (first..).take(count))
-            .collect()
+        let completed = std::mem::take(&mut self.completed);
+        completed.iter().flat_map(rows_of).collect()
     }
 
     /// A row is not wanted any more; whether none is.
@@ -105,4 +87,17 @@ impl BatchRows {
     pub(super) fn cancelled(&self) -> impl Iterator<Item = u32> {
         self.cancelled.iter().copied()
     }
+}
+
+/// The rows that completed, as this says.
+fn rows_of(event: &RunEvent) -> impl Iterator<Item = u32> + use<> {
+    let (first, count) = match event {
+        RunEvent::RowsCompleted { first, took, .. } => (*first, took.len()),
+        RunEvent::Completed { run } | RunEvent::Cached { run } => match run {
+            RunReference::Row(_, row) => (*row, 1),
+            RunReference::Run(_) => (0, 0),
+        },
+        _ => (0, 0),
+    };
+    (first..).take(count)
 }

@@ -171,10 +171,7 @@ impl Ledger {
                 self.artifacts.entries.remove(&new.id);
             }
             ArtifactCall::Say { .. } => {
-                tracing::debug!(
-                    target: "flowcore::prefect",
-                    "{error}: the event of an artifact is lost"
-                );
+                lose_event(error);
             }
             change @ ArtifactCall::Change { .. } => {
                 tracing::warn!(
@@ -185,4 +182,9 @@ impl Ledger {
             }
         }
     }
+}
+
+/// The artifact is there; that nobody hears of it is no more than that.
+pub(in crate::prefect::outbox) fn lose_event(error: &ApiError) {
+    tracing::debug!(target: "flowcore::prefect", "{error}: an event of an artifact is lost");
 }
