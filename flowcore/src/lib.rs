@@ -165,7 +165,7 @@ pub mod bridge {
         WorkDescriptor, Worker, WorkerLink, called_work, list_length,
     };
     pub use crate::state::shorten;
-    pub use crate::value::{CodecError, CodecTag, EncodedValue};
+    pub use crate::value::{CodecError, CodecTag, EncodedValue, decode_bounded, nested};
 }
 
 /// Everything for writing flows: `use flowcore::prelude::*;`.

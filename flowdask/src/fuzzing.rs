@@ -89,6 +89,7 @@ pub fn run_spec(bytes: &[u8]) {
 /// What flows and their workers send each other.
 pub fn runs(bytes: &[u8]) {
     let _ = Payload::from_bytes(bytes);
+    let _ = graph::Call::from_payload(bytes);
     let _ = shared_value_of(bytes);
     if let Ok(message) = coded::from_bytes::<HomeMessage>(bytes) {
         let _ = Arrivals::default().arrived(message);

@@ -4,12 +4,11 @@
 //! a tag of their own codec. A value that another run makes is named, not
 //! sent: it stays where it was made until someone asks for it.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::batch::ColumnDescriptor;
 use crate::arguments::{Argument, Column};
@@ -17,7 +16,7 @@ use crate::definition::{RetryDelay, TaskInfo, TaskOptions};
 use crate::engine::{MapId, RunId};
 use crate::error::{Error, Result};
 use crate::records::ResultDescriptor;
-use crate::value::{Access, Codec, CodecTag, EncodedValue, ValueCell};
+use crate::value::{Access, Codec, CodecTag, EncodedValue, ValueCell, decode_bounded, nested};
 
 /// Names a run between processes, within one flow run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -62,37 +61,6 @@ pub enum ArgumentDescriptor {
         #[serde(deserialize_with = "nested")] Box<ArgumentDescriptor>,
         u32,
     ),
-}
-
-/// How deep arguments may be nested: far deeper than code that somebody wrote.
-const DEPTH: usize = 100;
-
-thread_local! {
-    /// The levels that are being read on this thread.
-    static LEVEL: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Reads what is one level deeper, up to a depth at which damaged bytes would
-/// overflow the stack.
-fn nested<'de, D, T>(deserializer: D) -> std::result::Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    /// Goes back up, also when the reader panics.
-    struct Level(usize);
-    impl Drop for Level {
-        fn drop(&mut self) {
-            LEVEL.set(self.0);
-        }
-    }
-    let level = Level(LEVEL.get());
-    if level.0 == DEPTH {
-        let text = format_args!("arguments are nested deeper than {DEPTH} levels");
-        return Err(serde::de::Error::custom(text));
-    }
-    LEVEL.set(level.0 + 1);
-    T::deserialize(deserializer)
 }
 
 impl ArgumentDescriptor {
@@ -239,10 +207,7 @@ impl WorkDescriptor {
     ///
     /// The bytes are no descriptor, or more than one.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        // A limit, so that a length in damaged bytes is believed up to 4 GiB,
-        // which no value exceeds.
-        let configuration = bincode::config::standard().with_limit::<{ u32::MAX as usize }>();
-        let (work, read) = bincode::serde::decode_from_slice(bytes, configuration)?;
+        let (work, read) = decode_bounded(bytes)?;
         if read != bytes.len() {
             return Err(Error::invalid(format!(
                 "a task descriptor of {read} bytes is followed by {} more",
@@ -462,6 +427,7 @@ pub fn list_length(list: &EncodedValue) -> Result<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::DEPTH;
 
     struct Values(HashMap<RunReference, Result<EncodedValue, Error>>);
 
@@ -476,16 +442,14 @@ mod tests {
 
     #[test]
     fn damaged_arguments_are_errors() {
-        let configuration = bincode::config::standard();
         let read = |bytes: &[u8]| {
-            let read = bincode::serde::decode_from_slice(bytes, configuration);
-            read.map(|(argument, _): (ArgumentDescriptor, usize)| argument)
+            decode_bounded(bytes).map(|(argument, _): (ArgumentDescriptor, usize)| argument)
         };
         let mut argument = ArgumentDescriptor::Result(RunReference::Run(1));
         for _ in 0..DEPTH {
             argument = ArgumentDescriptor::Outcome(Box::new(argument));
         }
-        let bytes = bincode::serde::encode_to_vec(&argument, configuration).unwrap();
+        let bytes = bincode::serde::encode_to_vec(&argument, bincode::config::standard()).unwrap();
         assert_eq!(read(&bytes).unwrap(), argument);
         let deeper = [&bytes[..1], &bytes].concat();
         let error = read(&deeper).unwrap_err().to_string();

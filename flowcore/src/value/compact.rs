@@ -10,16 +10,17 @@ use std::any::{Any, type_name};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use bincode::config::{Configuration, Limit, LittleEndian, Varint, standard};
+use bincode::config::standard;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::bounded::decode_bounded;
 use super::codec::CodecError;
 
 /// Bytes of a value: the type's number, then bincode.
 pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
     let mut bytes = type_number::<T>().to_le_bytes().to_vec();
-    bincode::serde::encode_into_std_write(value, &mut bytes, CONFIGURATION)
+    bincode::serde::encode_into_std_write(value, &mut bytes, standard())
         .map_err(CodecError::encode::<T>)?;
     Ok(bytes)
 }
@@ -31,8 +32,8 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError>
         let type_name = type_name::<T>();
         return Err(CodecError::OtherType { type_name });
     }
-    let (value, read) = bincode::serde::decode_from_slice(body, CONFIGURATION)
-        .map_err(|source| CodecError::decode::<T>(bytes, source))?;
+    let (value, read) =
+        decode_bounded(body).map_err(|source| CodecError::decode::<T>(bytes, source))?;
     if read == body.len() {
         return Ok(value);
     }
@@ -106,12 +107,6 @@ fn type_number<T>() -> u64 {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     type_name::<T>().bytes().fold(0xcbf2_9ce4_8422_2325, step)
 }
-
-/// A length in damaged bytes is believed up to 4 GiB, which no value exceeds.
-const LIMIT: usize = u32::MAX as usize;
-
-const CONFIGURATION: Configuration<LittleEndian, Varint, Limit<LIMIT>> =
-    standard().with_limit::<LIMIT>();
 
 #[cfg(test)]
 mod tests {

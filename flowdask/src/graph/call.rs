@@ -6,10 +6,11 @@
 //! know no second kind of task.
 
 use bytes::Bytes;
-use flowcore::bridge::EncodedValue;
+use flowcore::bridge::{EncodedValue, nested};
 use serde::{Deserialize, Serialize};
 
 use super::run_spec::{References, spec_object, state_member};
+use crate::coded;
 use crate::values;
 use crate::wire::Key;
 use crate::wire::pickle::Object;
@@ -36,7 +37,7 @@ pub(crate) enum CallArgument {
     /// The next of the task's dependencies.
     Dependency,
     /// A list with dependencies in it.
-    List(Vec<CallArgument>),
+    List(#[serde(deserialize_with = "nested")] Vec<CallArgument>),
     /// Only Python has such a value; why.
     Unreadable(String),
 }
@@ -49,8 +50,7 @@ impl Call {
         let (&FORM, body) = payload.split_first()? else {
             return None;
         };
-        let call = bincode::serde::decode_from_slice(body, bincode::config::standard());
-        Some(call.map(|(call, _)| call))
+        Some(coded::from_bytes(body))
     }
 
     fn to_payload(&self) -> Result<Bytes, bincode::error::EncodeError> {
