@@ -49,6 +49,7 @@ mod future;
 mod handle;
 mod hooks;
 mod limits;
+mod lock;
 mod mapped;
 mod mode;
 mod notified;

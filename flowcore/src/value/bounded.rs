@@ -32,10 +32,13 @@ const CLAIMED_BY_ONE: usize = size_of::<u128>();
 /// # Ok::<(), bincode::error::DecodeError>(())
 /// ```
 pub fn decode_bounded<D: DeserializeOwned>(bytes: &[u8]) -> Result<(D, usize), DecodeError> {
-    match bytes.len() {
-        ..=SMALL => decode_from_slice(bytes, limited::<{ SMALL * CLAIMED_BY_ONE }>()),
-        ..=LARGE => decode_from_slice(bytes, limited::<{ LARGE * CLAIMED_BY_ONE }>()),
-        _ => decode_from_slice(bytes, limited::<{ u32::MAX as usize }>()),
+    let length = bytes.len();
+    if length <= SMALL {
+        decode_from_slice(bytes, limited::<{ SMALL * CLAIMED_BY_ONE }>())
+    } else if length <= LARGE {
+        decode_from_slice(bytes, limited::<{ LARGE * CLAIMED_BY_ONE }>())
+    } else {
+        decode_from_slice(bytes, limited::<{ u32::MAX as usize }>())
     }
 }
 

@@ -130,6 +130,55 @@ fn async_runs_keep_to_their_priority_too() {
     assert_eq!(*order.lock(), [-1, 9, 0, 1, 2]);
 }
 
+/// Makes a chain ready, and before that something urgent.
+#[task(local)]
+fn submits_urgent(order: &Order, x: i64) {
+    order.lock().push(x);
+    let urgent = noted.with_options(|o| o.priority(1));
+    drop(urgent.submit(order, 100));
+}
+
+#[flow(task_runner = ThreadPoolTaskRunner::new().max_workers(1))]
+async fn urgent_in_a_chain(order: Order, gate: Gate) -> Result<()> {
+    let held = passes.submit(&gate);
+    until(|| held.state().name() == StateName::Running);
+    let first = submits_urgent.submit(&order, 0);
+    let last = noted_after.submit(&order, 1, first);
+    gate.open();
+    last.await?;
+    held.await
+}
+
+#[test]
+fn an_urgent_run_comes_before_what_a_run_made_ready() {
+    let order = Order::default();
+    run(urgent_in_a_chain(Arc::clone(&order), Gate::default())).unwrap();
+    assert_eq!(*order.lock(), [0, 100, 1]);
+}
+
+#[task(local)]
+fn opens(gate: &Gate, _before: ()) {
+    gate.open();
+}
+
+#[task(local)]
+fn passes_after(gate: &Gate, _before: ()) {
+    gate.pass();
+}
+
+#[flow(task_runner = ThreadPoolTaskRunner::new().max_workers(2))]
+async fn two_made_ready(order: Order, gate: Gate) -> Result<()> {
+    let first = noted.submit(&order, 0);
+    let waits = passes_after.submit(&gate, &first);
+    opens.submit(&gate, first).await?;
+    waits.await
+}
+
+#[test]
+fn what_else_a_run_made_ready_is_not_kept_from_other_threads() {
+    run(two_made_ready(Order::default(), Gate::default())).unwrap();
+}
+
 #[task(local)]
 fn first_row_submits(order: &Order, x: i64) {
     order.lock().push(x);

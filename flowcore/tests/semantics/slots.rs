@@ -125,6 +125,43 @@ fn fails(x: i64) -> Result<i64, Bad> {
     Err(Bad::new(format!("no {x}")))
 }
 
+/// One of a chain; counts those that begin beside other work.
+#[task(local)]
+fn begins_beside(work: &Meter, beside: &Meter, _before: i64) -> i64 {
+    if work.inside() > 0 {
+        drop(beside.enter());
+    }
+    std::thread::sleep(Duration::from_millis(20));
+    0
+}
+
+/// Lends its slot out for the first of a chain, and works then.
+#[task(local)]
+fn lends_and_works(work: &Meter, beside: &Meter) -> Result<()> {
+    let first = inc.submit(0);
+    let mut last = begins_beside.submit(work, beside, &first);
+    for _ in 0..4 {
+        last = begins_beside.submit(work, beside, last);
+    }
+    first.block()?;
+    let _inside = work.enter();
+    std::thread::sleep(Duration::from_millis(300));
+    Ok(())
+}
+
+#[flow(task_runner = ThreadPoolTaskRunner::new().max_workers(1))]
+async fn lending(work: Meter, beside: Meter) -> Result<()> {
+    lends_and_works.submit(&work, &beside).await
+}
+
+#[test]
+fn a_thread_in_a_lent_slot_does_not_go_on_when_it_is_taken_back() {
+    let beside = Meter::default();
+    run(lending(Meter::default(), beside.clone())).unwrap();
+    // One may have been on its way when the slot was taken back.
+    assert!(beside.total() <= 1, "{} began beside", beside.total());
+}
+
 /// Each submits the next and waits for it.
 #[task]
 fn nested(depth: i64) -> Result<i64> {

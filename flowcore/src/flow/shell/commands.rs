@@ -13,14 +13,16 @@ use crate::clock::Timestamp;
 use crate::engine::{Command, MapId, RunId, RunView};
 use crate::limits;
 use crate::progress::Progress;
-use crate::runner::{AttemptControl, MapJob, Released, RunReference, WorkKind, catch, drop_caught};
+use crate::runner::{
+    AttemptControl, Execution, MapJob, Released, RunReference, WorkKind, catch, drop_caught,
+};
 use crate::runtime::now;
 use crate::transacting::{RunSubject, Transaction};
 
 /// What one critical section leaves to do. There are four for each run, so
 /// what most of them have no use for takes no room and no time.
 #[derive(Default)]
-struct Todo {
+pub(super) struct Todo {
     /// Mostly one, as of `jobs`: no allocation for it.
     work: SmallVec<[WorkKind; 1]>,
     jobs: SmallVec<[RunEntry; 1]>,
@@ -53,6 +55,20 @@ impl Todo {
         self.others.get_or_insert_default()
     }
 
+    /// The first run that is to be executed, if there is one that this wants.
+    pub(super) fn take_run(
+        &mut self,
+        is_wanted: impl FnOnce(&dyn Execution) -> bool,
+    ) -> Option<(RunId, Arc<dyn Execution>)> {
+        match self.work.first()? {
+            WorkKind::Run(_, job) if is_wanted(job.as_ref()) => match self.work.remove(0) {
+                WorkKind::Run(id, job) => Some((id, job)),
+                WorkKind::Rows(..) => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Whether it leaves nothing, as when an attempt begins.
     fn is_empty(&self) -> bool {
         self.work.is_empty()
@@ -69,14 +85,24 @@ impl FlowRun {
         self: &Arc<Self>,
         change: impl FnOnce(&mut Shell, Timestamp) -> R,
     ) -> R {
+        self.update_and(change, |_, _, result, _| result)
+    }
+
+    /// The same, where `take` may take of what there is to do then.
+    pub(super) fn update_and<R, T>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut Shell, Timestamp) -> R,
+        take: impl FnOnce(&mut Shell, &mut Todo, R, Timestamp) -> T,
+    ) -> T {
         let mut todo = Todo::default();
         let result = {
             let mut shell = self.shell.lock();
             let now = now();
             let result = change(&mut shell, now);
             self.collect(&mut shell, &mut todo, now);
-            todo.has_hooks = shell.hooks.must_be_worked_on();
             todo.has_letters = self.post(&mut todo);
+            let result = take(&mut shell, &mut todo, result, now);
+            todo.has_hooks = shell.hooks.must_be_worked_on();
             result
         };
         if !todo.is_empty() {

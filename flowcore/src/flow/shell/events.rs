@@ -2,10 +2,17 @@
 
 use std::sync::Arc;
 
-use super::{FlowRun, end};
+use super::{FlowRun, Shell, end};
 use crate::clock::Timestamp;
 use crate::engine::{End, Engine, MapId, RunId};
-use crate::runner::{AttemptControl, Released, RunReference, drop_caught};
+use crate::runner::{AttemptControl, Execution, Released, RunReference, drop_caught};
+
+/// The first attempt of a run, which has begun.
+pub(crate) struct Begun {
+    pub(crate) run: RunId,
+    pub(crate) job: Arc<dyn Execution>,
+    pub(crate) control: Arc<AttemptControl>,
+}
 
 impl FlowRun {
     /// An attempt begins; `false` if the run has settled.
@@ -14,14 +21,22 @@ impl FlowRun {
         run: RunReference,
         control: &Arc<AttemptControl>,
     ) -> bool {
-        self.update(|shell, now| {
-            let begins = start(&mut shell.engine, run, control.attempt(), now);
-            if begins {
-                shell.controls.insert(run, Arc::clone(control));
-                self.note_running(shell, run);
-            }
-            begins
-        })
+        self.update(|shell, now| self.begin_in(shell, run, control, now))
+    }
+
+    fn begin_in(
+        &self,
+        shell: &mut Shell,
+        run: RunReference,
+        control: &Arc<AttemptControl>,
+        now: Timestamp,
+    ) -> bool {
+        let begins = start(&mut shell.engine, run, control.attempt(), now);
+        if begins {
+            shell.controls.insert(run, Arc::clone(control));
+            self.note_running(shell, run);
+        }
+        begins
     }
 
     /// An attempt begins somewhere else.
@@ -87,16 +102,41 @@ impl FlowRun {
     }
 
     /// The run ends. Its arguments go before that, and the runs that only they
-    /// held with it.
-    pub(crate) fn settled_without<A>(self: &Arc<Self>, run: RunReference, end: End, arguments: A) {
+    /// held with it. The first run that this makes ready begins in the same
+    /// critical section, if the caller `wants` it, who executes it at once.
+    pub(crate) fn settled_without<A>(
+        self: &Arc<Self>,
+        run: RunReference,
+        end: End,
+        arguments: A,
+        wants: impl FnOnce(&dyn Execution) -> bool,
+    ) -> Option<Begun> {
         let mut released = self.releases(|| drop_caught(arguments));
-        self.update(|shell, now| {
+        let settle = |shell: &mut Shell, now| {
             released.retain(|id| shell.engine.release_run(*id));
             shell.settle(run, end, now);
+        };
+        let begun = self.update_and(settle, |shell, todo, (), now| {
+            // Hooks are called on this thread, and may take long.
+            if shell.hooks.must_be_worked_on() || !self.is_executed_in_one_place() {
+                return None;
+            }
+            let (run, job) = todo.take_run(wants)?;
+            let control = AttemptControl::new(1, job.options().retries_in_force());
+            let control = Arc::new(control);
+            let begins = self.begin_in(shell, run.into(), &control, now);
+            self.tell_changes(shell, now);
+            begins.then_some(Begun { run, job, control })
         });
         for id in released {
             self.forget(Released::Run(id.into()));
         }
+        begun
+    }
+
+    /// Whether all its runs are executed where one of them is.
+    fn is_executed_in_one_place(&self) -> bool {
+        self.session().is_none_or(|session| !session.keeps_values())
     }
 
     /// A direct call was dropped before it ended.

@@ -14,7 +14,6 @@ mod handles;
 mod held;
 mod hooked;
 mod in_turn;
-mod lock;
 mod observed;
 mod outbox;
 mod permits;
@@ -45,6 +44,7 @@ use crate::clock::Timestamp;
 use crate::definition::{FlowConfiguration, FlowInfo, OptionsSource, TaskInfo, TaskOptions};
 use crate::engine::{End, Engine, Map, MapId, Run, RunId, RunView, Side};
 use crate::flag::Flag;
+use crate::lock;
 use crate::progress::Progress;
 use crate::records::FlowResults;
 use crate::runner::{

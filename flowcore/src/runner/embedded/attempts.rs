@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::super::attempt::{Ending, Next, next};
 use super::super::control::AttemptControl;
 use super::super::drive::run_attempt;
-use super::super::execution::AttemptBody;
+use super::super::execution::{AttemptBody, Execution};
 use super::super::waiting::Lending;
 use super::super::{PanicReport, catch};
 use super::EmbeddedSession;
 use super::threads::ThreadSlot;
-use super::work::{Attempt, Facts, Item};
+use super::work::{Attempt, BegunAttempt, Facts, Item};
 use crate::context::RunContext;
 use crate::definition::Failure;
 use crate::engine::End;
@@ -19,17 +19,25 @@ use crate::error::{Error, ErrorKind};
 use crate::state::StateName;
 
 impl EmbeddedSession {
-    /// One attempt on this thread.
-    pub(super) fn run_attempt(self: &Arc<Self>, attempt: Attempt) {
+    /// One attempt on this thread, and what it goes on with.
+    pub(super) fn run_attempt(self: &Arc<Self>, attempt: Attempt) -> Option<BegunAttempt> {
         let facts = &attempt.facts;
         let control = facts.control();
         if !facts.flow.begin(facts.run, &control) {
-            return;
+            return None;
         }
+        self.run_begun(BegunAttempt { attempt, control })
+    }
+
+    /// An attempt that has begun on this thread, and what it goes on with.
+    pub(super) fn run_begun(self: &Arc<Self>, begun: BegunAttempt) -> Option<BegunAttempt> {
+        let BegunAttempt { attempt, control } = begun;
+        let facts = &attempt.facts;
         let context = facts.context(&control);
         if facts.info.is_async {
             let ending = self.poll_to_its_end(&attempt, &control, context);
-            return self.finish_attempt(attempt, &control, ending);
+            self.finish_attempt(attempt, &control, ending);
+            return None;
         }
         if let Some(limit) = facts.options.timeout {
             self.watch(facts.clone(), &control, limit);
@@ -44,10 +52,10 @@ impl EmbeddedSession {
         control.finish();
         if control.is_abandoned() {
             self.returned_late(attempt, &control);
-        } else {
-            self.keep_following();
-            self.finish_attempt(attempt, &control, ending);
+            return None;
         }
+        self.keep_following();
+        self.finish_and_go_on(attempt, &control, ending, |job| self.goes_on_with(job))
     }
 
     /// One by one: this thread polls an async attempt.
@@ -75,17 +83,34 @@ impl EmbeddedSession {
         control: &Arc<AttemptControl>,
         ending: Ending,
     ) {
+        let next = self.finish_and_go_on(attempt, control, ending, |_| false);
+        debug_assert!(next.is_none(), "nothing was wanted");
+    }
+
+    /// The same; a run that this made ready begins if it is wanted.
+    fn finish_and_go_on(
+        self: &Arc<Self>,
+        attempt: Attempt,
+        control: &Arc<AttemptControl>,
+        ending: Ending,
+        wants: impl FnOnce(&dyn Execution) -> bool,
+    ) -> Option<BegunAttempt> {
         match attempt.facts.decide(control, ending) {
             Next::Settle(end) => {
                 // The arguments go before the run is told to have settled, so
                 // that whoever comes next may be their last reader.
                 let Attempt { facts, job } = attempt;
-                facts.flow.settled_without(facts.run, end, job);
+                let begun = facts.flow.settled_without(facts.run, end, job, wants)?;
+                Some(BegunAttempt {
+                    attempt: Attempt::first(facts.flow, begun.run, begun.job),
+                    control: begun.control,
+                })
             }
             Next::Retry { delay, log } => {
                 let facts = &attempt.facts;
                 facts.flow.retry(facts.run, control, &log);
                 self.again(attempt, delay);
+                None
             }
         }
     }
@@ -139,6 +164,14 @@ impl EmbeddedSession {
 }
 
 impl Facts {
+    /// Code beside the task's own, whose panic must not leave the run open.
+    pub(super) fn guard<R>(&self, code: impl FnOnce() -> Option<R>) -> Option<R> {
+        catch(code).unwrap_or_else(|report| {
+            self.lost(&report);
+            None
+        })
+    }
+
     /// A panic outside of the task's own code, as in a value's destructor,
     /// must not leave the run open.
     pub(super) fn lost(&self, report: &PanicReport) {

@@ -1,14 +1,17 @@
 //! What the end of an attempt makes ready, on the thread that ended it.
 //!
-//! That thread looks for work next: it puts all of it into the queue in one
-//! go, before what waits there already, and wakes no other for what it takes
-//! itself. So graphs are worked off in their depth: inputs are still in the
-//! processor's cache, and values go early. Invariant: nothing is kept while user
-//! code may run for long; who lends its slot out queues it before.
+//! That thread goes on with the first of it at once, in most cases, and else looks
+//! for work next. The others it puts into the queue in one go, before what waits
+//! there already, and wakes no other for what it takes itself. So graphs are
+//! worked off in their depth: inputs are still in the processor's cache, and
+//! values go early. Invariant: nothing is kept while user code may run for long;
+//! who lends its slot out queues it before.
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use super::super::execution::Execution;
 use super::work::Item;
 use super::{EmbeddedSession, Queues};
 
@@ -48,6 +51,36 @@ impl EmbeddedSession {
             kept.items.push(item);
             None
         })
+    }
+
+    /// Whether this thread goes on with such a run at once: nothing more urgent
+    /// waits, and no thread has to end.
+    pub(super) fn goes_on_with(&self, job: &dyn Execution) -> bool {
+        let is_next = !job.info().is_async
+            && job.options().priority >= self.urgency.load(Ordering::Relaxed)
+            && !self.is_crowded.load(Ordering::Relaxed);
+        is_next
+            && KEPT.with_borrow_mut(|kept| {
+                let is_preferred = kept.in_a_row < IN_A_ROW;
+                kept.in_a_row += u32::from(is_preferred);
+                is_preferred
+            })
+    }
+
+    /// Puts what was kept on this thread into the queue, whose work goes on with
+    /// a run that became ready before that.
+    pub(super) fn queue_others(self: &Arc<Self>) {
+        KEPT.with_borrow_mut(|kept| {
+            kept.session = None;
+            if kept.items.is_empty() {
+                return;
+            }
+            let mut queues = self.queues.lock();
+            for item in kept.items.drain(..).rev() {
+                self.queue_first(&mut queues, item);
+            }
+            self.add_threads(&mut queues, false);
+        });
     }
 
     /// Puts into the queue what was kept on this thread.

@@ -8,16 +8,15 @@ mod ready;
 mod threads;
 mod work;
 
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock};
-
-use parking_lot::{Condvar, Mutex};
 
 use super::descriptor::RunReference;
 use super::rows::Claim;
 use super::seam::{RunnerFuture, RunnerSession, Work, WorkKind};
 use crate::error::{Error, Result};
 use crate::limits::OfferedResources;
+use crate::lock::{Condvar, Mutex};
 use crate::value::EncodedValue;
 use crate::world::{Hold, World};
 
@@ -43,8 +42,12 @@ struct Queues {
     is_ticking: bool,
     threads: usize,
     idle: usize,
+    /// Of the idle threads, those that wait to be notified.
+    waiting: usize,
     /// A thread was woken and has not looked for work yet.
     is_waking: bool,
+    /// A thread without work looks for some before it waits.
+    is_searching: bool,
     /// Threads that wait inside a task, or were left behind.
     lent: usize,
     lanes: usize,
@@ -60,6 +63,10 @@ pub(crate) struct EmbeddedSession {
     /// The highest priority of sync work that waits; threads on their way
     /// through rows of a lower one look at it.
     urgency: AtomicI32,
+    /// Sync work waits, for the thread that looks for some.
+    has_work: AtomicBool,
+    /// A thread has to end: none goes on without a look at the queue.
+    is_crowded: AtomicBool,
     queues: Mutex<Queues>,
     work: Condvar,
 }
@@ -70,6 +77,8 @@ impl EmbeddedSession {
         Arc::new(Self {
             slots,
             urgency: AtomicI32::new(i32::MIN),
+            has_work: AtomicBool::new(false),
+            is_crowded: AtomicBool::new(false),
             queues: Mutex::new(Queues::default()),
             work: Condvar::new(),
         })
@@ -133,6 +142,10 @@ impl EmbeddedSession {
     /// The queue of sync work has changed.
     fn note_urgency(&self, queues: &Queues) {
         self.urgency.store(queues.sync.urgency(), Ordering::Relaxed);
+        let has_work = !queues.sync.is_empty();
+        if self.has_work.load(Ordering::Relaxed) != has_work {
+            self.has_work.store(has_work, Ordering::Relaxed);
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! count.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::super::attempt::Ending;
@@ -21,6 +22,10 @@ use tokio::runtime::RuntimeFlavor;
 /// A thread without work ends after this time.
 const IDLE: Duration = Duration::from_secs(10);
 
+/// So often a thread looks for work before it waits: some microseconds, as much
+/// as it costs to wake it.
+const SEARCHES: u32 = 200;
+
 std::thread_local! {
     /// The session whose lane is polled on this thread.
     pub(super) static LANE: std::cell::RefCell<Option<Arc<EmbeddedSession>>> =
@@ -31,10 +36,13 @@ impl EmbeddedSession {
     pub(super) fn add_threads(self: &Arc<Self>, queues: &mut Queues, many: bool) {
         if queues.idle > 0 && many {
             self.work.notify_all();
-        } else if queues.idle > 0 && !queues.is_waking {
+        } else if queues.idle > 0 && !queues.is_waking && !queues.is_searching {
             // One at a time: to wake a thread costs more than a short run, and
             // the one on its way wakes the next if there is more to do.
-            queues.is_waking = self.work.notify_one();
+            queues.is_waking = queues.waiting > 0;
+            if queues.is_waking {
+                self.work.notify_one();
+            }
         }
         while queues.threads < self.slots.threads + queues.lent
             && queues.idle < queues.sync.len() + usize::from(many)
@@ -59,8 +67,9 @@ impl EmbeddedSession {
     fn thread(self: Arc<Self>) {
         let mut queues = self.queues.lock();
         queues.idle -= 1;
+        let mut has_searched = false;
         loop {
-            if queues.threads > self.slots.threads + queues.lent {
+            if self.is_too_many(&queues) {
                 if !queues.sync.is_empty() {
                     // What this thread may have been woken for is another's.
                     self.add_threads(&mut queues, false);
@@ -68,6 +77,7 @@ impl EmbeddedSession {
                 break;
             }
             if let Some(task) = self.next_task(&mut queues) {
+                has_searched = false;
                 // From here this thread holds the clock, and no longer the queue.
                 let hold = crate::runtime::hold();
                 if queues.sync.is_empty() {
@@ -89,24 +99,51 @@ impl EmbeddedSession {
                 break;
             }
             queues.idle += 1;
-            let timed_out = self.work.wait_for(&mut queues, IDLE).timed_out();
-            queues.idle -= 1;
-            if !timed_out {
-                queues.is_waking = false;
+            if !has_searched && !queues.is_searching {
+                queues.is_searching = true;
+                drop(queues);
+                self.search();
+                queues = self.queues.lock();
+                queues.is_searching = false;
+                queues.idle -= 1;
+                has_searched = true;
+                continue;
             }
+            has_searched = false;
+            queues.waiting += 1;
+            let timed_out;
+            (queues, timed_out) = self.work.wait_for(queues, IDLE);
+            queues.waiting -= 1;
+            queues.idle -= 1;
+            // Also where the time was over: who notified it meanwhile counts on it.
+            queues.is_waking = false;
             if timed_out && queues.sync.is_empty() {
                 break;
             }
         }
         queues.threads -= 1;
+        self.note_crowd(&queues);
+    }
+
+    /// Waits for a moment, without a system call, until there is work.
+    fn search(&self) {
+        for _ in 0..SEARCHES {
+            if self.has_work.load(Ordering::Relaxed) {
+                return;
+            }
+            std::hint::spin_loop();
+        }
     }
 
     fn work_on(self: &Arc<Self>, task: Task) {
         match task {
             Task::Attempt(attempt) => {
                 let facts = attempt.facts.clone();
-                if let Err(report) = catch(|| self.run_attempt(attempt)) {
-                    facts.lost(&report);
+                let mut next = facts.guard(|| self.run_attempt(attempt));
+                while let Some(begun) = next {
+                    self.queue_others();
+                    let facts = begun.attempt.facts.clone();
+                    next = facts.guard(|| self.run_begun(begun));
                 }
             }
             Task::Rows(claim, rows) => self.run_rows(&claim, &rows),
@@ -244,12 +281,26 @@ impl EmbeddedSession {
         let mut queues = self.queues.lock();
         self.queue_following(&mut queues);
         queues.lent += 1;
+        self.note_crowd(&queues);
         let many = queues.sync.has_rows() || !queues.claims.is_empty();
         self.add_threads(&mut queues, many);
     }
 
     pub(super) fn take_back(&self) {
-        self.queues.lock().lent -= 1;
+        let mut queues = self.queues.lock();
+        queues.lent -= 1;
+        self.note_crowd(&queues);
+    }
+
+    /// The number of threads or of slots has changed.
+    fn note_crowd(&self, queues: &Queues) {
+        let is_crowded = self.is_too_many(queues);
+        self.is_crowded.store(is_crowded, Ordering::Relaxed);
+    }
+
+    /// Whether a thread has to end.
+    fn is_too_many(&self, queues: &Queues) -> bool {
+        queues.threads > self.slots.threads + queues.lent
     }
 }
 

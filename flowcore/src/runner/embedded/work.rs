@@ -38,6 +38,12 @@ pub(super) struct Attempt {
     pub(super) job: Job,
 }
 
+/// An attempt of which the flow run knows that it runs.
+pub(super) struct BegunAttempt {
+    pub(super) attempt: Attempt,
+    pub(super) control: Arc<AttemptControl>,
+}
+
 /// An attempt without the arguments.
 #[derive(Clone)]
 pub(super) struct Facts {
