@@ -127,6 +127,8 @@ pub struct WorkDescriptor {
     pub run_name: String,
     /// The template of the run's name.
     pub run_name_template: Option<String>,
+    /// The process of the flow run wants to know the name that it makes.
+    pub tells_name: bool,
     /// Runs of a higher priority are to start first.
     pub priority: i32,
     /// How many rows of its map are to travel together; the runner decides
@@ -154,7 +156,8 @@ pub struct WorkDescriptor {
 
 impl WorkDescriptor {
     /// A run of a task with these options, of no flow run yet: whoever makes
-    /// it adds which run it is, its name, and how its result is kept.
+    /// it adds which run it is, its name and who wants to know it, and how its
+    /// result is kept.
     pub(super) fn of_task(
         info: &TaskInfo,
         options: &TaskOptions,
@@ -171,6 +174,7 @@ impl WorkDescriptor {
             run_name: String::new(),
             name,
             run_name_template: options.task_run_name.clone().map(Into::into),
+            tells_name: false,
             priority: options.priority,
             batch: options.batch,
             resources: options
@@ -526,6 +530,7 @@ mod tests {
             name: "inc".into(),
             run_name: "inc-abc".into(),
             run_name_template: None,
+            tells_name: false,
             priority: 0,
             batch: Some(500),
             resources: Vec::new(),

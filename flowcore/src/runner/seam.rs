@@ -298,6 +298,7 @@ impl Work {
             flow_run_name: self.flow.name().to_owned(),
             run,
             run_name: self.flow.task_run_name(&options.labels.name, run),
+            tells_name: options.task_run_name.is_some() && self.flow.wants_name_of(run, options),
             results: ResultDescriptor::of(options, &self.flow, run),
             ..WorkDescriptor::of_task(info, options, arguments)
         }

@@ -230,6 +230,7 @@ impl Worker {
     ) -> Result<(EncodedValue, bool), Failure> {
         let run = work.run;
         let mut attempt = work.attempt;
+        let mut tells_name = work.tells_name;
         loop {
             let control = Arc::new(AttemptControl::new(attempt, work.retries));
             if work.run_name_template.is_none() {
@@ -243,6 +244,10 @@ impl Worker {
                 self.one_attempt(work, execution, flow, &control, leave)
             };
             let mut ending = ending.of_attempt(&control);
+            if tells_name && let (Some(name), Some(line)) = (control.name(), flow.line()) {
+                line.name(name.to_owned());
+                tells_name = false;
+            }
             let name = control.name().unwrap_or(&work.run_name);
             let info = execution.info();
             if ending.may_be_retried() && work.retries > 0 {

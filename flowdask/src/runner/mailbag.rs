@@ -138,7 +138,7 @@ fn is_urgent(body: &HomeBody) -> bool {
         }
         HomeBody::Control(message) => !matches!(
             message,
-            ToHome::Log(_) | ToHome::Record { .. } | ToHome::Ended { .. }
+            ToHome::Log(_) | ToHome::Record { .. } | ToHome::Name { .. } | ToHome::Ended { .. }
         ),
     }
 }

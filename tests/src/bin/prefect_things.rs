@@ -244,7 +244,12 @@ async fn keeps_results() -> Result<()> {
 
 #[flow(task_runner = DaskTaskRunner::local().n_workers(1))]
 async fn keeps_results_elsewhere() -> Result<()> {
-    keep().await
+    keep().await?;
+    let named = |o: flowcore::TaskOptions| o.name("named").task_run_name("named-{x}");
+    keeps.with_options(named).submit(0).wait(None).await;
+    let named = forgets.with_options(named);
+    named.submit(1).await?;
+    named.map([2, 3]).await.map(drop)
 }
 
 /// Ends when somebody cancels it.

@@ -293,6 +293,21 @@ fn what_the_disk_has_no_room_for_is_told_all_the_same() {
     check_steady(&told, server, STEPS);
 }
 
+#[test]
+fn what_a_server_always_fails_at_holds_up_nothing_else() {
+    let server = Server::shared();
+    let answer = (500, "{\"exception_message\": \"Internal Server Error\"}");
+    let way = FaultyWay::answering(server.address(), [("/api/events", answer)]).expect("a port");
+    let url = way.url();
+    let program = Program::start(server, &[("PREFECT_API_URL", &url)], &["steady", "60", "0"]);
+    let told = program.end(server);
+    check_steady(&told, server, 60);
+    // Of the first artifact; the two others were tried once.
+    let warning = "no event says that the artifact `steps` was made";
+    assert_eq!(told.stderr.matches(warning).count(), 1, "{}", told.stderr);
+    assert_eq!(way.met().refused, 8 + 2);
+}
+
 /// A `steady` flow of so many steps is killed, and its end told by `replay`.
 fn is_killed_and_replayed(count: u64, faults: &Faults) {
     let server = Server::start().unwrap_or_else(|error| panic!("{error}"));

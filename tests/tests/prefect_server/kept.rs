@@ -1,6 +1,6 @@
 //! Task runs whose results were written down: the server is told of the record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use flow_tests::prefect::Server;
@@ -97,5 +97,9 @@ fn the_server_is_told_of_the_records_of_runs() {
 #[test]
 fn the_server_is_told_of_records_that_workers_write() {
     let flow = "keeps-results-elsewhere";
-    records_are_told(Server::shared(), "keeps_elsewhere", flow, &[]);
+    let runs = records_are_told(Server::shared(), "keeps_elsewhere", flow, &[]);
+    // Workers tell the names that templates give, too.
+    let names = runs["named"].iter().map(|run| run["name"].as_str());
+    let names: BTreeSet<String> = names.map(|name| name.expect("a name").to_owned()).collect();
+    assert_eq!(names, (0..4).map(|x| format!("named-{x}")).collect());
 }

@@ -207,7 +207,8 @@ impl FlowRun {
         if let Some(waiters) = shell.run_wakers.remove(id) {
             todo.wakers.extend(waiters);
         }
-        let control = shell.controls.remove(id.into());
+        let name = shell.controls.name(id.into()).map(str::to_owned);
+        shell.controls.remove(id.into());
         todo.has_permits |= shell.permits.run_settled(id);
         let Some(entry) = shell.jobs.remove(id) else {
             return;
@@ -219,7 +220,7 @@ impl FlowRun {
             && let Some(view) = shell.engine.run(id)
             && (transaction.is_some() || options.hooks.want(view.name))
         {
-            let name = control.as_ref().and_then(|control| control.name());
+            let name = name.as_deref();
             let (run, info) = (id.into(), entry.info());
             let hooks = &mut shell.hooks;
             hooks.note_run(run, info, options, view, name, transaction);
@@ -228,10 +229,7 @@ impl FlowRun {
             && self.says(entry.is_local())
             && let Some(view) = shell.engine.run(id)
         {
-            let name = control
-                .as_ref()
-                .and_then(|control| control.name().map(str::to_owned))
-                .unwrap_or_else(|| self.task_run_name(entry.task_name(), id.into()));
+            let name = name.unwrap_or_else(|| self.task_run_name(entry.task_name(), id.into()));
             todo.others()
                 .lines
                 .push(end::Line::finished(name, id.into(), &view));
@@ -270,8 +268,7 @@ impl FlowRun {
         let controls = &shell.controls;
         let names = |row| {
             let run = RunReference::row(id, row);
-            let named = controls.get(run).and_then(|control| control.name());
-            let name = named.map_or_else(
+            let name = controls.name(run).map_or_else(
                 || self.task_run_name(&entry.job.options().labels.name, run),
                 str::to_owned,
             );
@@ -295,7 +292,7 @@ impl FlowRun {
                 let Some(view) = view else {
                     continue;
                 };
-                let name = controls.get(run).and_then(|control| control.name());
+                let name = controls.name(run);
                 let (info, hooks) = (job.info(), &mut shell.hooks);
                 hooks.note_run(run, info, options, view, name, transaction);
             }

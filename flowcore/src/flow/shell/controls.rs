@@ -1,4 +1,5 @@
-//! Attempts that run and can be stopped, by their run.
+//! Attempts that run and can be stopped, by their run, and what those are
+//! called that run somewhere else.
 //!
 //! Each single run passes through here twice, so they lie under the engine's
 //! keys and not in a hash map; of rows only those that run by themselves come
@@ -14,6 +15,8 @@ use crate::runner::{AttemptControl, RunReference};
 pub(super) struct Controls {
     runs: Side<Run, Arc<AttemptControl>>,
     rows: HashMap<RunReference, Arc<AttemptControl>>,
+    /// The names that their templates gave runs in other processes.
+    named: HashMap<RunReference, String>,
 }
 
 impl Controls {
@@ -33,16 +36,32 @@ impl Controls {
         }
     }
 
-    pub(super) fn remove(&mut self, run: RunReference) -> Option<Arc<AttemptControl>> {
+    /// The run has settled.
+    pub(super) fn remove(&mut self, run: RunReference) {
+        if !self.named.is_empty() {
+            self.named.remove(&run);
+        }
         match run {
-            RunReference::Run(id) => self.runs.remove(RunId::from_bits(id)),
-            RunReference::Row(..) => self.rows.remove(&run),
+            RunReference::Run(id) => drop(self.runs.remove(RunId::from_bits(id))),
+            RunReference::Row(..) => drop(self.rows.remove(&run)),
         }
     }
 
-    /// Whether a row runs by itself.
+    /// The name that its template gave a run, as far as that is known.
+    pub(super) fn name(&self, run: RunReference) -> Option<&str> {
+        let control = self.get(run);
+        let name = control.and_then(|control| control.name());
+        name.or_else(|| self.named.get(&run).map(String::as_str))
+    }
+
+    /// A run in another process has this name.
+    pub(super) fn insert_name(&mut self, run: RunReference, name: String) {
+        self.named.insert(run, name);
+    }
+
+    /// Whether a row runs by itself, or is named.
     pub(super) fn has_rows(&self) -> bool {
-        !self.rows.is_empty()
+        !(self.rows.is_empty() && self.named.is_empty())
     }
 
     pub(super) fn values(&self) -> impl Iterator<Item = &Arc<AttemptControl>> {

@@ -72,7 +72,18 @@ impl FlowRun {
 
     /// Another attempt will follow, somewhere else.
     pub(crate) fn awaits_retry(self: &Arc<Self>, run: RunReference, message: &str) {
-        self.say_retry(run, None, message);
+        let name = self.shell.lock().controls.name(run).map(str::to_owned);
+        self.say_retry(run, name, message);
+    }
+
+    /// A run in another process got a name from its template.
+    pub(crate) fn note_name(&self, run: RunReference, name: String) {
+        let mut shell = self.shell.lock();
+        // It may be executed once more after it has settled.
+        let is_open = shell.view(run).is_some_and(|view| !view.name.is_settled());
+        if is_open {
+            shell.controls.insert_name(run, name);
+        }
     }
 
     fn say_retry(self: &Arc<Self>, run: RunReference, name: Option<String>, message: &str) {

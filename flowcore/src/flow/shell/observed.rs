@@ -119,7 +119,7 @@ impl Look for Shell {
     }
 
     fn given_name(&self, run: RunReference) -> Option<String> {
-        self.controls.get(run)?.name().map(str::to_owned)
+        self.controls.name(run).map(str::to_owned)
     }
 
     #[cfg(feature = "prefect")]

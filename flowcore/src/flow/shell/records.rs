@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::FlowRun;
-use crate::definition::MapReport;
+use crate::definition::{MapReport, TaskOptions};
 use crate::engine::Change;
 use crate::runner::RunReference;
 
@@ -44,6 +44,12 @@ impl Records {
 }
 
 impl FlowRun {
+    /// Whether anybody hears which name a run's template gives it, if it is
+    /// executed somewhere else: a row's only who is told of each row.
+    pub(crate) fn wants_name_of(&self, run: RunReference, options: &TaskOptions) -> bool {
+        matches!(run, RunReference::Run(_)) || self.wants_record_of(run, options.report)
+    }
+
     /// Whether anybody is told which record a run's value lies in; `report` is
     /// how its task wants its maps to be told.
     pub(crate) fn wants_record_of(&self, run: RunReference, report: Option<MapReport>) -> bool {

@@ -2,11 +2,12 @@
 //! Python says.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::bodies;
-use super::ledger::{ArtifactCall, Reply, ServerFlowRun, lose_event};
+use super::ledger::{ArtifactCall, Reply, ServerFlowRun};
 use super::shared::Shared;
 use crate::prefect::client::{ApiClient, ApiError};
 use crate::prefect::message::NewArtifact;
@@ -24,6 +25,28 @@ struct Found {
 }
 
 pub(super) async fn perform(shared: &Shared, call: &ArtifactCall) -> Result<Reply, ApiError> {
+    match ask(shared, call).await {
+        Err(error @ ApiError::Failing { .. }) if is_well(&shared.client, call).await => {
+            Ok(Reply::FailedAtThis(error))
+        }
+        reply => reply,
+    }
+}
+
+/// Whether the server gives what the call is about, so that it is not the
+/// server that fails, but the call.
+async fn is_well(client: &ApiClient, call: &ArtifactCall) -> bool {
+    let path = match call {
+        ArtifactCall::Make { flow_run, .. } => format!("/flow_runs/{flow_run}"),
+        ArtifactCall::Say { server, .. }
+        | ArtifactCall::Change { server, .. }
+        | ArtifactCall::SayChange { server, .. } => format!("/artifacts/{server}"),
+    };
+    let given: Result<IgnoredAny, _> = client.get(&path).await;
+    given.map_or_else(|error| !error.may_pass(), |_| true)
+}
+
+async fn ask(shared: &Shared, call: &ArtifactCall) -> Result<Reply, ApiError> {
     let client = &shared.client;
     let place = |flow| {
         let known = |place: Result<&ServerFlowRun, _>| place.ok().cloned();
@@ -46,21 +69,18 @@ pub(super) async fn perform(shared: &Shared, call: &ArtifactCall) -> Result<Repl
             say_made(client, new, *server, place(new.flow).as_ref()).await?;
             Ok(Reply::Done)
         }
-        ArtifactCall::Change {
+        ArtifactCall::Change { server, data, .. } => {
+            change(client, *server, data).await?;
+            Ok(Reply::Done)
+        }
+        ArtifactCall::SayChange {
             flow,
             server,
             data,
             event,
             ..
         } => {
-            change(client, *server, data).await?;
-            let said = say_changed(client, *server, data, *event, place(*flow).as_ref()).await;
-            match said {
-                // Until both are done the call comes again.
-                Err(error) if error.may_pass() => return Err(error),
-                Err(error) => lose_event(&error),
-                Ok(()) => {}
-            }
+            say_changed(client, *server, data, *event, place(*flow).as_ref()).await?;
             Ok(Reply::Done)
         }
     }
@@ -74,6 +94,11 @@ pub(crate) async fn make_now(client: &ApiClient, new: &NewArtifact) -> Result<Uu
         lose_event(&error);
     }
     Ok(made)
+}
+
+/// The artifact is there; that nobody hears of it is no more than that.
+fn lose_event(error: &ApiError) {
+    tracing::debug!(target: "flowcore::prefect", "{error}: an event of an artifact is lost");
 }
 
 /// The same of what one shows.

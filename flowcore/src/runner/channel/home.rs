@@ -43,6 +43,7 @@ impl Home {
                 Ok(metadata) => flow.note_record(run, metadata),
                 Err(error) => tracing::warn!(%error, "a record that cannot be read is not told"),
             },
+            ToHome::Name { run, name } => flow.note_name(run, name),
             ToHome::Dismiss(id) => {
                 let work = flow.served().lock().dismiss(id);
                 work.iter().for_each(AbortHandle::abort);

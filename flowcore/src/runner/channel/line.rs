@@ -103,6 +103,12 @@ impl Line {
         });
     }
 
+    /// The run's template gave it this name.
+    pub(crate) fn name(&self, name: String) {
+        let run = self.run;
+        self.send(ToHome::Name { run, name });
+    }
+
     pub(crate) fn ask(self: &Arc<Self>, request: Request) -> Asking {
         let id = RequestId {
             run: self.run,

@@ -40,6 +40,13 @@ pub enum ToHome {
         /// What the record says of itself, as JSON.
         metadata: String,
     },
+    /// What a run is called, which only its arguments say.
+    Name {
+        /// Which run.
+        run: RunReference,
+        /// The name that its template gave.
+        name: String,
+    },
     /// Nothing of this execution runs any more; only one that has asked for
     /// something says so.
     Ended {
@@ -214,6 +221,10 @@ mod tests {
         travels(&ToHome::Record {
             run: ID.run,
             metadata: "{}".into(),
+        });
+        travels(&ToHome::Name {
+            run: ID.run,
+            name: "fetch /pages".into(),
         });
         travels(&ToHome::Ended {
             run: ID.run,

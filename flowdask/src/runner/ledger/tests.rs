@@ -18,6 +18,7 @@ pub(in crate::runner) fn work(run: u64, arguments: Vec<ArgumentDescriptor>) -> W
         name: "inc".into(),
         run_name: "inc-abc".into(),
         run_name_template: None,
+        tells_name: false,
         priority: 0,
         batch: None,
         resources: Vec::new(),

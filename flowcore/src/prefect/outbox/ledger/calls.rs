@@ -72,6 +72,8 @@ pub(crate) enum Reply {
     /// The lines that are there.
     Found(Vec<(Timestamp, String)>),
     Failed(ApiError),
+    /// The server fails at this call, and does others.
+    FailedAtThis(ApiError),
 }
 
 impl Ledger {
@@ -148,6 +150,13 @@ impl Ledger {
             Reply::Failed(error) if error.may_pass() => self.not_now(call, &error, now),
             Reply::Failed(error) if Self::shuts(&call, &error) => self.shut(error),
             Reply::Failed(error) => self.refused(call, error),
+            Reply::FailedAtThis(error) => match call {
+                Call::Artifact(of) if self.artifacts.gives_up(&of) => {
+                    self.reached();
+                    self.refused(Call::Artifact(of), error);
+                }
+                call => self.not_now(call, &error, now),
+            },
             reply => {
                 self.reached();
                 self.done(call, reply, now);

@@ -17,6 +17,7 @@ mod calls;
 mod flows;
 mod lines;
 mod notes;
+mod patience;
 mod rebuild;
 mod runs;
 mod shut;
@@ -32,7 +33,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-pub(super) use artifacts::{ArtifactCall, lose_event};
+pub(super) use artifacts::ArtifactCall;
 pub(super) use calls::{Call, Next, Reply, Step};
 pub(crate) use flows::{Finished, ServerFlowRun};
 pub(super) use lines::SentLine;

@@ -40,7 +40,7 @@ impl Ledger {
             }
             Note::Refused(flow) | Note::Over(flow) => self.forget(flow),
             Note::Stepped(flow) => self.drop_step(flow),
-            Note::Made(artifact, server) => self.artifacts.is_made(artifact, server),
+            Note::Made(artifact, server) => self.artifact_is_made(artifact, server),
             Note::Recorded(runs) => runs.into_iter().for_each(|run| self.drop_run(run)),
             Note::Lines(until) => self.drop_lines(until),
             Note::Ends(flow, last) => self.finish(flow, *last),
