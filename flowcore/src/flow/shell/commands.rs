@@ -207,8 +207,8 @@ impl FlowRun {
         if let Some(waiters) = shell.run_wakers.remove(id) {
             todo.wakers.extend(waiters);
         }
-        let name = shell.controls.name(id.into()).map(str::to_owned);
-        shell.controls.remove(id.into());
+        let control = shell.controls.remove(id.into());
+        let named = shell.controls.take_name(id.into());
         todo.has_permits |= shell.permits.run_settled(id);
         let Some(entry) = shell.jobs.remove(id) else {
             return;
@@ -220,7 +220,7 @@ impl FlowRun {
             && let Some(view) = shell.engine.run(id)
             && (transaction.is_some() || options.hooks.want(view.name))
         {
-            let name = name.as_deref();
+            let name = named.as_deref().or_else(|| control.as_ref()?.name());
             let (run, info) = (id.into(), entry.info());
             let hooks = &mut shell.hooks;
             hooks.note_run(run, info, options, view, name, transaction);
@@ -229,7 +229,9 @@ impl FlowRun {
             && self.says(entry.is_local())
             && let Some(view) = shell.engine.run(id)
         {
-            let name = name.unwrap_or_else(|| self.task_run_name(entry.task_name(), id.into()));
+            let name = named
+                .or_else(|| control.as_ref()?.name().map(str::to_owned))
+                .unwrap_or_else(|| self.task_run_name(entry.task_name(), id.into()));
             todo.others()
                 .lines
                 .push(end::Line::finished(name, id.into(), &view));
@@ -299,7 +301,9 @@ impl FlowRun {
         }
         if shell.controls.has_rows() {
             for row in rows.clone() {
-                shell.controls.remove(RunReference::row(id, row));
+                let run = RunReference::row(id, row);
+                shell.controls.remove(run);
+                shell.controls.take_name(run);
             }
         }
         todo.has_permits |= shell.permits.rows_settled(id, rows);

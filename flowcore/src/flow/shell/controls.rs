@@ -36,15 +36,20 @@ impl Controls {
         }
     }
 
-    /// The run has settled.
-    pub(super) fn remove(&mut self, run: RunReference) {
-        if !self.named.is_empty() {
-            self.named.remove(&run);
-        }
+    pub(super) fn remove(&mut self, run: RunReference) -> Option<Arc<AttemptControl>> {
         match run {
-            RunReference::Run(id) => drop(self.runs.remove(RunId::from_bits(id))),
-            RunReference::Row(..) => drop(self.rows.remove(&run)),
+            RunReference::Run(id) => self.runs.remove(RunId::from_bits(id)),
+            RunReference::Row(..) => self.rows.remove(&run),
         }
+    }
+
+    /// The name that a run in another process had.
+    pub(super) fn take_name(&mut self, run: RunReference) -> Option<String> {
+        // Most flow runs have no such run.
+        if self.named.is_empty() {
+            return None;
+        }
+        self.named.remove(&run)
     }
 
     /// The name that its template gave a run, as far as that is known.
