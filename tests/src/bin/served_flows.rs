@@ -120,6 +120,16 @@ async fn served_second(file: String) -> Result<usize> {
     Ok(step)
 }
 
+/// Its first attempt fails.
+#[flow(retries = 1, retry_delay = "8s")]
+async fn served_retried(file: String) -> Result<()> {
+    note(Some(&file), "flow");
+    match flowcore::run_info().map(|run| run.attempt) {
+        Some(1) => Err(Error::msg("not yet")),
+        _ => Ok(()),
+    }
+}
+
 #[derive(schemars::JsonSchema, serde::Deserialize)]
 struct Approval {
     by: String,
@@ -166,7 +176,7 @@ macro_rules! with_flow {
         with_flow!(
             $name, $flow, $code,
             served_greeting served_once served_slow served_waiting served_deaf served_death
-            served_failure served_second served_suspended
+            served_failure served_retried served_second served_suspended
         )
     };
     ($name:expr, $flow:ident, $code:expr, $($known:ident)*) => {

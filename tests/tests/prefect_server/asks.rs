@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use flow_tests::prefect::{FaultyWay, Server};
@@ -286,4 +287,75 @@ fn a_flow_does_its_work_whatever_its_server_says() {
         1,
         "once for the process: {stderr}"
     );
+}
+
+/// All that stands in files below a directory.
+fn texts_below(directory: &Path) -> String {
+    let mut all = String::new();
+    for entry in fs::read_dir(directory).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            all.push_str(&texts_below(&path));
+        } else {
+            all.push_str(&String::from_utf8_lossy(&fs::read(&path).expect("a file")));
+        }
+    }
+    all
+}
+
+#[test]
+fn wrong_credentials_are_one_warning_that_says_what_to_set_and_shows_no_secret() {
+    const CURE: &str = "set PREFECT_API_KEY (Prefect Cloud) or PREFECT_API_AUTH_STRING";
+    const PASSWORD: &str = "plugh-plover";
+    const WRONG: &str = "me:plugh-plover";
+    const WRONG_IN_A_HEADER: &str = "bWU6cGx1Z2gtcGxvdmVy";
+    let settings = [("PREFECT_SERVER_API_AUTH_STRING", "me:right")];
+    let server = Server::with_settings(&settings).unwrap_or_else(|error| panic!("{error}"));
+    let (reported, things) = (
+        env!("CARGO_BIN_EXE_reported_flows"),
+        env!("CARGO_BIN_EXE_prefect_things"),
+    );
+    for wrong in [
+        Some(("PREFECT_API_AUTH_STRING", WRONG)),
+        Some(("PREFECT_API_KEY", PASSWORD)),
+        None,
+    ] {
+        let home = tempfile::tempdir().expect("a folder");
+        let run = |program: &str, argument: &str, credentials: Option<(&str, &str)>| {
+            let mut command = server.command(program, home.path());
+            let output = command.envs(credentials).arg(argument).output();
+            let output = output.expect("it starts");
+            let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+            let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+            for secret in [PASSWORD, WRONG_IN_A_HEADER] {
+                let shown =
+                    [&stderr, &stdout, &texts_below(home.path())].map(|it| count(it, secret));
+                assert_eq!(shown, [0; 3], "{stderr}");
+            }
+            (output.status.success(), stdout, stderr)
+        };
+        let (succeeds, report, stderr) = run(reported, "design", wrong);
+        assert!(succeeds, "{stderr}");
+        let report: Value = serde_json::from_str(&report).expect("JSON");
+        assert_eq!(report["runs"].as_array().map(Vec::len), Some(13));
+        assert_eq!(count(&stderr, CURE), 1, "{stderr}");
+        // And one of the flow's own.
+        assert_eq!(count(&stderr, "WARNING"), 2, "{stderr}");
+
+        let (_, told, stderr) = run(reported, "audited", wrong);
+        let told: Value = serde_json::from_str(&told).expect("JSON");
+        assert_eq!(told["status"], 401, "{told}");
+        assert!(text(&told["error"]).contains(CURE), "{told}");
+        assert_eq!(count(&stderr, BODY), 0, "{stderr}");
+
+        let (succeeds, _, stderr) = run(things, "secrets", wrong);
+        assert!(!succeeds && stderr.contains(CURE), "{stderr}");
+
+        let right = Some(("PREFECT_API_AUTH_STRING", "me:right"));
+        let (succeeds, said, stderr) = run(reported, "replay", right);
+        assert!(succeeds, "{stderr}");
+        assert!(said.contains("files replayed"), "{said}");
+        let (_, told, stderr) = run(reported, "audited", right);
+        assert_eq!(count(&told, "value"), 1, "{told} {stderr}");
+    }
 }

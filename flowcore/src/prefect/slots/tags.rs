@@ -136,6 +136,11 @@ fn look_again() {
     runtime::process_service().spawn(async move {
         match ask_for_limits(&client).await {
             Ok(limited) => TAGS.lock().limited = Some(limited),
+            // Whoever reports runs says what to set.
+            Err(error) if error.is_unknown_user() => {
+                TAGS.lock().limited.get_or_insert_default();
+                tracing::debug!(target: "flowcore::prefect", "limits of tags: {error}");
+            }
             Err(error) => unknown(&error.to_string()),
         }
         ANSWERED.notify_waiters();

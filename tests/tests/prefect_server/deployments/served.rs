@@ -110,6 +110,35 @@ fn a_failed_run_that_somebody_retries_finds_its_finished_tasks() {
     assert_eq!(runs, expected);
 }
 
+#[test]
+#[cfg(unix)]
+#[ignore = "slow lane: a run is nobody's after two minutes"]
+fn a_run_whose_processes_are_killed_between_its_attempts_goes_on_in_another_one() {
+    let server = Server::shared();
+    let arguments = ["serve", "orphaned", "served_retried"];
+    let serving = Serving::start(server, &arguments);
+    let deployment = deployment(server, "served-retried", "orphaned");
+    let file = serving.file("attempts");
+    let run = start_run(server, &deployment, &json!({"file": file}));
+    let waiting = server.wait_for("an attempt that failed", |server| {
+        let run = server.get(&format!("/flow_runs/{run}"));
+        (run["state_name"] == "AwaitingRetry").then_some(run)
+    });
+    // At once: neither can tell how the other ended.
+    let processes = [
+        serving.child.0.id().to_string(),
+        text(&waiting["infrastructure_pid"]).to_owned(),
+    ];
+    let mut kill = std::process::Command::new("kill");
+    let killed = kill.arg("-9").args(processes).status();
+    assert!(killed.expect("it starts").success());
+    let _other = Serving::start(server, &arguments);
+    let ended = wait_for_state(server, &run, &["COMPLETED"]);
+    assert_eq!(ended["run_count"], 2);
+    let written = std::fs::read_to_string(file).expect("it was written");
+    assert_eq!(written, "flow\nflow\n");
+}
+
 /// The run, when it is Suspended and its process has ended.
 fn suspended(server: &Server, run: &str) -> serde_json::Value {
     let suspended = wait_for_state(server, run, &["PAUSED", "COMPLETED", "FAILED", "CRASHED"]);

@@ -8,6 +8,7 @@ mod child;
 mod claim;
 mod exit;
 mod machine;
+mod orphans;
 mod output;
 
 use std::collections::{HashMap, HashSet};
@@ -22,6 +23,7 @@ use uuid::Uuid;
 
 use self::child::{Assignment, RunProcess};
 use self::machine::{Command, Conclusion, Event, Machine, Order, Rules};
+use self::orphans::Orphans;
 use self::output::{ERROR, Output};
 use super::farewell::Farewell;
 use super::server::{Proposal, Server, ServerRun};
@@ -72,6 +74,7 @@ struct Known {
     taken: HashSet<Uuid>,
     /// What their processes said last.
     farewells: HashMap<Uuid, Farewell>,
+    orphans: Orphans,
 }
 
 /// Executes runs until it is asked to leave.
@@ -237,11 +240,17 @@ impl Shared {
                     }
                     self.learn(runs);
                 }
-                Err(error) if !std::mem::replace(&mut is_away, true) => tracing::warn!(
-                    target: "flowcore::prefect",
-                    "scheduled runs are not known: {error}; asks again every {every:?}"
-                ),
-                Err(error) => tracing::debug!(target: "flowcore::prefect", "{error}"),
+                Err(error) => {
+                    self.known.lock().orphans.nothing_is_known();
+                    if std::mem::replace(&mut is_away, true) {
+                        tracing::debug!(target: "flowcore::prefect", "{error}");
+                    } else {
+                        tracing::warn!(
+                            target: "flowcore::prefect",
+                            "scheduled runs are not known: {error}; asks again every {every:?}"
+                        );
+                    }
+                }
             }
             let heard = |run, wish| self.hear(run, wish);
             cancelling::poll(self.server.client(), &self.runs(), heard).await;
@@ -254,12 +263,27 @@ impl Shared {
         let mut due = Vec::with_capacity(runs.len());
         let mut known = self.known.lock();
         let Known {
-            runs: old, taken, ..
+            runs: old,
+            taken,
+            orphans,
+            ..
         } = &mut *known;
         old.retain(|run, _| taken.contains(run));
+        let waiting = runs.iter().filter(|run| run.is_retried_by_its_process());
+        let of_others = waiting.filter(|run| !taken.contains(&run.id));
+        let of_others = of_others.filter_map(|run| Some((run.id, run.next_scheduled_start_time?)));
+        let orphans = orphans.among(of_others, now);
         for run in runs {
             if run.is_retried_by_its_process() {
-                continue;
+                if !orphans.contains(&run.id) {
+                    continue;
+                }
+                tracing::info!(
+                    target: "flowcore::prefect",
+                    "flow run '{}' waited for its next attempt in a process that is gone: it can \
+                     go on here",
+                    run.name
+                );
             }
             due.push((run.next_scheduled_start_time.unwrap_or(now), run.id));
             old.insert(run.id, run);
