@@ -31,7 +31,7 @@ pub(super) struct Todo {
     /// Permits came back, and others may wait for them.
     has_permits: bool,
     has_letters: bool,
-    has_hooks: bool,
+    pub(super) has_hooks: bool,
     is_idle: bool,
 }
 
@@ -100,9 +100,10 @@ impl FlowRun {
             let now = now();
             let result = change(&mut shell, now);
             self.collect(&mut shell, &mut todo, now);
+            todo.has_hooks = shell.hooks.must_be_worked_on();
             todo.has_letters = self.post(&mut todo);
             let result = take(&mut shell, &mut todo, result, now);
-            todo.has_hooks = shell.hooks.must_be_worked_on();
+            todo.has_hooks |= shell.hooks.must_be_worked_on();
             result
         };
         if !todo.is_empty() {

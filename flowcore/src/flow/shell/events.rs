@@ -129,7 +129,7 @@ impl FlowRun {
         };
         let begun = self.update_and(settle, |shell, todo, (), now| {
             // Hooks are called on this thread, and may take long.
-            if shell.hooks.must_be_worked_on() || !self.is_executed_in_one_place() {
+            if todo.has_hooks || !self.is_executed_in_one_place() {
                 return None;
             }
             let (run, job) = todo.take_run(wants)?;
