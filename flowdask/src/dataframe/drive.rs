@@ -50,10 +50,16 @@ where
         }));
     }
     while let Some(outcome) = workers.join_next().await {
-        match outcome {
-            Ok(outcome) => outcome?,
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => return Err(Error::Stopped),
+            Err(_) => Err(Error::Stopped),
+        };
+        if outcome.is_err() {
+            // What the others hold, as files that are not complete, is gone
+            // when the error is told.
+            workers.shutdown().await;
+            outcome?;
         }
     }
     let finished = std::mem::take(&mut *shared.3.lock().unwrap_or_else(PoisonError::into_inner));

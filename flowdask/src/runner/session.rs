@@ -4,7 +4,7 @@
 //! what comes from Dask through the [`Pump`].
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use flowcore::bridge::{
@@ -30,6 +30,9 @@ use crate::wire::Key;
 
 /// How often it is looked whether the worker of a cancelled run still lives.
 const WATCH: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether there are workers, while runs are with Dask.
+const LOOK: Duration = Duration::from_secs(5);
 
 pub(super) struct DaskSession {
     shared: Arc<Shared>,
@@ -74,7 +77,7 @@ impl DaskSession {
         let pump = io()
             .spawn(pump.run(events, to_send, cancelled))
             .abort_handle();
-        io().spawn(look_for_workers(Arc::clone(&shared)));
+        io().spawn(look_for_workers(Arc::downgrade(&shared)));
         Self {
             shared,
             cancellations,
@@ -276,17 +279,35 @@ async fn watch_cancelled(shared: Arc<Shared>, key: Key, worker: String) {
     }
 }
 
-/// Without a worker of this build nothing would ever run.
-async fn look_for_workers(shared: Arc<Shared>) {
-    let Err(reason) = shared.placement.find_worker(&shared.client).await else {
-        return;
-    };
-    let keys = {
-        let mut state = shared.state.lock();
-        state.refusal = Some(reason.clone());
-        state.ledger.open_keys()
-    };
-    for key in keys {
-        shared.lost(&key, &reason);
+/// Without a worker of this build nothing would ever run: at the beginning, and
+/// when all of them have died and no other comes.
+async fn look_for_workers(shared: Weak<Shared>) {
+    let mut has_looked = false;
+    loop {
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        let is_first = !std::mem::replace(&mut has_looked, true);
+        if (is_first || shared.state.lock().ledger.has_open_keys())
+            && let Err(reason) = shared.placement.find_worker(&shared.client).await
+        {
+            return shared.refuse(&reason);
+        }
+        drop(shared);
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+impl Shared {
+    /// Nothing will be executed any more.
+    fn refuse(&self, reason: &str) {
+        let keys = {
+            let mut state = self.state.lock();
+            state.refusal = Some(reason.to_owned());
+            state.ledger.open_keys()
+        };
+        for key in keys {
+            self.lost(&key, reason);
+        }
     }
 }

@@ -98,6 +98,21 @@ fn when_all_workers_are_killed_new_ones_go_on() {
 }
 
 #[test]
+fn when_all_workers_are_killed_and_none_comes_the_flow_ends() {
+    let scheduler = Scheduler::start().expect("a scheduler");
+    let mut workers = ["one", "two"].map(|name| worker(&scheduler, name));
+    let spread = Spread::start(&scheduler, 20, 100);
+    spread.wait_for_rows(4);
+    for worker in &mut workers {
+        worker.kill().expect("an end");
+    }
+    let (output, errors) = spread.flow.end();
+    assert!(output.is_empty(), "{output}");
+    assert!(errors.contains("has 0 workers"), "{errors}");
+    assert!(errors.contains("FLOW_WORKER="), "{errors}");
+}
+
+#[test]
 fn attempts_are_counted_at_home() {
     for is_mapped in ["0", "1"] {
         let scheduler = Scheduler::start().expect("a scheduler");

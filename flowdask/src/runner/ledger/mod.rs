@@ -184,9 +184,17 @@ impl Ledger {
 
     /// All keys that are with Dask and have not ended.
     pub(crate) fn open_keys(&self) -> Vec<Key> {
-        let open = |(_, item): &(&Key, &Item)| matches!(item.stage, Stage::Submitted(_));
-        let open = self.items.iter().filter(open);
-        open.map(|(key, _)| key.clone()).collect()
+        self.open().cloned().collect()
+    }
+
+    pub(crate) fn has_open_keys(&self) -> bool {
+        self.open().next().is_some()
+    }
+
+    fn open(&self) -> impl Iterator<Item = &Key> {
+        let is_open = |item: &Item| matches!(item.stage, Stage::Submitted(_));
+        let open = self.items.iter().filter(move |(_, item)| is_open(item));
+        open.map(|(key, _)| key)
     }
 }
 
