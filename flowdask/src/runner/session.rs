@@ -282,13 +282,10 @@ async fn watch_cancelled(shared: Arc<Shared>, key: Key, worker: String) {
 /// Without a worker of this build nothing would ever run: at the beginning, and
 /// when all of them have died and no other comes.
 async fn look_for_workers(shared: Weak<Shared>) {
-    let mut has_looked = false;
-    loop {
-        let Some(shared) = shared.upgrade() else {
-            return;
-        };
-        let is_first = !std::mem::replace(&mut has_looked, true);
-        if (is_first || shared.state.lock().ledger.has_open_keys())
+    let mut is_beginning = true;
+    while let Some(shared) = shared.upgrade() {
+        let is_beginning = std::mem::take(&mut is_beginning);
+        if (is_beginning || shared.state.lock().ledger.has_open_keys())
             && let Err(reason) = shared.placement.find_worker(&shared.client).await
         {
             return shared.refuse(&reason);

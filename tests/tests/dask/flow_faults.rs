@@ -81,15 +81,21 @@ impl Spread {
     }
 }
 
+/// Some of its rows have been executed, and both workers are dead.
+fn spread_without_workers(scheduler: &Scheduler) -> Spread {
+    let mut workers = ["one", "two"].map(|name| worker(scheduler, name));
+    let spread = Spread::start(scheduler, 20, 100);
+    spread.wait_for_rows(4);
+    for worker in &mut workers {
+        worker.kill().expect("an end");
+    }
+    spread
+}
+
 #[test]
 fn when_all_workers_are_killed_new_ones_go_on() {
     let scheduler = Scheduler::start().expect("a scheduler");
-    let mut first = ["one", "two"].map(|name| worker(&scheduler, name));
-    let spread = Spread::start(&scheduler, 20, 100);
-    spread.wait_for_rows(4);
-    for worker in &mut first {
-        worker.kill().expect("an end");
-    }
+    let spread = spread_without_workers(&scheduler);
     let second = ["three", "four"].map(|name| worker(&scheduler, name));
     let processes: BTreeSet<u32> = spread.result().into_keys().collect();
     // What the dead ones held is made again.
@@ -100,12 +106,7 @@ fn when_all_workers_are_killed_new_ones_go_on() {
 #[test]
 fn when_all_workers_are_killed_and_none_comes_the_flow_ends() {
     let scheduler = Scheduler::start().expect("a scheduler");
-    let mut workers = ["one", "two"].map(|name| worker(&scheduler, name));
-    let spread = Spread::start(&scheduler, 20, 100);
-    spread.wait_for_rows(4);
-    for worker in &mut workers {
-        worker.kill().expect("an end");
-    }
+    let spread = spread_without_workers(&scheduler);
     let (output, errors) = spread.flow.end();
     assert!(output.is_empty(), "{output}");
     assert!(errors.contains("has 0 workers"), "{errors}");

@@ -208,8 +208,7 @@ impl FlowRun {
         if let Some(waiters) = shell.run_wakers.remove(id) {
             todo.wakers.extend(waiters);
         }
-        let control = shell.controls.remove(id.into());
-        let named = shell.controls.take_name(id.into());
+        let name = shell.controls.remove(id.into());
         todo.has_permits |= shell.permits.run_settled(id);
         let Some(entry) = shell.jobs.remove(id) else {
             return;
@@ -221,18 +220,15 @@ impl FlowRun {
             && let Some(view) = shell.engine.run(id)
             && (transaction.is_some() || options.hooks.want(view.name))
         {
-            let name = named.as_deref().or_else(|| control.as_ref()?.name());
             let (run, info) = (id.into(), entry.info());
             let hooks = &mut shell.hooks;
-            hooks.note_run(run, info, options, view, name, transaction);
+            hooks.note_run(run, info, options, view, name.as_deref(), transaction);
         }
         if end::is_heard()
             && self.says(entry.is_local())
             && let Some(view) = shell.engine.run(id)
         {
-            let name = named
-                .or_else(|| control.as_ref()?.name().map(str::to_owned))
-                .unwrap_or_else(|| self.task_run_name(entry.task_name(), id.into()));
+            let name = name.unwrap_or_else(|| self.task_run_name(entry.task_name(), id.into()));
             todo.others()
                 .lines
                 .push(end::Line::finished(name, id.into(), &view));
@@ -302,9 +298,7 @@ impl FlowRun {
         }
         if shell.controls.has_rows() {
             for row in rows.clone() {
-                let run = RunReference::row(id, row);
-                shell.controls.remove(run);
-                shell.controls.take_name(run);
+                shell.controls.remove(RunReference::row(id, row));
             }
         }
         todo.has_permits |= shell.permits.rows_settled(id, rows);

@@ -36,20 +36,18 @@ impl Controls {
         }
     }
 
-    pub(super) fn remove(&mut self, run: RunReference) -> Option<Arc<AttemptControl>> {
-        match run {
+    /// The run has settled; the name that its template gave it, if there is one.
+    pub(super) fn remove(&mut self, run: RunReference) -> Option<String> {
+        let control = match run {
             RunReference::Run(id) => self.runs.remove(RunId::from_bits(id)),
             RunReference::Row(..) => self.rows.remove(&run),
-        }
-    }
-
-    /// The name that a run in another process had.
-    pub(super) fn take_name(&mut self, run: RunReference) -> Option<String> {
-        // Most flow runs have no such run.
-        if self.named.is_empty() {
-            return None;
-        }
-        self.named.remove(&run)
+        };
+        let elsewhere = if self.named.is_empty() {
+            None
+        } else {
+            self.named.remove(&run)
+        };
+        elsewhere.or_else(|| control?.name().map(str::to_owned))
     }
 
     /// The name that its template gave a run, as far as that is known.

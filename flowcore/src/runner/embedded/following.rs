@@ -76,11 +76,15 @@ impl EmbeddedSession {
                 return;
             }
             let mut queues = self.queues.lock();
-            for item in kept.items.drain(..).rev() {
-                self.queue_first(&mut queues, item);
-            }
+            self.queue_all_first(&mut queues, &mut kept.items);
             self.add_threads(&mut queues, false);
         });
+    }
+
+    fn queue_all_first(&self, queues: &mut Queues, items: &mut Vec<Item>) {
+        for item in items.drain(..).rev() {
+            self.queue_first(queues, item);
+        }
     }
 
     /// Puts into the queue what was kept on this thread.
@@ -91,9 +95,7 @@ impl EmbeddedSession {
                 let is_preferred = !kept.items.is_empty() && kept.in_a_row < IN_A_ROW;
                 kept.in_a_row = if is_preferred { kept.in_a_row + 1 } else { 0 };
                 if is_preferred {
-                    for item in kept.items.drain(..).rev() {
-                        self.queue_first(queues, item);
-                    }
+                    self.queue_all_first(queues, &mut kept.items);
                 } else {
                     for item in kept.items.drain(..) {
                         self.queue(queues, item);

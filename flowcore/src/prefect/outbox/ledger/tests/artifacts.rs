@@ -105,27 +105,26 @@ fn what_a_server_always_fails_at_is_given_up_and_nothing_else() {
     }
 }
 
-#[test]
-fn what_a_server_fails_at_for_a_while_is_told() {
+/// Whatever a server answers so often with a failure, in the end it knows all.
+fn all_is_told_after(failures: usize, reply: fn(ApiError) -> Reply) {
     for kind in KINDS {
         let (mut ledger, mut server, _) = begun(1);
         ended_with_artifacts(&mut ledger);
-        let seven = |met| (met < 7).then(|| Reply::FailedAtThis(failing()));
-        until_ended_without(&mut ledger, &mut server, kind, seven);
+        let answer = |met| (met < failures).then(|| reply(failing()));
+        let (met, _) = until_ended_without(&mut ledger, &mut server, kind, answer);
+        assert_eq!(met, failures);
         assert_eq!((server.said.len(), server.changes.len()), (3, 1));
     }
 }
 
 #[test]
+fn what_a_server_fails_at_for_a_while_is_told() {
+    all_is_told_after(7, Reply::FailedAtThis);
+}
+
+#[test]
 fn a_server_that_fails_at_all_is_waited_for() {
-    for kind in KINDS {
-        let (mut ledger, mut server, _) = begun(1);
-        ended_with_artifacts(&mut ledger);
-        let long = |met| (met < 100).then(|| Reply::Failed(failing()));
-        let (met, _) = until_ended_without(&mut ledger, &mut server, kind, long);
-        assert_eq!(met, 100);
-        assert_eq!((server.said.len(), server.changes.len()), (3, 1));
-    }
+    all_is_told_after(100, Reply::Failed);
 }
 
 #[test]
