@@ -2,7 +2,7 @@
 //!
 //! Coiled's guide "Workflow automation with Prefect 2" has it as its third
 //! script, where the task opens `get_dask_client()` and computes on the
-//! cluster. The bridge to Dask is not here yet: the task computes on the
+//! cluster. Data frames are not computed on Dask yet: the task computes on the
 //! cores of this machine.
 //!
 //! ```text
@@ -69,7 +69,7 @@ async fn dask_flow(options: &Options) -> Result<Table> {
 #[flowcore::main]
 async fn main() -> Result<()> {
     let options = Options::parse();
-    eprintln!("Dask's client is not here yet: the task computes in this process.");
+    eprintln!("data frames are not computed on Dask yet: the task computes in this process");
     let described = dask_flow(&options).await?;
     println!("{described}");
     if options.json {
