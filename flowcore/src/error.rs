@@ -294,6 +294,25 @@ impl fmt::Display for Error {
 /// `main` reads well.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_with_causes(f)?;
+        if let Some(page) = self.help() {
+            write!(f, "\n  help: {page}")?;
+        }
+        Ok(())
+    }
+}
+
+/// An error that is about no call in code, so that no page explains it.
+pub(crate) struct WithCauses<'a>(pub(crate) &'a Error);
+
+impl fmt::Display for WithCauses<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write_with_causes(f)
+    }
+}
+
+impl Error {
+    fn write_with_causes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
         if let (Some(run), Some(key)) = (self.run_name(), self.task_key()) {
             write!(f, "\n  in run '{}' of `{key}`", printable(run))?;
@@ -308,9 +327,6 @@ impl fmt::Debug for Error {
         while let Some(error) = source {
             write!(f, "\n  caused by: {error}")?;
             source = error.source();
-        }
-        if let Some(page) = self.help() {
-            write!(f, "\n  help: {page}")?;
         }
         Ok(())
     }

@@ -237,7 +237,14 @@ impl<T> TaskFuture<T> {
                 None => return false,
             },
         }
+        self.yield_if_stopping().await;
         true
+    }
+
+    async fn yield_if_stopping(&self) {
+        if let Ok((flow, _)) = self.place.run() {
+            flow.yield_if_stopping().await;
+        }
     }
 }
 
@@ -250,6 +257,7 @@ impl<T: Send + Sync + 'static> TaskFuture<T> {
     pub async fn result(&self) -> Result<Arc<T>> {
         let view = std::future::poll_fn(|context| self.poll_view(context)).await?;
         if !view.name.is_completed() {
+            self.yield_if_stopping().await;
             return Err(view.error());
         }
         if let Some(fetch) = self.place.fetch() {
@@ -314,10 +322,13 @@ impl<T: Send + Sync + 'static> Future for TaskFuture<T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if self.fetch.is_idle() {
             let view = ready!(self.poll_view(context))?;
+            let Self { place, fetch } = &mut *self;
             if !view.name.is_completed() {
+                let flow = place.run().ok().map(|(flow, _)| flow);
+                ready!(fetch.poll_error(flow, context));
                 return Poll::Ready(Err(view.error()));
             }
-            self.fetch = self.place.fetch().into();
+            fetch.begin(place.fetch());
         }
         ready!(self.fetch.poll(context))?;
         Poll::Ready(self.place.obtain())

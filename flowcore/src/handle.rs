@@ -23,6 +23,15 @@ pub(crate) enum Handle<Id> {
     Rejected(Error),
 }
 
+impl<Id> Handle<Id> {
+    pub(crate) fn flow(&self) -> Option<&Arc<FlowRun>> {
+        match self {
+            Self::Live { flow, .. } => Some(flow),
+            Self::Rejected(_) => None,
+        }
+    }
+}
+
 impl<Id: Copy> Handle<Id> {
     fn id(&self) -> Result<Id> {
         match self {
@@ -102,31 +111,42 @@ impl<T: Send + Sync + 'static> RunCell<T> {
     }
 }
 
-/// A handle's way to values that lie with the runner.
+/// A handle's way to values that lie with the runner, and to errors.
 #[derive(Default)]
-pub(crate) struct Fetch(
+pub(crate) struct Fetch {
     /// Only ever used through `&mut`; the lock makes handles `Sync`.
-    Mutex<Option<RunnerFuture<Result<()>>>>,
-);
-
-impl From<Option<RunnerFuture<Result<()>>>> for Fetch {
-    fn from(fetch: Option<RunnerFuture<Result<()>>>) -> Self {
-        Self(Mutex::new(fetch))
-    }
+    running: Mutex<Option<RunnerFuture<Result<()>>>>,
+    has_yielded: bool,
 }
 
 impl Fetch {
     pub(crate) fn is_idle(&mut self) -> bool {
-        self.0.get_mut().is_none()
+        self.running.get_mut().is_none()
+    }
+
+    pub(crate) fn begin(&mut self, fetch: Option<RunnerFuture<Result<()>>>) {
+        *self.running.get_mut() = fetch;
+    }
+
+    /// Before an error is given: [`FlowRun::poll_yield_if_stopping`].
+    pub(crate) fn poll_error(
+        &mut self,
+        flow: Option<&Arc<FlowRun>>,
+        context: &Context<'_>,
+    ) -> Poll<()> {
+        flow.map_or(Poll::Ready(()), |flow| {
+            flow.poll_yield_if_stopping(&mut self.has_yielded, context)
+        })
     }
 
     /// Ready at once if there is nothing to fetch.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
-        let Some(fetch) = self.0.get_mut() else {
+        let running = self.running.get_mut();
+        let Some(fetch) = running else {
             return Poll::Ready(Ok(()));
         };
         let result = std::task::ready!(fetch.as_mut().poll(context));
-        *self.0.get_mut() = None;
+        *running = None;
         Poll::Ready(result)
     }
 }

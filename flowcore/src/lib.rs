@@ -39,6 +39,7 @@ mod cli;
 mod clock;
 mod console;
 mod context;
+mod deep;
 mod definition;
 mod engine;
 mod entry;

@@ -289,6 +289,9 @@ impl<T> Mapped<T> {
                 None => return false,
             },
         }
+        if let Ok((flow, _)) = self.live() {
+            flow.yield_if_stopping().await;
+        }
         true
     }
 
@@ -451,10 +454,13 @@ impl<T: Send + Sync + 'static> Future for Mapped<T> {
         if self.fetch.is_idle() {
             ready!(self.poll_settled(context));
             if let Some(error) = self.settled_error() {
+                let Self { cell, fetch, .. } = &mut *self;
+                ready!(fetch.poll_error(cell.handle().flow(), context));
                 return Poll::Ready(Err(error));
             }
             let rows = self.checked_rows()?;
-            self.fetch = self.fetch_all(rows).into();
+            let fetch = self.fetch_all(rows);
+            self.fetch.begin(fetch);
         }
         ready!(self.fetch.poll(context))?;
         let rows = self.checked_rows()?;

@@ -60,7 +60,7 @@ where
     let stopping = flow.map(|flow| flow.stopping());
     let code = async move {
         let asked = std::pin::pin!(asked.wait());
-        if let Either::Left((result, _)) = select(Caught(Box::pin(future)), asked).await {
+        if let Either::Right((result, _)) = select(asked, Caught(Box::pin(future))).await {
             if let Err(report) = &result {
                 tracing::error!(target: "flowcore::runs", "spawned code: {report}");
             }
@@ -74,9 +74,8 @@ where
             None => code.await,
             Some(stopping) => {
                 let code = Box::pin(code);
-                if let Either::Right(((), code)) =
-                    select(code, std::pin::pin!(stopping.wait())).await
-                {
+                let stopping = std::pin::pin!(stopping.wait());
+                if let Either::Left(((), code)) = select(stopping, code).await {
                     drop_caught(code);
                 }
             }

@@ -11,7 +11,7 @@
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
-use syn::{Type, parse_quote};
+use syn::{FnArg, Type, parse_quote};
 
 use crate::crate_path::{CratePath, Place, located};
 use crate::function::{Carried, Function, Mode, Output, Parameter, Shape};
@@ -175,10 +175,18 @@ impl<'a> Handle<'a> {
         }
     }
 
-    /// The function itself: the method `func`, or under a hidden name.
-    pub(crate) fn plain_function(&self) -> TokenStream {
+    /// The function itself: the method `func`, or under a hidden name. It need
+    /// not use parameters that run names are made of.
+    pub(crate) fn plain_function(&self, named: &[String]) -> TokenStream {
         let (conditions, lints) = (&self.carried.conditions, &self.carried.lints);
         let mut signature = self.function.plain_signature();
+        for (input, parameter) in signature.inputs.iter_mut().zip(self.parameters) {
+            if let FnArg::Typed(typed) = input
+                && named.contains(&parameter.text())
+            {
+                typed.attrs.push(parse_quote!(#[allow(unused_variables)]));
+            }
+        }
         let body = &self.function.body;
         // Owned parameters are what tasks take, however they use them, and no
         // task is `const`.

@@ -2,11 +2,13 @@
 
 use crate::suggestion::{listed, nearest};
 
-/// Checks that every placeholder of a template is a parameter's name.
+/// Checks that every placeholder of a template is a parameter's name, and gives
+/// them.
 ///
 /// `{{` and `}}` stand for single braces.
-pub(crate) fn check(template: &str, parameters: &[String]) -> Result<(), String> {
+pub(crate) fn check(template: &str, parameters: &[String]) -> Result<Vec<String>, String> {
     let mut rest = template;
+    let mut named = Vec::new();
     while let Some(at) = rest.find(['{', '}']) {
         let brace = &rest[at..=at];
         let after = &rest[at + 1..];
@@ -21,10 +23,11 @@ pub(crate) fn check(template: &str, parameters: &[String]) -> Result<(), String>
                 );
             };
             check_placeholder(placeholder.trim(), parameters)?;
+            named.push(placeholder.trim().to_owned());
             rest = tail;
         }
     }
-    Ok(())
+    Ok(named)
 }
 
 fn check_placeholder(placeholder: &str, parameters: &[String]) -> Result<(), String> {
@@ -70,22 +73,23 @@ fn parameters_there_are(parameters: &[String]) -> String {
 mod tests {
     use super::*;
 
-    fn checked(template: &str) -> Result<(), String> {
+    fn checked(template: &str) -> Result<Vec<String>, String> {
         check(template, &["url".into(), "attempts".into()])
     }
 
     #[test]
     fn known_placeholders_and_escapes_pass() {
-        for template in [
-            "",
-            "fetch",
-            "fetch-{url}",
-            "{url}{attempts}",
-            "{{url}}",
-            "{{{url}}}",
-            "{ url }",
+        for (template, named) in [
+            ("", &[][..]),
+            ("fetch", &[]),
+            ("fetch-{url}", &["url"]),
+            ("{url}{attempts}", &["url", "attempts"]),
+            ("{{url}}", &[]),
+            ("{{{url}}}", &["url"]),
+            ("{ url }", &["url"]),
         ] {
-            assert_eq!(checked(template), Ok(()), "{template}");
+            let found = checked(template).expect(template);
+            assert_eq!(found, named, "{template}");
         }
     }
 

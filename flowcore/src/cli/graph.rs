@@ -32,9 +32,17 @@ pub(super) async fn print(flow: &dyn Definition, given: &ArgMatches) -> Result<E
         None => ending.is_some_and(|ending| ending == "svg"),
     };
     let call = flow.call_json(parameters::read(flow, given)?)?;
-    let graph = visualize(call).await?;
-    if let Some(task) = graph.asked_for() {
-        eprintln!("the picture ends where the flow asks for the value of `{task}`");
+    let graph = {
+        let _aside = file
+            .is_none()
+            .then(output::PrintsAside::begin)
+            .transpose()?;
+        visualize(call).await?
+    };
+    if let Some(values) = missing(graph.asked_for()) {
+        eprintln!(
+            "nobody knows {values}, as no task runs: the picture shows what the flow does without"
+        );
     }
     let text = if is_svg {
         graph.to_svg()
@@ -46,6 +54,15 @@ pub(super) async fn print(flow: &dyn Definition, given: &ArgMatches) -> Result<E
         Some(file) => write(file, &text)?,
     }
     Ok(Ended::Done)
+}
+
+fn missing(asked_for: &[&str]) -> Option<String> {
+    let tasks: Vec<_> = asked_for.iter().map(|task| format!("`{task}`")).collect();
+    match &*tasks {
+        [] => None,
+        [one] => Some(format!("the value of {one}")),
+        several => Some(format!("the values of {}", several.join(", "))),
+    }
 }
 
 fn write(file: &Path, text: &str) -> Result<()> {

@@ -124,11 +124,13 @@ pub(super) async fn run_body<T: Send + 'static>(
 }
 
 /// Waits for code until the flag is set: async code is dropped where it waits,
-/// a thread is left behind.
+/// a thread is left behind. The flag comes first, here and wherever code is
+/// stopped: what woke the code may be the error of a run that was stopped too,
+/// and code that handles errors would go on with it.
 async fn ended_by<T>(flag: &Flag, code: impl Future<Output = BodyEnd<T>>) -> BodyEnd<T> {
     let mut code = Box::pin(code);
     let stopped = pin!(flag.wait());
-    if let Either::Left((ended, _)) = select(&mut code, stopped).await {
+    if let Either::Right((ended, _)) = select(stopped, &mut code).await {
         return ended;
     }
     drop_caught(code);

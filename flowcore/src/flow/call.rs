@@ -19,6 +19,7 @@ use super::submit::{may_wait, submit_in};
 use super::{FlowRun, state_of, symbolic};
 use crate::cancellation::block_on;
 use crate::context::{RunContext, Surroundings};
+use crate::deep::Deep;
 use crate::definition::{
     BodyFuture, CacheKey, LentArguments, Parameters, TaskConfiguration, TaskDefinition, TaskError,
     each_arity,
@@ -50,7 +51,7 @@ pub struct Call<'a, T> {
     flow: Option<Startable>,
 }
 
-type Code<'a, T> = Pin<Box<dyn Future<Output = Ended<T>> + Send + 'a>>;
+type Code<'a, T> = Deep<'a, Ended<T>>;
 
 /// What a flow's call says of it before it begins.
 pub(super) struct Startable {
@@ -86,7 +87,7 @@ impl<'a, T: Send + Sync + 'static> Call<'a, T> {
         code: impl Future<Output = Ended<T>> + Send + 'a,
     ) -> Self {
         Self {
-            code: Box::pin(code),
+            code: Deep::new(code),
             flow: Some(flow),
         }
     }
@@ -184,7 +185,7 @@ impl<'a, T> Call<'a, T> {
     {
         let Self { code, flow } = self;
         Call {
-            code: Box::pin(async move { code.await.mapped(change) }),
+            code: Deep::new(async move { code.await.mapped(change) }),
             flow,
         }
     }
@@ -192,7 +193,7 @@ impl<'a, T> Call<'a, T> {
     /// A call whose code holds what it lends.
     pub(crate) fn of_code(code: impl Future<Output = Ended<T>> + Send + 'a) -> Self {
         Self {
-            code: Box::pin(code),
+            code: Deep::new(code),
             flow: None,
         }
     }
@@ -227,7 +228,10 @@ impl<T: Send + Sync + 'static> Ended<T> {
             return Ok(value);
         }
         match state.outcome() {
-            StateOutcome::Error(error) => return Err(error.clone()),
+            StateOutcome::Error(error) => {
+                symbolic::note_asked_for(error);
+                return Err(error.clone());
+            }
             StateOutcome::Open | StateOutcome::Value(_) => {}
         }
         drop(state);
@@ -245,7 +249,9 @@ impl<T: Send + Sync + 'static> Future for Call<'_, T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.code.as_mut().poll(context).map(Ended::into_result)
+        Pin::new(&mut self.code)
+            .poll(context)
+            .map(Ended::into_result)
     }
 }
 
@@ -263,8 +269,7 @@ impl<T: Send + Sync + 'static> Future for StateCall<'_, T> {
     type Output = State<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0
-            .as_mut()
+        Pin::new(&mut self.0)
             .poll(context)
             .map(|ended| match ended.value {
                 // A flow's value is not in a cell of a run.
@@ -557,7 +562,7 @@ async fn run_in_place<'a, D: TaskDefinition>(
     let id = flow.enter_inline(D::info(), configuration);
     if let Some(values) = flow.symbolic() {
         values.fill::<D>(&output);
-        flow.settled(id.into(), symbolic::end(D::info(), !output.is_empty()));
+        flow.settled(id.into(), values.end(D::info(), !output.is_empty()));
     }
     let cell = Arc::new(RunCell::live(
         Arc::clone(flow),
@@ -581,6 +586,7 @@ async fn run_in_place<'a, D: TaskDefinition>(
     } else if flow.has_transactions() {
         std::future::poll_fn(|context| flow.poll_settled(id.into(), context.waker())).await;
     }
+    flow.yield_if_stopping().await;
     let ended = Ended::of(flow, cell);
     here.leave().await;
     ended

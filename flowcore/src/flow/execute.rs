@@ -123,10 +123,13 @@ pub fn call_flow<'a, T: Send + Sync + 'static>(
         };
         drop_caught(code);
         guard.code_has_ended(true);
-        let registration = guard.0.take();
+        let run = guard.0.take();
         conclude(&flow, ended.message.as_deref(), ended.failure.as_ref()).await;
-        drop(registration);
+        let parent = run.and_then(|run| run.parent);
         flow.life().return_to_caller().await;
+        if let Some(parent) = parent {
+            parent.yield_if_stopping().await;
+        }
         Ended {
             state: match &ended.failure {
                 Some(failure) => State::of_failure(failure, now()),

@@ -11,7 +11,7 @@ use super::recorder::Recorder;
 use super::{dot, svg};
 use crate::definition::TaskDefinition;
 use crate::error::{Error, Result};
-use crate::flow::{Call, Observers, Symbolic, Unknown};
+use crate::flow::{AskedFor, Call, Observers, Symbolic, Unknown};
 use crate::state::StateName;
 
 /// A flow that is about to be drawn without running its tasks; made by a flow's
@@ -50,7 +50,7 @@ use crate::state::StateName;
 /// assert_eq!(graph.to_dot().matches("label=\"size\"").count(), 2);
 ///
 /// // It ended where it asked for the last value, and all was drawn.
-/// assert_eq!(graph.asked_for(), Some("sum_all"));
+/// assert_eq!(graph.asked_for(), ["sum_all"]);
 /// # Ok(())
 /// # }
 /// ```
@@ -85,8 +85,8 @@ impl<T> Visualize<'_, T> {
 }
 
 impl<'a, T: Send + Sync + 'static> IntoFuture for Visualize<'a, T> {
-    /// The error is the flow's own: one that has nothing to do with values that
-    /// tasks did not make.
+    /// The error is the flow's own: a flow that did not get the value of a task
+    /// is drawn, however it ends.
     type Output = Result<Visualization>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
@@ -94,25 +94,46 @@ impl<'a, T: Send + Sync + 'static> IntoFuture for Visualize<'a, T> {
         Box::pin(async move {
             let recorder = Arc::new(Recorder::default());
             let observers = Observers::only(Arc::clone(&recorder) as _);
+            let asked_for = Arc::clone(self.symbolic.asked_for());
             let ended = self.symbolic.scope(observers.scope(self.call)).await;
-            let asked_for = match ended {
+            let asked_for = AskedFor::functions(&asked_for);
+            let error = match ended {
                 Ok(_) => None,
-                Err(error) => Some(asked_for(&error).ok_or(error)?),
+                Err(error) if asked_for.is_empty() => return Err(error),
+                Err(error) => Some(error),
             };
             let mut flows = recorder.take();
             flows.iter_mut().for_each(forget_states);
-            if let (Some(function), Some(flow)) = (asked_for, flows.first_mut()) {
+            if let Some(flow) = flows.first_mut() {
                 let name = flow.flow.get_or_insert_default();
-                name.push_str(&format!(", until it asks for the value of `{function}`"));
+                name.push_str(&reservation(&asked_for, error.as_ref()));
             }
             Ok(Visualization { flows, asked_for })
         })
     }
 }
 
-fn asked_for(error: &Error) -> Option<&'static str> {
-    let unknown = error.downcast_ref::<Unknown>()?;
-    Some(unknown.function)
+/// What the title says of values that the flow's code did not get, and of how
+/// it ended without them.
+fn reservation(asked_for: &[&str], error: Option<&Error>) -> String {
+    let last = error
+        .and_then(|error| error.downcast_ref::<Unknown>())
+        .map(|unknown| unknown.function);
+    let others = asked_for.iter().filter(|function| Some(**function) != last);
+    let others: Vec<_> = others.map(|function| format!("`{function}`")).collect();
+    let mut text = match &*others {
+        [] => String::new(),
+        [one] => format!(", without the value of {one}"),
+        several => format!(", without the values of {}", several.join(", ")),
+    };
+    match (last, error) {
+        (Some(function), _) => {
+            text.push_str(&format!(", until it asks for the value of `{function}`"));
+        }
+        (None, Some(error)) => text.push_str(&format!(", until it fails: {error}")),
+        (None, None) => {}
+    }
+    text
 }
 
 /// How runs ended says nothing where none ran.
@@ -132,7 +153,7 @@ fn forget_states(flow: &mut FlowRecord) {
 /// The graph of what a flow would do; made by a flow's `visualize(..)`.
 pub struct Visualization {
     flows: Vec<FlowRecord>,
-    asked_for: Option<&'static str>,
+    asked_for: Vec<&'static str>,
 }
 
 impl fmt::Debug for Visualization {
@@ -155,11 +176,12 @@ impl Visualization {
         dot::document(&self.flows)
     }
 
-    /// The task whose value the flow asked for and could not get: what the flow
-    /// does after that, if anything, is not drawn, and the drawing says so.
-    /// `None`: the flow went through to its end.
+    /// The tasks whose values the flow asked for and could not get: each once,
+    /// in the order in which it did. The drawing shows what the flow does without
+    /// them, up to its end or to the error that it ended with, and its title says
+    /// so. Empty: the flow got all that it asked for.
     #[must_use]
-    pub fn asked_for(&self) -> Option<&'static str> {
-        self.asked_for
+    pub fn asked_for(&self) -> &[&'static str] {
+        &self.asked_for
     }
 }

@@ -35,9 +35,9 @@ pub(crate) async fn run_attempt(
     let code = std::pin::pin!(code);
     let cancelled = std::pin::pin!(control.cancelled());
     let stoppable = async {
-        match futures_util::future::select(code, cancelled).await {
-            futures_util::future::Either::Left((ending, _)) => ending,
-            futures_util::future::Either::Right(_) => Ending::Cancelled,
+        match futures_util::future::select(cancelled, code).await {
+            futures_util::future::Either::Left(_) => Ending::Cancelled,
+            futures_util::future::Either::Right((ending, _)) => ending,
         }
     };
     match limit {

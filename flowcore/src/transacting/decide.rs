@@ -1,21 +1,18 @@
 //! Commit and rollback, from the end of a part up to the whole, in Prefect's
 //! order.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use super::hooks::{Hook, TransactionEvent};
 use super::rules::{Exit, TransactionState};
 use super::transaction::{RunSubject, Subject, Transaction};
 use crate::context::RunContext;
+use crate::deep::Deep;
 use crate::engine::RunView;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runner::{AttemptControl, catch};
 use crate::runtime::block_on;
 use crate::state::StateName;
-
-type Deciding<'a, R> = Pin<Box<dyn Future<Output = R> + Send + 'a>>;
 
 impl Transaction {
     /// The run has settled, and whoever waits for it waits for this.
@@ -118,8 +115,8 @@ impl Transaction {
 
     /// Parts first, in the order in which they ended; then its own hooks, then
     /// its record. A part that cannot commit is rolled back by itself.
-    pub(super) fn commit_whole(&self) -> Deciding<'_, Result<()>> {
-        Box::pin(async move {
+    pub(super) fn commit_whole(&self) -> Deep<'_, Result<()>> {
+        Deep::new(async move {
             if !self.begin() {
                 return Ok(());
             }
@@ -176,8 +173,8 @@ impl Transaction {
 
     /// Its own hooks in reverse, then its parts in reverse. `false` if it was
     /// decided before.
-    pub(super) fn roll_back(&self, cause: Option<Error>) -> Deciding<'_, bool> {
-        Box::pin(async move {
+    pub(super) fn roll_back(&self, cause: Option<Error>) -> Deep<'_, bool> {
+        Deep::new(async move {
             if !self.begin() {
                 return false;
             }

@@ -236,6 +236,46 @@ fn subflows_are_cancelled_with_their_parents() {
 }
 
 #[flow]
+async fn goes_on_without(gate: Gate, meter: Meter, handled: Meter) -> i64 {
+    let first = held.submit(&gate, &meter);
+    let queued = inc.after(&first).submit(1);
+    match queued.await {
+        Ok(value) => value,
+        Err(_) => {
+            let _inside = handled.enter();
+            0
+        }
+    }
+}
+
+#[flow]
+async fn calls_what_goes_on_without(gate: Gate, meter: Meter, handled: Meter) -> i64 {
+    goes_on_without(gate, meter, handled).await.unwrap_or(0)
+}
+
+/// Runs that were stopped with their flow end with errors; nobody goes on with
+/// those.
+#[test]
+fn code_that_handles_errors_does_not_go_on_when_its_flow_is_cancelled() {
+    in_time(|| {
+        type Start = fn(Gate, Meter, Meter) -> FlowHandle<i64>;
+        let starts: [Start; 2] = [
+            |gate, meter, handled| goes_on_without.start(gate, meter, handled),
+            |gate, meter, handled| calls_what_goes_on_without.start(gate, meter, handled),
+        ];
+        for start in starts.repeat(100) {
+            let (meter, handled) = (Meter::default(), Meter::default());
+            let flow = start(Gate::default(), meter.clone(), handled.clone());
+            until(|| meter.inside() == 1);
+            flow.cancel();
+            assert!(wait_for(flow.wait(None)));
+            assert_eq!(flow.state().name(), StateName::Cancelled);
+            assert_eq!(handled.total(), 0);
+        }
+    });
+}
+
+#[flow]
 async fn returns_and_is_joined(gate: Gate, meter: Meter) -> Result<i64> {
     drop(held.submit(&gate, &meter));
     Ok(7)

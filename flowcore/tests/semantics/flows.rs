@@ -402,3 +402,26 @@ fn flows_borrow_from_their_callers() {
         assert_eq!(*lines.lock(), [5]);
     });
 }
+
+#[task]
+async fn descend(depth: u32) -> Result<u32> {
+    match depth.checked_sub(1) {
+        Some(depth) => Ok(Box::pin(descend(depth)).await? + 1),
+        None => Ok(0),
+    }
+}
+
+#[flow]
+async fn nested(depth: u32) -> Result<u32> {
+    match depth.checked_sub(1) {
+        Some(depth) => Ok(Box::pin(nested(depth)).await? + 1),
+        None => Ok(descend(500).await? + 1),
+    }
+}
+
+#[test]
+fn calls_nest_deeper_than_a_stack() {
+    run(async {
+        assert_eq!(nested(500).await.unwrap(), 1_001);
+    });
+}

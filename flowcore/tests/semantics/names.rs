@@ -1,5 +1,8 @@
 //! Names of runs, and what code knows of the run it belongs to.
 
+// What a template names is used.
+#![deny(unused_variables)]
+
 use flowcore::prelude::*;
 use flowcore::{RunInfo, run_info};
 
@@ -17,13 +20,11 @@ fn plain(x: i64) -> String {
 
 #[task(task_run_name = "n{x}-{text}-{{{x}}}")]
 fn named(x: i64, text: &str) -> String {
-    let _ = (x, text);
     task_name()
 }
 
 #[task(name = "renamed", task_run_name = "async-{x}")]
 async fn named_async(x: i64) -> String {
-    let _ = x;
     tokio::task::yield_now().await;
     task_name()
 }
@@ -49,7 +50,6 @@ fn check_usual(name: &str, task: &str) {
 
 #[flow(flow_run_name = "crawl {site} {{{depth}}}")]
 async fn crawl(site: &str, depth: usize) -> Result<String> {
-    let _ = (site, depth);
     check_usual(&plain.submit(1).await?, "plain");
     check_usual(&plain(1).await?, "plain");
     for name in plain.map(0..200).await? {

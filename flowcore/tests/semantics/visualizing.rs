@@ -91,12 +91,12 @@ fn a_mapped_flow_is_drawn_and_nothing_runs() {
         assert_eq!(dot.matches("1,000 rows").count(), 3);
         assert!(graph.to_svg().contains("sum_all"));
         // It asked for that, and nothing says whether it was its last line.
-        assert_eq!(graph.asked_for(), Some("sum_all"));
+        assert_eq!(graph.asked_for(), ["sum_all"]);
         assert!(dot.contains("until it asks for the value of `sum_all`"));
 
         let graph = mapped.visualize(vec![1]).value_of(&sum_all, 3).await;
         let graph = graph.unwrap();
-        assert_eq!(graph.asked_for(), None);
+        assert!(graph.asked_for().is_empty());
         assert!(!graph.to_dot().contains("until"));
     });
 }
@@ -120,7 +120,7 @@ fn values_that_the_code_needs_are_given() {
     run(async {
         // Not given: it comes as far as that.
         let graph = branches.visualize().await.unwrap();
-        assert_eq!(graph.asked_for(), Some("load"));
+        assert_eq!(graph.asked_for(), ["load"]);
         assert!(!graph.to_dot().contains("inc"));
 
         let graph = branches
@@ -129,7 +129,7 @@ fn values_that_the_code_needs_are_given() {
             .value_of(&sum_all, 1)
             .await
             .unwrap();
-        assert_eq!(graph.asked_for(), None);
+        assert!(graph.asked_for().is_empty());
         let drawn = [("add", "add"), ("add", "sum_all"), ("inc", "add")];
         assert_eq!(edges(&graph.to_dot()), named(&drawn));
         assert!(graph.to_dot().contains("style=dashed"));
@@ -158,8 +158,10 @@ fn subflows_are_clusters_and_errors_can_be_handled() {
     run(async {
         let text = "borrowed".to_owned();
         let graph = outer.visualize(&text).await.unwrap();
-        assert_eq!(graph.asked_for(), None);
+        assert_eq!(graph.asked_for(), ["add", "inc"]);
         let dot = graph.to_dot();
+        assert!(dot.contains("without the values of `add`, `inc`"), "{dot}");
+        assert!(!dot.contains("until"), "{dot}");
         assert_eq!(dot.matches("subgraph").count(), 2);
         assert!(
             dot.contains("in-sync-code") && dot.contains("a map"),

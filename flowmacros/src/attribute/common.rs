@@ -22,6 +22,8 @@ pub(crate) struct Common {
     pub(crate) timeout: Option<TokenStream>,
     /// `task_run_name` or `flow_run_name`.
     pub(crate) run_name: Option<LitStr>,
+    /// The parameters that it names.
+    pub(crate) named_parameters: Vec<String>,
     pub(crate) hooks: Vec<Hook>,
 }
 
@@ -66,9 +68,12 @@ impl Common {
             return;
         };
         let names: Vec<String> = parameters.iter().map(Parameter::text).collect();
-        if let Err(message) = template::check(&template.value(), &names) {
-            problems.push(template, message);
-            self.run_name = None;
+        match template::check(&template.value(), &names) {
+            Ok(named) => self.named_parameters = named,
+            Err(message) => {
+                problems.push(template, message);
+                self.run_name = None;
+            }
         }
     }
 }

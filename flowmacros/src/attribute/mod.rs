@@ -141,6 +141,7 @@ fn elsewhere(name: &str, word: &str) -> Option<&'static str> {
             "write `retry_if = is_temporary`, the name of a function of the error"
         }
         ("retry_jitter" | "retry_if", "flow") => "it belongs to a task",
+        ("retry" | "max_retries", _) => "write `retries = 3`",
         ("timeout_seconds", _) => "write `timeout = \"30s\"`",
         ("log_prints", _) => "write log lines with `tracing::info!`; they show under their run",
         ("flow_run_name", "task") => "it belongs to a flow; for a task write `task_run_name`",

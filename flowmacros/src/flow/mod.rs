@@ -42,7 +42,7 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
         &output,
         "Flow",
     );
-    let plain = handle.plain_function();
+    let plain = handle.plain_function(&attribute.common.named_parameters);
     let type_and_static = handle.type_and_static();
     let methods = definition::methods(&handle);
     let definition = definition::tokens(&handle, &attribute);

@@ -185,6 +185,11 @@ fn of_parameters(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStream 
     let tuple = group(Delimiter::Parenthesis, quote!(#(#parameters,)*), list);
     let run = group(Delimiter::Brace, run(handle), list);
     let cache_key = attribute.results.cache_key.as_ref().map(|function| {
+        // A value that the function does not take is told at its parameter.
+        let parameters = handle.parameters.iter().zip(&names);
+        let names: Vec<_> = parameters
+            .map(|(parameter, name)| Ident::new(&name.to_string(), parameter.name.span()))
+            .collect();
         let call = key_call(
             handle,
             function,

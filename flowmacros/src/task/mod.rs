@@ -50,7 +50,7 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
         &output,
         "Task",
     );
-    let plain = handle.plain_function();
+    let plain = handle.plain_function(&attribute.common.named_parameters);
     let type_and_static = handle.type_and_static();
     let methods = methods::tokens(&handle);
     let definition = definition::tokens(&handle, &attribute);

@@ -10,7 +10,6 @@ use crate::engine::{End, MapId, RunId, Waits};
 use crate::error::{Error, Result};
 use crate::flow::observer::Submitted;
 use crate::flow::submit::{Inputs, dependencies};
-use crate::flow::symbolic;
 use crate::progress::Progress;
 use crate::runner::{MapJob, Work, WorkKind};
 
@@ -60,9 +59,9 @@ impl FlowRun {
         let session = self.session().filter(|_| !lists.is_empty());
         let Some(session) = session else {
             let mut length = job.measure(&[]);
-            if self.symbolic().is_some() {
+            if let Some(values) = self.symbolic() {
                 // A list that no task has made has no length.
-                length = length.map_err(|_| symbolic::unknown(job.info()));
+                length = length.map_err(|_| values.unknown(job.info()));
             }
             return self.length_known(id, job.info().key, length);
         };

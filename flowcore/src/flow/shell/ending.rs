@@ -51,13 +51,14 @@ impl FlowRun {
     /// Ends what is queued and whatever is submitted from now on, and asks what
     /// runs to stop.
     pub(in crate::flow) fn stop(self: &Arc<Self>, failure: &Failure, how: Stop) {
+        // Before its runs: nobody shall go on with the errors that they end with.
+        self.stopping().set();
         self.update(|shell, now| {
             for entry in shell.maps.values() {
                 entry.job.stops().stop_all();
             }
             shell.engine.stop(failure, how, now);
         });
-        self.stopping().set();
         if how == Stop::Force {
             self.aborted.set();
             self.idle.notify_waiters();

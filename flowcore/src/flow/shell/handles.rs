@@ -1,13 +1,14 @@
 //! What handles ask of a flow run: states, lengths, and to be woken.
 
 use std::ops::Range;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 use super::{FlowRun, Shell, end, note};
 use crate::clock::Timestamp;
 use crate::definition::Failure;
 use crate::engine::{Map, MapId, RunView, next_attempt};
 use crate::error::{Error, Result};
+use crate::flow::symbolic;
 use crate::runner::RunReference;
 use crate::runtime::now;
 use crate::state::{State, StateName, StateOutcome};
@@ -61,6 +62,28 @@ impl FlowRun {
                 Poll::Pending
             }
         }
+    }
+
+    /// If the flow run was asked to stop, lets others go first, once: among them
+    /// who drops its code, which might handle the error of a stopped run, go on,
+    /// and never wait for anything again.
+    pub(crate) fn poll_yield_if_stopping(
+        &self,
+        has_yielded: &mut bool,
+        context: &Context<'_>,
+    ) -> Poll<()> {
+        if *has_yielded || !self.stopping().is_set() {
+            return Poll::Ready(());
+        }
+        *has_yielded = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    pub(crate) async fn yield_if_stopping(&self) {
+        let mut has_yielded = false;
+        std::future::poll_fn(|context| self.poll_yield_if_stopping(&mut has_yielded, context))
+            .await;
     }
 
     /// Ready when a map (or a part of its rows) has settled.
@@ -143,9 +166,10 @@ pub(crate) fn state_of<T>(view: &RunView, value: impl FnOnce() -> StoredValue<T>
         (name, _) if name.is_completed() => {
             (end::state_message(view), StateOutcome::Value(value()))
         }
-        (name, Some(_)) if name.is_settled() => {
-            (end::state_message(view), StateOutcome::Error(view.error()))
-        }
+        (name, Some(_)) if name.is_settled() => (
+            end::state_message(view),
+            StateOutcome::Error(end::error_of(view)),
+        ),
         _ => (None, StateOutcome::Open),
     };
     let timestamp = [view.ended, view.started]
@@ -175,6 +199,8 @@ impl RunView {
 
     /// Why the run did not complete, for its readers.
     pub(crate) fn error(&self) -> Error {
-        end::error_of(self)
+        let error = end::error_of(self);
+        symbolic::note_asked_for(&error);
+        error
     }
 }

@@ -23,7 +23,6 @@ use crate::clock::Timestamp;
 use crate::definition::TaskOptions;
 use crate::engine::{End, MapId, RunId, Slots, Ticket, Waiting};
 use crate::error::{Error, Result};
-use crate::flow::symbolic;
 use crate::limits::{self, Permit, Reply};
 use crate::runner::{AttemptControl, Line, Request, RunReference};
 
@@ -156,10 +155,10 @@ impl FlowRun {
         let Some(entry) = shell.jobs.get(id) else {
             return true;
         };
-        if self.symbolic().is_some() {
+        if let Some(values) = self.symbolic() {
             // Who calls in place ends the run there.
             if let RunEntry::Job(job) = entry {
-                let end = symbolic::end(job.info(), job.has_output());
+                let end = values.end(job.info(), job.has_output());
                 shell.engine.run_settled(id, end, now);
             }
             return false;
@@ -272,7 +271,7 @@ impl FlowRun {
         if let Some(values) = self.symbolic() {
             let job = Arc::clone(&entry.job);
             for row in rows.clone() {
-                let end = symbolic::end(job.info(), job.imagine_row(row, values));
+                let end = values.end(job.info(), job.imagine_row(row, values));
                 shell.engine.row_settled(id, row, end, now);
             }
             return rows.start..rows.start;
