@@ -303,6 +303,11 @@ async fn waits_to_be_cancelled() -> Result<()> {
     for_ever.submit().await
 }
 
+#[flow(task_runner = DaskTaskRunner::local().n_workers(1))]
+async fn waits_elsewhere_to_be_cancelled() -> Result<()> {
+    for_ever.submit().await
+}
+
 #[derive(schemars::JsonSchema, serde::Deserialize, serde::Serialize)]
 struct Approval {
     by: String,
@@ -367,6 +372,13 @@ async fn main() -> Result<()> {
         "crawls" => json!(crawls("here".to_owned(), argument()).await?),
         "crawls_elsewhere" => json!(crawls_elsewhere("there".to_owned(), argument()).await?),
         "cancelled" => json!(waits_to_be_cancelled().await.map_err(|e| e.to_string())),
+        "cancelled_elsewhere" => {
+            json!(
+                waits_elsewhere_to_be_cancelled()
+                    .await
+                    .map_err(|e| e.to_string())
+            )
+        }
         "people" => waits_for_people().await?,
         "leaves" => {
             let error = leaves_for_ever().await.unwrap_err();
