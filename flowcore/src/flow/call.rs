@@ -32,7 +32,7 @@ use crate::records::{Keep, KeySource, Unstable};
 use crate::report::ReportCall;
 use crate::runner::{
     AttemptBody, AttemptControl, Execution, InPlace, Kept, SingleExecution, drive_in_place,
-    lend_while, run_name,
+    lend_while, name_attempt, run_name,
 };
 use crate::state::{State, StateOutcome};
 use crate::value::{StoredValue, ValueCell};
@@ -506,9 +506,8 @@ where
                 Err(error) => return AttemptBody::Done(Err(TaskError::from_flow(error))),
             };
             if let Some(template) = &options.task_run_name {
-                control.rename(run_name(D::info(), template, |index| {
-                    arguments.text(&given, index, &access)
-                }));
+                let text = |index| arguments.text(&given, index, &access);
+                name_attempt(control, run_name(D::info(), template, text));
             }
             let kept = persists.then(|| Kept {
                 keep: Keep::of(

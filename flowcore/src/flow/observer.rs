@@ -40,6 +40,12 @@ pub(crate) trait Observer: Send + Sync {
     /// Runs and rows changed, in this order.
     fn changed(&self, flow: &FlowRun, changes: &Changes<'_>);
 
+    /// The template of a run, which is Running or about to be, gives it this
+    /// name; its task's code has not begun.
+    fn named(&self, flow: &FlowRun, run: RunReference, name: &str) {
+        let _ = (flow, run, name);
+    }
+
     /// What it watches for.
     #[cfg(any(feature = "otel", feature = "prefect"))]
     fn watch(&self) -> Watch {

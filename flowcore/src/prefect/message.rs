@@ -58,8 +58,8 @@ pub(crate) struct NewFlowRun {
     /// Its id in this process.
     pub(crate) id: Uuid,
     /// The server's id of a run that exists there already: one that a
-    /// deployment scheduled, see [`adoption`](super::adoption). Then only version
-    /// and policy are told.
+    /// deployment scheduled, see [`adoption`](super::adoption). Then only version,
+    /// policy and the name from a template are told.
     pub(crate) adopted: Option<Uuid>,
     pub(crate) flow_name: String,
     pub(crate) run_name: String,

@@ -16,6 +16,7 @@ use super::seam::RunnerFuture;
 use super::stops::Stops;
 use super::{Ending, catch};
 use crate::arguments::ColumnLength;
+use crate::context::RunContext;
 use crate::definition::{
     OptionsSource, Parameters, TaskBody, TaskDefinition, TaskError, TaskInfo, TaskOptions, render,
 };
@@ -202,9 +203,8 @@ fn run<D: TaskDefinition>(
     persists: bool,
 ) -> AttemptBody<'static> {
     if let Some(template) = &options.task_run_name {
-        control.rename(run_name(D::info(), template, |index| {
-            D::Parameters::text(&values, index, &D::access())
-        }));
+        let text = |index| D::Parameters::text(&values, index, &D::access());
+        name_attempt(control, run_name(D::info(), template, text));
     }
     if persists {
         return attempt_and_keep::<D>(values, options, control, output);
@@ -224,6 +224,17 @@ fn run<D: TaskDefinition>(
             }))
         }
     }
+}
+
+/// The calling attempt's run has this name from its template: who watches the
+/// run hears of it before the task's code runs.
+pub(crate) fn name_attempt(control: &AttemptControl, name: String) {
+    if let Some(context) = RunContext::current()
+        && let Some(run) = context.run()
+    {
+        context.flow().has_name(run, &name);
+    }
+    control.rename(name);
 }
 
 /// The name of a run of this task; `text` gives an argument's.

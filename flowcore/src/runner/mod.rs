@@ -38,7 +38,8 @@ pub(crate) use drive::{InPlace, drive_in_place};
 pub(crate) use embedded::EmbeddedSession;
 pub(crate) use embedded::lend_while;
 pub(crate) use execution::{
-    AttemptBody, Execution, MapExecution, MapJob, SingleExecution, execution_of, run_name,
+    AttemptBody, Execution, MapExecution, MapJob, SingleExecution, execution_of, name_attempt,
+    run_name,
 };
 pub(crate) use keeping::Kept;
 pub(crate) use panic::{Caught, PanicReport, catch, drop_caught, install_hook};

@@ -198,7 +198,7 @@ impl Worker {
         leave: &dyn Fn(),
         report: &mut impl FnMut(RunEvent),
     ) -> Result<(EncodedValue, bool), Failure> {
-        let line = Line::new(&self.lines, work.flow_run_id, work.run);
+        let line = Line::new(&self.lines, work.flow_run_id, work.run, work.tells_name);
         let id = Uuid::from_u128(work.flow_run_id);
         let results = work.results.as_ref();
         let results = results.map_or_else(FlowResults::of_process, ResultDescriptor::flow);
@@ -230,7 +230,6 @@ impl Worker {
     ) -> Result<(EncodedValue, bool), Failure> {
         let run = work.run;
         let mut attempt = work.attempt;
-        let mut tells_name = work.tells_name;
         loop {
             let control = Arc::new(AttemptControl::new(attempt, work.retries));
             if work.run_name_template.is_none() {
@@ -244,10 +243,6 @@ impl Worker {
                 self.one_attempt(work, execution, flow, &control, leave)
             };
             let mut ending = ending.of_attempt(&control);
-            if tells_name && let (Some(name), Some(line)) = (control.name(), flow.line()) {
-                line.name(name.to_owned());
-                tells_name = false;
-            }
             let name = control.name().unwrap_or(&work.run_name);
             let info = execution.info();
             if ending.may_be_retried() && work.retries > 0 {

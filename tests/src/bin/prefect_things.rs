@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use flowcore::prelude::*;
@@ -252,9 +253,58 @@ async fn keeps_results_elsewhere() -> Result<()> {
     named.map([2, 3]).await.map(drop)
 }
 
+/// Ends when the file is there.
+#[task(task_run_name = "fetch-{page}")]
+async fn fetch(page: String, end: String) -> String {
+    while !Path::new(&end).exists() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    page
+}
+
+/// The same, and holds a thread.
+#[task(task_run_name = "hold-{page}")]
+fn hold(page: String, end: String) -> String {
+    while !Path::new(&end).exists() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    page
+}
+
+async fn wait_for_file(end: &str) -> Result<()> {
+    let fetched = fetch.submit("one", end);
+    let held = hold.submit("one", end);
+    let rows = fetch.map(["two", "three"], unmapped(end));
+    let called = fetch("four".to_owned(), end.to_owned());
+    called.await?;
+    fetched.await?;
+    held.await?;
+    rows.await.map(drop)
+}
+
+#[flow(flow_run_name = "crawl of {site}")]
+async fn crawls(site: String, end: String) -> Result<String> {
+    wait_for_file(&end).await?;
+    Ok(site)
+}
+
+#[flow(
+    flow_run_name = "crawl of {site}",
+    task_runner = DaskTaskRunner::local().n_workers(1).threads_per_worker(8),
+)]
+async fn crawls_elsewhere(site: String, end: String) -> Result<String> {
+    wait_for_file(&end).await?;
+    Ok(site)
+}
+
 /// Ends when somebody cancels it.
 #[flow]
 async fn waits_to_be_cancelled() -> Result<()> {
+    for_ever.submit().await
+}
+
+#[flow(task_runner = DaskTaskRunner::local().n_workers(1))]
+async fn waits_elsewhere_to_be_cancelled() -> Result<()> {
     for_ever.submit().await
 }
 
@@ -319,7 +369,16 @@ async fn main() -> Result<()> {
         "slots" => asks_for_slots(argument(), argument()).await?,
         "keeps" => json!(keeps_results().await?),
         "keeps_elsewhere" => json!(keeps_results_elsewhere().await?),
+        "crawls" => json!(crawls("here".to_owned(), argument()).await?),
+        "crawls_elsewhere" => json!(crawls_elsewhere("there".to_owned(), argument()).await?),
         "cancelled" => json!(waits_to_be_cancelled().await.map_err(|e| e.to_string())),
+        "cancelled_elsewhere" => {
+            json!(
+                waits_elsewhere_to_be_cancelled()
+                    .await
+                    .map_err(|e| e.to_string())
+            )
+        }
         "people" => waits_for_people().await?,
         "leaves" => {
             let error = leaves_for_ever().await.unwrap_err();

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! reported_flows FLOW [ARGUMENT …]
+//! reported_flows FLOW_elsewhere
 //! reported_flows replay
 //! ```
 
@@ -11,7 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 use flowcore::prelude::*;
-use flowcore::{Artifact, MapReport, PrefectError, RunReport};
+use flowcore::{Artifact, FlowOptions, MapReport, PrefectError, RunReport};
+use flowdask::DaskTaskRunner;
 use serde_json::json;
 
 #[task(tags = ["numbers"], version = "7")]
@@ -63,6 +65,16 @@ fn outer(x: i64) -> Result<i64> {
     inc.submit(x).block()
 }
 
+#[task(timeout = "100ms")]
+async fn takes_too_long() {
+    std::future::pending::<()>().await;
+}
+
+#[task]
+async fn is_cancelled() {
+    std::future::pending::<()>().await;
+}
+
 #[flow]
 async fn child(x: i64) -> Result<i64> {
     inc.submit(x).await
@@ -75,7 +87,12 @@ async fn every_kind(n: i64) -> Result<i64> {
     let never = inc.submit(&failed);
     let after = inc.after(&first).submit(1);
     let nested = outer.submit(5);
+    let late = takes_too_long.submit();
+    let cancelled = is_cancelled.submit();
+    cancelled.cancel();
     let sub = child(2).await?;
+    late.wait(None).await;
+    cancelled.wait(None).await;
     never.wait(None).await;
     Ok(first.await? + after.await? + nested.await? + sub)
 }
@@ -234,6 +251,11 @@ fn tell<T>(report: &RunReport<T>) {
     println!("{told}");
 }
 
+/// Tasks are executed by a worker of Dask's.
+fn elsewhere(options: FlowOptions) -> FlowOptions {
+    options.task_runner(DaskTaskRunner::local().n_workers(1).threads_per_worker(4))
+}
+
 #[flowcore::main]
 async fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -244,6 +266,13 @@ async fn main() -> Result<()> {
     };
     match what.as_deref() {
         Some("design") => tell(&inc_double_add_sum((0..4).collect(), None).report().await),
+        Some("design_elsewhere") => {
+            let flow = inc_double_add_sum.with_options(elsewhere);
+            tell(&flow((0..4).collect(), None).report().await);
+        }
+        Some("every_kind_elsewhere") => {
+            tell(&every_kind.with_options(elsewhere)(3).report().await);
+        }
         Some("every_kind") => tell(&every_kind(3).report().await),
         Some("steady") => tell(&steady(number(), number(), number() > 0).report().await),
         Some("resumed") => match arguments.next() {

@@ -15,7 +15,7 @@ fn length(text: String) -> usize {
 }
 
 /// Greets somebody.
-#[flow(version = "2")]
+#[flow(version = "2", flow_run_name = "greets-{name}")]
 async fn served_greeting(
     name: String,
     #[default(1)] times: u32,

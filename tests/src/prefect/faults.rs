@@ -27,6 +27,9 @@ pub struct Faults {
     /// stock server can be of a version that does not exist yet, or refuse
     /// somebody.
     pub answers: BTreeMap<&'static str, (u16, &'static str)>,
+    /// The server fails (500) at requests whose paths end so, if they hold this
+    /// text.
+    pub failing: Option<(&'static str, &'static str)>,
     /// Each answer comes so much later, and so does what a socket says.
     pub delay: Duration,
     /// A socket is cut after so many frames that the client has sent.
@@ -189,7 +192,7 @@ impl Shared {
             return Ok(());
         };
         self.hold(&request.path);
-        let (fault, faults) = self.with(|state| state.next(&request.path));
+        let (fault, faults) = self.with(|state| state.next(&request));
         if let Fault::Answer { status, body } = fault {
             thread::sleep(faults.delay);
             let length = body.len();
@@ -254,8 +257,9 @@ impl Shared {
 
 impl State {
     /// What the next request meets.
-    fn next(&mut self, path: &str) -> (Fault, Faults) {
+    fn next(&mut self, request: &Request) -> (Fault, Faults) {
         self.met.requests += 1;
+        let path = &*request.path;
         let faults = self.faults.clone();
         let mut share = mixed(self.met.requests) % 100;
         let mut is_one_of = |part: u64| {
@@ -266,6 +270,8 @@ impl State {
         let fault = if let Some((status, body)) = faults.answers.get(path).copied() {
             let status = format!("{status} So");
             Fault::Answer { status, body }
+        } else if faults.failing.is_some_and(|of| request.is(of)) {
+            Fault::answer("500 Internal Server Error")
         } else if is_one_of(faults.busy) {
             Fault::answer("503 Service Unavailable")
         } else if is_one_of(faults.too_often) {
@@ -300,6 +306,10 @@ struct Request {
 }
 
 impl Request {
+    fn is(&self, (end, text): (&str, &str)) -> bool {
+        self.path.ends_with(end) && String::from_utf8_lossy(&self.bytes).contains(text)
+    }
+
     /// The same, with which the server closes the connection.
     fn closing(&self) -> Vec<u8> {
         let (head, body) = self.bytes.split_at(self.head - 2);

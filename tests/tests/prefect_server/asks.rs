@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use flow_tests::prefect::{FaultyWay, Server};
 use serde_json::{Value, json};
@@ -119,6 +119,66 @@ fn a_server_of_a_version_that_nobody_knows_is_one_warning() {
     let warning = "version 9.1.0, with which nobody has tried this";
     assert_eq!(count(&told.stderr, warning), 1, "{}", told.stderr);
     assert_eq!(count(&told.stderr, "WARNING"), 2, "{}", told.stderr);
+}
+
+#[test]
+fn events_go_by_requests_where_sockets_are_blocked() {
+    let server = Server::shared();
+    let blocked = ("/api/events/in", (403, ""));
+    let way = FaultyWay::answering(server.address(), [blocked]).expect("a free port");
+    let told = run_with(server, "every_kind", &[("PREFECT_API_URL", &way.url())]);
+    told.check(server);
+    assert_eq!(way.met().refused, 3, "{}", told.stderr);
+}
+
+/// The flow of the design is there whole, where the program says it is.
+fn is_seen_whole(server: &Server, output: &Output) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let (_, id) = stderr
+        .split_once("/runs/flow-run/")
+        .expect("where to see it");
+    let path = format!("/flow_runs/{}", &id[..36]);
+    let run = server.get(&path);
+    let graph = server.get(&format!("{path}/graph-v2"));
+    assert_eq!(run["state"]["name"], "Completed", "{stderr}");
+    assert_eq!(graph["nodes"].as_array().map(Vec::len), Some(13));
+}
+
+#[test]
+fn a_server_that_wants_tokens_against_forged_requests_is_told() {
+    let settings = [("PREFECT_SERVER_CSRF_PROTECTION_ENABLED", "true")];
+    let server = Server::with_settings(&settings).unwrap_or_else(|error| panic!("{error}"));
+    let answer = server.request("POST", "/flow_runs/filter", Some(&json!({})));
+    assert_eq!(answer.status, 403, "it wants them");
+    let home = tempfile::tempdir().expect("a folder");
+    let mut command = server.command(env!("CARGO_BIN_EXE_reported_flows"), home.path());
+    is_seen_whole(&server, &command.arg("design").output().expect("it starts"));
+}
+
+#[test]
+fn the_server_of_a_profile_or_a_project_is_told() {
+    let server = Server::shared();
+    let url = server.url();
+    let files = [
+        (
+            "profiles.toml",
+            format!("active = \"here\"\n[profiles.here]\nPREFECT_API_URL = \"{url}\"\n"),
+        ),
+        ("prefect.toml", format!("[api]\nurl = \"{url}\"\n")),
+        (
+            "pyproject.toml",
+            format!("[tool.prefect.api]\nurl = \"{url}\"\n"),
+        ),
+        (".env", format!("PREFECT_API_URL={url}\n")),
+    ];
+    for (name, content) in files {
+        let home = tempfile::tempdir().expect("a folder");
+        fs::write(home.path().join(name), content).expect("a file");
+        let mut command = alone("design", &home);
+        let output = command.current_dir(&home).output().expect("it starts");
+        is_seen_whole(server, &output);
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::process::{Child, Stdio};
 
 use flow_tests::prefect::Server;
+use flow_tests::python::Environment;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -20,6 +21,8 @@ impl Program {
     fn of(server: &Server, arguments: &[&str]) -> Self {
         let home = tempfile::tempdir().expect("a directory");
         let mut command = server.command(env!("CARGO_BIN_EXE_prefect_things"), home.path());
+        let environment = Environment::dask().unwrap_or_else(|error| panic!("{error}"));
+        command.env("FLOWDASK_DASK", environment.command("dask"));
         let child = command.args(arguments).stdout(Stdio::piped()).spawn();
         Self {
             child: Some(child.expect("the program starts")),
@@ -61,9 +64,19 @@ fn id(run: &Value) -> &str {
 
 #[test]
 fn a_flow_that_was_started_by_hand_is_cancelled_on_the_server() {
+    is_cancelled("cancelled", "waits-to-be-cancelled");
+}
+
+#[test]
+fn a_flow_whose_tasks_workers_execute_is_cancelled_on_the_server() {
+    is_cancelled("cancelled_elsewhere", "waits-elsewhere-to-be-cancelled");
+}
+
+/// Starts a flow, and cancels it when its only task runs.
+fn is_cancelled(argument: &str, flow: &str) {
     let server = Server::shared();
-    let program = Program::start(server, "cancelled");
-    let run = run_in_state(server, "waits-to-be-cancelled", "Running");
+    let program = Program::start(server, argument);
+    let run = run_in_state(server, flow, "Running");
     let filter = json!({"flow_runs": {"id": {"any_": [id(&run)]}}});
     server.wait_for("its task run", |server| {
         let runs = server.all("task_runs", &filter);
@@ -73,7 +86,7 @@ fn a_flow_that_was_started_by_hand_is_cancelled_on_the_server() {
     server.post(&format!("/flow_runs/{}/set_state", id(&run)), &body);
     let said = program.end();
     assert!(said["Err"].is_string(), "{said}");
-    let run = run_in_state(server, "waits-to-be-cancelled", "Cancelled");
+    let run = run_in_state(server, flow, "Cancelled");
     assert_eq!(
         run["state"]["message"],
         "Flow run was cancelled successfully."

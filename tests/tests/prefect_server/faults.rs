@@ -308,6 +308,56 @@ fn what_a_server_always_fails_at_holds_up_nothing_else() {
     assert_eq!(way.met().refused, 8 + 2);
 }
 
+#[test]
+fn a_line_that_a_server_always_fails_at_is_lost_alone() {
+    const GUILTY: &str = "step 27, attempt 1";
+    let server = Server::shared();
+    let faults = Faults {
+        failing: Some(("/api/logs/", GUILTY)),
+        ..Faults::default()
+    };
+    let way = FaultyWay::to(server.address(), faults).expect("a port");
+    let url = way.url();
+    let program = Program::start(server, &[("PREFECT_API_URL", &url)], &["steady", "60", "0"]);
+    let told = program.end(server);
+    told.check(server);
+    let mut wanted = steps(60);
+    wanted.retain(|line| line != GUILTY);
+    assert_eq!(told.lines(server, "step"), wanted);
+    let warnings = told
+        .stderr
+        .lines()
+        .filter(|line| line.contains("lines are lost"));
+    let warnings: Vec<_> = warnings.collect();
+    assert_eq!(warnings.len(), 1, "{}", told.stderr);
+    assert!(warnings[0].ends_with("lines are lost: 1"), "{warnings:?}");
+    assert!(!warnings[0].contains("step 27"), "{warnings:?}");
+}
+
+#[test]
+fn a_state_that_a_server_fails_at_waits_and_holds_up_nothing_else() {
+    let server = Server::shared();
+    let faults = Faults {
+        failing: Some(("/set_state", "\"RUNNING\"")),
+        ..Faults::default()
+    };
+    let way = FaultyWay::to(server.address(), faults).expect("a port");
+    let program = Program::start(server, &patient(&way.url()), &["steady", "10", "0"]);
+    let [_, id] = ids(program.home());
+    server.wait_for("all but the state", |server| {
+        let runs = task_runs(server, &id);
+        let ended = runs.iter().filter(|run| run["end_time"].is_string());
+        (ended.count() == 10 && lines(server, &id, "step") == steps(10)).then_some(())
+    });
+    let state = &server.get(&format!("/flow_runs/{id}"))["state_name"];
+    assert_eq!(state, "Pending");
+    way.set(Faults::default());
+    let told = program.end(server);
+    let warning = "the state is told again until the server takes it";
+    assert_eq!(told.stderr.matches(warning).count(), 1, "{}", told.stderr);
+    check_steady(&told, server, 10);
+}
+
 /// A `steady` flow of so many steps is killed, and its end told by `replay`.
 fn is_killed_and_replayed(count: u64, faults: &Faults) {
     let server = Server::start().unwrap_or_else(|error| panic!("{error}"));

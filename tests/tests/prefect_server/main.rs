@@ -7,6 +7,7 @@ mod control;
 mod deployments;
 mod faults;
 mod kept;
+mod names;
 mod older;
 mod pages;
 mod reports;

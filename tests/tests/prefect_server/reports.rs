@@ -3,14 +3,33 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flow_tests::prefect::Server;
+use flow_tests::python::Environment;
 use serde_json::{Value, json};
 
-use super::told::{ends, run};
+use super::told::{Told, ends, run, run_with};
+
+/// Runs a flow whose tasks workers execute: they know of no server.
+fn run_elsewhere(server: &Server, flow: &str) -> Told {
+    let environment = Environment::dask().unwrap_or_else(|error| panic!("{error}"));
+    let dask = environment.command("dask");
+    let dask = dask.to_str().expect("text");
+    run_with(server, flow, &[("FLOWDASK_DASK", dask)])
+}
 
 #[test]
 fn the_flow_of_the_design_is_told_whole() {
     let server = Server::shared();
-    let told = run(server, "design");
+    design_is_told(server, &run(server, "design"));
+}
+
+#[test]
+fn the_flow_of_the_design_is_told_whole_on_workers() {
+    let server = Server::shared();
+    design_is_told(server, &run_elsewhere(server, "design_elsewhere"));
+}
+
+fn design_is_told(server: &Server, told: &Told) {
+    told.check(server);
     let flow_run = &told.flow_run;
     assert_eq!(flow_run["state"]["name"], "Completed", "{}", told.stderr);
     assert_eq!(flow_run["run_count"], 1);
@@ -110,7 +129,17 @@ fn the_flow_of_the_design_is_told_whole() {
 #[test]
 fn subflows_nested_tasks_failures_and_retries_are_told() {
     let server = Server::shared();
-    let told = run(server, "every_kind");
+    every_kind_is_told(server, &run(server, "every_kind"));
+}
+
+#[test]
+fn subflows_nested_tasks_failures_and_retries_are_told_on_workers() {
+    let server = Server::shared();
+    every_kind_is_told(server, &run_elsewhere(server, "every_kind_elsewhere"));
+}
+
+fn every_kind_is_told(server: &Server, told: &Told) {
+    told.check(server);
     let name = told.flow_run["name"].as_str().expect("a name");
     assert_eq!(
         told.flow_run["state"]["name"], "Completed",
@@ -122,6 +151,12 @@ fn subflows_nested_tasks_failures_and_retries_are_told() {
         .into_iter()
         .partition(|run| run["state"]["state_details"]["child_flow_run_id"].is_string());
     assert_eq!(ends(&runs), ends(&told.engine_runs(name)));
+    let states: BTreeSet<_> = runs
+        .iter()
+        .map(|run| run["state"]["name"].as_str())
+        .collect();
+    let wanted = ["Cancelled", "Completed", "Failed", "NotReady", "TimedOut"];
+    assert_eq!(states, wanted.map(Some).into());
 
     let shaky = runs.iter().find(|run| {
         run["name"]

@@ -82,6 +82,7 @@ impl FlowRun {
         // It may be executed once more after it has settled.
         let is_open = shell.view(run).is_some_and(|view| !view.name.is_settled());
         if is_open {
+            self.tell_name(run, &name);
             shell.controls.insert_name(run, name);
         }
     }

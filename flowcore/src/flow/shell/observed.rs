@@ -86,6 +86,26 @@ impl FlowRun {
         }
     }
 
+    /// The template of a run whose attempt has begun here gives it this name.
+    pub(crate) fn has_name(&self, run: RunReference, name: &str) {
+        if let Some(line) = self.line() {
+            // The other runs of this process are told under their own.
+            if line.run() == run {
+                line.name(name);
+            }
+        } else if self.is_observed() {
+            let _shell = self.shell.lock();
+            self.tell_name(run, name);
+        }
+    }
+
+    /// The same under the flow run's lock, wherever the attempt has begun.
+    pub(super) fn tell_name(&self, run: RunReference, name: &str) {
+        for observer in self.observers().iter() {
+            observer.named(self, run, name);
+        }
+    }
+
     /// What the engine noted, before any of it is let go.
     #[inline]
     pub(super) fn tell_changes(&self, shell: &mut Shell, at: Timestamp) {

@@ -342,8 +342,9 @@ impl Connection {
     /// Sends a request, without what this server is known to refuse, and once
     /// more without what it then refuses.
     async fn attempt(&self, request: &Request) -> Result<String, (Ended, ApiError)> {
-        let is_writing = request.writes && self.settings.csrf;
-        let token = if is_writing {
+        // Questions with a body, too: the server tells by the method.
+        let wants_token = request.method != Method::GET && self.settings.csrf;
+        let token = if wants_token {
             self.token().await?
         } else {
             None

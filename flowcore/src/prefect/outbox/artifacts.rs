@@ -2,7 +2,6 @@
 //! Python says.
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -24,29 +23,17 @@ struct Found {
     key: Option<String>,
 }
 
-pub(super) async fn perform(shared: &Shared, call: &ArtifactCall) -> Result<Reply, ApiError> {
-    match ask(shared, call).await {
-        Err(error @ ApiError::Failing { .. }) if is_well(&shared.client, call).await => {
-            Ok(Reply::FailedAtThis(error))
-        }
-        reply => reply,
-    }
-}
-
-/// Whether the server gives what the call is about, so that it is not the
-/// server that fails, but the call.
-async fn is_well(client: &ApiClient, call: &ArtifactCall) -> bool {
-    let path = match call {
+/// Where the server gives what the call is about.
+pub(super) fn path_of(call: &ArtifactCall) -> String {
+    match call {
         ArtifactCall::Make { flow_run, .. } => format!("/flow_runs/{flow_run}"),
         ArtifactCall::Say { server, .. }
         | ArtifactCall::Change { server, .. }
         | ArtifactCall::SayChange { server, .. } => format!("/artifacts/{server}"),
-    };
-    let given: Result<IgnoredAny, _> = client.get(&path).await;
-    given.map_or_else(|error| !error.may_pass(), |_| true)
+    }
 }
 
-async fn ask(shared: &Shared, call: &ArtifactCall) -> Result<Reply, ApiError> {
+pub(super) async fn perform(shared: &Shared, call: &ArtifactCall) -> Result<Reply, ApiError> {
     let client = &shared.client;
     let place = |flow| {
         let known = |place: Result<&ServerFlowRun, _>| place.ok().cloned();

@@ -34,10 +34,15 @@ pub(super) fn flow_run(new: &NewFlowRun, flow: Uuid, stands_for: Option<Uuid>) -
 }
 
 /// The body of `PATCH /flow_runs/{id}` for a run that was there before, with
-/// this policy: the server keeps there which pauses it had.
-pub(super) fn adoption(new: &NewFlowRun, mut known: Map<String, Value>) -> Value {
+/// this name, unless a template names it, and this policy: the server keeps
+/// there which pauses it had.
+pub(super) fn adoption(new: &NewFlowRun, name: &str, mut known: Map<String, Value>) -> Value {
     known.extend(policy(new));
-    json!({"flow_version": new.version, "empirical_policy": known})
+    let mut body = json!({"flow_version": new.version, "empirical_policy": known});
+    if new.run_name != name {
+        body["name"] = json!(new.run_name);
+    }
+    body
 }
 
 /// Whole seconds, as in Python.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -27,6 +28,9 @@ pub(super) async fn make(shared: Arc<Shared>) {
             Next::Call(call) => {
                 let reply = match perform(&shared, &call, &mut flows).await {
                     Ok(reply) => reply,
+                    Err(error) if is_at_this(&shared.client, &call, &error).await => {
+                        Reply::FailedAtThis(error)
+                    }
                     Err(error) => Reply::Failed(error),
                 };
                 shared.with(|ledger, now| ledger.answered(*call, reply, now));
@@ -35,6 +39,27 @@ pub(super) async fn make(shared: Arc<Shared>) {
             }
         }
     }
+}
+
+/// Whether the server fails at a call and not as a whole: it gives what the call
+/// is about.
+async fn is_at_this(client: &ApiClient, call: &Call, error: &ApiError) -> bool {
+    if !matches!(error, ApiError::Failing { .. }) {
+        return false;
+    }
+    let path = match call {
+        Call::Begin { .. } => return false,
+        Call::Rename { server, .. } | Call::State { server, .. } => format!("/flow_runs/{server}"),
+        Call::Artifact(call) => artifacts::path_of(call),
+        Call::Lines(lines) | Call::FindLines(lines) => {
+            match lines.iter().find_map(|line| line.flow_run) {
+                Some(flow_run) => format!("/flow_runs/{flow_run}"),
+                None => return false,
+            }
+        }
+    };
+    let given: Result<IgnoredAny, _> = client.get(&path).await;
+    given.map_or_else(|error| !error.may_pass(), |_| true)
 }
 
 async fn perform(
@@ -102,6 +127,7 @@ struct Made {
 /// What a run that was there before is known by.
 #[derive(Deserialize)]
 struct Known {
+    name: String,
     #[serde(default)]
     empirical_policy: Map<String, Value>,
 }
@@ -137,7 +163,7 @@ async fn begin(
     let made: MadeRun = if let Some(adopted) = new.adopted {
         let path = format!("/flow_runs/{adopted}");
         let known: Known = client.get(&path).await?;
-        let body = bodies::adoption(new, known.empirical_policy);
+        let body = bodies::adoption(new, &known.name, known.empirical_policy);
         client.patch(&path, &body).await?;
         client.get(&path).await?
     } else {

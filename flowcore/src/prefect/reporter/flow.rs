@@ -175,7 +175,8 @@ impl ReportedFlow {
         flow: &FlowRun,
         submission: &Submission<'_>,
         layouts: &mut Layouts,
-    ) -> Option<TaskRunUpdate> {
+        tell: &mut dyn FnMut(TaskRunUpdate),
+    ) {
         let task = self.task(submission);
         let parent = submission.by.map(|run| task_run_id(flow.id(), run));
         let sources = Sources::new(submission.info, submission.inputs, parent);
@@ -199,7 +200,7 @@ impl ReportedFlow {
                     random: 0.0,
                     record: None,
                 };
-                self.run_enters(flow, id, entered, None, layouts)
+                self.run_enters(flow, id, entered, None, layouts, tell);
             }
             Submitted::Map(id, length) => {
                 let report = submission.options.report;
@@ -209,7 +210,6 @@ impl ReportedFlow {
                 }
                 let map = ReportedMap::new(task, sources, submission.at, report, layout);
                 self.maps.insert(id, map);
-                None
             }
         }
     }
@@ -235,9 +235,7 @@ impl ReportedFlow {
                         record: states::record(*name, run, changes),
                     };
                     let given = changes.given_name(run);
-                    if let Some(update) = self.run_enters(flow, *id, entered, given, layouts) {
-                        tell(update);
-                    }
+                    self.run_enters(flow, *id, entered, given, layouts, tell);
                     if name.is_settled() && !flow.has_transactions() {
                         self.runs.remove(id);
                     }
@@ -286,19 +284,34 @@ impl ReportedFlow {
         entered: Entered,
         given_name: Option<String>,
         layouts: &Layouts,
-    ) -> Option<TaskRunUpdate> {
-        let single = self.runs.get_mut(&id)?;
+        tell: &mut dyn FnMut(TaskRunUpdate),
+    ) {
+        let Some(single) = self.runs.get_mut(&id) else {
+            return;
+        };
         let run = RunReference::from(id);
         let name = single.run.name(given_name);
         let identity = Identity {
             id: task_run_id(flow.id(), run),
             flow: self.told,
             flow_run_count: self.count.max(1),
+            awaits_name: single.task.has_template && name.is_none(),
             name: name.unwrap_or_else(|| flow.task_run_name(&single.task.name, run)),
             inputs: single.sources.of_run(layouts),
             submitted: single.submitted,
         };
-        Some(single.run.enters(entered, &single.task, identity))
+        single.run.enters(entered, &single.task, identity, tell);
+    }
+
+    /// A run is named, or a row; what was held until then.
+    pub(super) fn named(&mut self, run: RunReference, name: &str) -> Option<TaskRunUpdate> {
+        match run {
+            RunReference::Run(id) => self.runs.get_mut(&RunId::from_bits(id))?.run.named(name),
+            RunReference::Row(map, row) => {
+                let map = self.maps.get_mut(&MapId::from_bits(map))?;
+                map.row_named(row, name)
+            }
+        }
     }
 
     /// The task with its options, made anew only if those differ.

@@ -149,7 +149,7 @@ impl ReportedMap {
                 random: around.flow.random(run, attempt),
                 record: states::record(name, run, changes),
             };
-            tell(state.enters(entered, &self.task, identity));
+            state.enters(entered, &self.task, identity, tell);
         }
     }
 
@@ -165,6 +165,7 @@ impl ReportedMap {
             flow: around.told_flow,
             flow_run_count: around.flow_run_count,
             name,
+            awaits_name: false,
             inputs,
             submitted: self.submitted,
         }
@@ -185,11 +186,22 @@ impl ReportedMap {
             Some(of_row) if is_of_rows => of_row.name(given),
             _ => given,
         };
+        let awaits_name = self.task.has_template && given.is_none();
         let name = given.unwrap_or_else(|| around.flow.task_run_name(&self.task.name, run));
         let inputs = self
             .sources
             .of_rows(&(row..row + 1), length, around.layouts);
-        self.identity(around, task_run_id(around.flow.id(), run), name, inputs)
+        Identity {
+            awaits_name,
+            ..self.identity(around, task_run_id(around.flow.id(), run), name, inputs)
+        }
+    }
+
+    /// A row that is told by itself is named.
+    pub(super) fn row_named(&mut self, row: u32, name: &str) -> Option<TaskRunUpdate> {
+        let is_of_rows = self.layout.is_some_and(|layout| layout.is_of_rows());
+        let run = self.runs.get_mut(row as usize)?;
+        is_of_rows.then(|| run.named(name)).flatten()
     }
 
     fn in_batches(
@@ -261,7 +273,7 @@ impl ReportedMap {
                     random: 0.0,
                     record: None,
                 };
-                tell(self.runs[number as usize].enters(entered, &self.task, identity));
+                self.runs[number as usize].enters(entered, &self.task, identity, tell);
             }
         }
         if name.is_settled() && !name.is_completed() {
@@ -298,7 +310,7 @@ impl ReportedMap {
                 random: 0.0,
                 record: None,
             };
-            tell(state.enters(entered, &self.task, identity));
+            state.enters(entered, &self.task, identity, tell);
         }
     }
 
@@ -325,7 +337,7 @@ impl ReportedMap {
             random: 0.0,
             record: None,
         };
-        tell(Run::default().enters(entered, &self.task, identity));
+        Run::default().enters(entered, &self.task, identity, tell);
     }
 }
 

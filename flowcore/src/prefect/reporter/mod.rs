@@ -35,6 +35,7 @@ use super::message::Message;
 use super::outbox::Outbox;
 use crate::definition::MapReport;
 use crate::flow::{Began, Changes, FlowRun, Observer, Submission, Watch};
+use crate::runner::RunReference;
 use crate::state::{State, StateName};
 
 /// Watches the flow runs of the process.
@@ -245,9 +246,10 @@ impl Observer for Reporter {
     fn submitted(&self, flow: &FlowRun, submission: &Submission<'_>) {
         let mut reported = self.reported.lock();
         let Reported { flows, layouts, .. } = &mut *reported;
-        let entry = flows.get_mut(&flow.id());
-        if let Some(update) = entry.and_then(|entry| entry.submitted(flow, submission, layouts)) {
-            self.outbox.put(Message::TaskRun(Box::new(update)));
+        if let Some(entry) = flows.get_mut(&flow.id()) {
+            entry.submitted(flow, submission, layouts, &mut |update| {
+                self.outbox.put(Message::TaskRun(Box::new(update)));
+            });
         }
     }
 
@@ -258,6 +260,14 @@ impl Observer for Reporter {
             entry.changed(flow, changes, layouts, &mut |update| {
                 self.outbox.put(Message::TaskRun(Box::new(update)));
             });
+        }
+    }
+
+    fn named(&self, flow: &FlowRun, run: RunReference, name: &str) {
+        let mut reported = self.reported.lock();
+        let entry = reported.flows.get_mut(&flow.id());
+        if let Some(update) = entry.and_then(|entry| entry.named(run, name)) {
+            self.outbox.put(Message::TaskRun(Box::new(update)));
         }
     }
 

@@ -22,6 +22,8 @@ pub(super) struct Task {
     pub(super) told: Arc<ReportedTask>,
     /// What its runs' names begin with.
     pub(super) name: String,
+    /// A template names its runs when they begin.
+    pub(super) has_template: bool,
     delay: RetryDelay,
     jitter: f64,
 }
@@ -39,6 +41,7 @@ impl Task {
                 retry_delays: delays(&delay, retries),
             }),
             name: options.name_in_force().to_owned(),
+            has_template: options.task_run_name.is_some(),
             delay,
             jitter: options.retry_jitter,
         }
@@ -69,6 +72,9 @@ pub(super) struct Run {
     run_time: Duration,
     /// That its template gave: one that is undone has it no more.
     name: Option<Box<str>>,
+    /// That it runs, which is told with the name that its template is about to
+    /// give it, or before its next state.
+    held: Option<Box<TaskRunUpdate>>,
 }
 
 /// A state that a run enters.
@@ -90,6 +96,8 @@ pub(super) struct Identity {
     pub(super) flow: Option<Uuid>,
     pub(super) flow_run_count: u32,
     pub(super) name: String,
+    /// A template is about to give it another name.
+    pub(super) awaits_name: bool,
     pub(super) inputs: Arc<TaskInputs>,
     pub(super) submitted: Timestamp,
 }
@@ -103,6 +111,14 @@ impl Run {
             self.name = Some(given.into());
         }
         self.name.as_deref().map(str::to_owned)
+    }
+
+    /// Its template gives it this name; what was held until then.
+    pub(super) fn named(&mut self, name: &str) -> Option<TaskRunUpdate> {
+        self.name = Some(name.into());
+        let mut held = self.held.take()?;
+        name.clone_into(&mut held.name);
+        Some(*held)
     }
 
     /// It ran at these times, and nobody was told before.
@@ -119,7 +135,11 @@ impl Run {
         entered: Entered,
         task: &Task,
         identity: Identity,
-    ) -> TaskRunUpdate {
+        tell: &mut dyn FnMut(TaskRunUpdate),
+    ) {
+        if let Some(held) = self.held.take() {
+            tell(*held);
+        }
         let Entered {
             name,
             message,
@@ -145,7 +165,7 @@ impl Run {
             let delay = jittered(task.delay.before(attempt), task.jitter, random);
             states::scheduled(&mut state, delay);
         }
-        TaskRunUpdate {
+        let update = TaskRunUpdate {
             id: identity.id,
             flow: identity.flow,
             task: Arc::clone(&task.told),
@@ -159,6 +179,11 @@ impl Run {
             start: self.start.map(truncated),
             end: self.end.map(truncated),
             run_time: self.run_time.as_secs_f64(),
+        };
+        if kind == StateType::Running && identity.awaits_name {
+            self.held = Some(Box::new(update));
+        } else {
+            tell(update);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
@@ -59,6 +59,8 @@ pub(crate) struct Line {
     run: RunReference,
     execution: u64,
     asked: AtomicU64,
+    /// Home wants to hear the name that the run's template gives it.
+    owes_name: AtomicBool,
 }
 
 /// A line of a log that goes to another process has about so many bytes at
@@ -67,13 +69,19 @@ pub(crate) struct Line {
 const LONGEST_LINE: usize = 12 << 10;
 
 impl Line {
-    pub(crate) fn new(lines: &Arc<Lines>, flow_run: u128, run: RunReference) -> Arc<Self> {
+    pub(crate) fn new(
+        lines: &Arc<Lines>,
+        flow_run: u128,
+        run: RunReference,
+        owes_name: bool,
+    ) -> Arc<Self> {
         Arc::new(Self {
             lines: Arc::clone(lines),
             flow_run,
             run,
             execution: lines.next.fetch_add(1, Ordering::Relaxed),
             asked: AtomicU64::new(0),
+            owes_name: AtomicBool::new(owes_name),
         })
     }
 
@@ -103,10 +111,12 @@ impl Line {
         });
     }
 
-    /// The run's template gave it this name.
-    pub(crate) fn name(&self, name: String) {
-        let run = self.run;
-        self.send(ToHome::Name { run, name });
+    /// The run's template gave it this name, the same in each attempt.
+    pub(crate) fn name(&self, name: &str) {
+        if self.owes_name.swap(false, Ordering::Relaxed) {
+            let (run, name) = (self.run, name.to_owned());
+            self.send(ToHome::Name { run, name });
+        }
     }
 
     pub(crate) fn ask(self: &Arc<Self>, request: Request) -> Asking {

@@ -28,6 +28,7 @@ fn a_served_run_completes_with_changed_parameters() {
     let ended = wait_for_end(server, &run);
     assert_eq!(ended["state_type"], "COMPLETED", "{ended}");
     assert_eq!(ended["run_count"], 1);
+    assert_eq!(ended["name"], "greets-Ada");
     assert!(ended["infrastructure_pid"].is_string());
     let greeted = std::fs::read_to_string(file).expect("it was written");
     assert_eq!(greeted, "Ada 24\n");
@@ -329,6 +330,9 @@ fn runs_do_not_outlive_who_serves_them() {
         run["infrastructure_pid"].as_str().map(str::to_owned)
     });
     server.wait_for("the end of the process", |_| has_ended(&process));
+    // It says itself how it ended: nobody else would.
+    let ended = wait_for_end(server, &run);
+    assert_eq!(ended["state_type"], "CRASHED", "{ended}");
 }
 
 /// Lets these processes serve one deployment with a schedule, and gives how

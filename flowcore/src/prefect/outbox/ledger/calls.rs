@@ -83,18 +83,16 @@ impl Ledger {
         if self.is_shut() {
             return Next::Wait(None);
         }
-        if let Some(until) = self.paused_until(now) {
+        if let Some(until) = self.outage.until(now) {
             return Next::Wait(Some(until));
         }
         self.end_flows();
-        while let Some(step) = self.steps.front() {
-            let call = self.call_of(step);
-            if let Some(call) = call {
-                return Next::Call(Box::new(call));
-            }
-            // There is nothing to ask for it: the server has refused the flow
-            // run, or knows it already.
-            self.step_is_over();
+        let later = match self.next_step(now) {
+            Next::Wait(later) => later,
+            call => return call,
+        };
+        if let Some(until) = self.lines.paused_until(now) {
+            return Next::Wait(earlier(later, Some(until)));
         }
         if let Some(lines) = self.lines.take_doubtful() {
             return Next::Call(Box::new(Call::FindLines(lines)));
@@ -105,8 +103,30 @@ impl Ledger {
         }
         match lines {
             Some(lines) => Next::Call(Box::new(Call::Lines(lines))),
-            None => Next::Wait(self.lines.due_at().filter(|at| *at > now)),
+            None => Next::Wait(earlier(later, self.lines.due_at().filter(|at| *at > now))),
         }
+    }
+
+    /// The first step of a flow run that is not [stuck](FlowEntry::stuck).
+    fn next_step(&mut self, now: Timestamp) -> Next {
+        let mut later = None;
+        self.step = 0;
+        while let Some(step) = self.steps.get(self.step) {
+            let stuck = self.flows.get(&step.flow());
+            if let Some(until) = stuck.and_then(|flow| flow.stuck.until(now)) {
+                later = earlier(later, Some(until));
+                self.step += 1;
+                continue;
+            }
+            let call = self.call_of(step);
+            if let Some(call) = call {
+                return Next::Call(Box::new(call));
+            }
+            // There is nothing to ask for it: the server has refused the flow
+            // run, or knows it already.
+            self.step_is_over();
+        }
+        Next::Wait(later)
     }
 
     fn call_of(&self, step: &Step) -> Option<Call> {
@@ -136,7 +156,7 @@ impl Ledger {
     }
 
     fn step_is_over(&mut self) {
-        if let Some(step) = self.steps.pop_front() {
+        if let Some(step) = self.steps.remove(self.step) {
             if !matches!(step, Step::Begin(_)) {
                 self.note(Note::Stepped(step.flow()));
             }
@@ -149,12 +169,19 @@ impl Ledger {
         match reply {
             Reply::Failed(error) if error.may_pass() => self.not_now(call, &error, now),
             Reply::Failed(error) if Self::shuts(&call, &error) => self.shut(error),
-            Reply::Failed(error) => self.refused(call, error),
+            Reply::Failed(error) => self.refused(call, error, now),
             Reply::FailedAtThis(error) => match call {
                 Call::Artifact(of) if self.artifacts.gives_up(&of) => {
                     self.reached();
-                    self.refused(Call::Artifact(of), error);
+                    self.refused(Call::Artifact(of), error, now);
                 }
+                Call::Rename { .. } if self.with_renaming.ends() => {
+                    self.reached();
+                    self.refused(call, error, now);
+                }
+                Call::State { .. } => self.state_fails(&error, now),
+                Call::Lines(lines) => self.lines_fail(lines, error, now),
+                Call::FindLines(lines) => self.finding_fails(lines, &error, now),
                 call => self.not_now(call, &error, now),
             },
             reply => {
@@ -171,6 +198,7 @@ impl Ledger {
                 self.began(new.id, Ok(place));
             }
             (Call::Lines(lines), _) => {
+                self.lines.go_well(lines.len());
                 self.lines_done(&lines);
                 self.note_lines(&lines);
             }
@@ -191,12 +219,43 @@ impl Ledger {
                 if missing.is_empty() {
                     self.note_lines(&there);
                 }
+                self.lines.are_found();
                 self.lines.put_back(missing, now, &self.away.scale);
             }
             (Call::FindLines(lines), _) => self.lines.doubt(lines),
-            (Call::Begin { .. } | Call::Rename { .. } | Call::State { .. }, _) => {
+            (Call::Rename { .. }, _) => {
+                self.with_renaming.succeeded();
                 self.step_is_over();
             }
+            (Call::State { .. }, _) => {
+                if let Some(entry) = self.flow_of_step() {
+                    entry.stuck.is_over();
+                }
+                self.step_is_over();
+            }
+            (Call::Begin { .. }, _) => self.step_is_over(),
+        }
+    }
+
+    fn flow_of_step(&mut self) -> Option<&mut FlowEntry> {
+        let flow = self.steps.get(self.step)?.flow();
+        self.flows.get_mut(&flow)
+    }
+
+    /// The server fails at a state of a flow run, and does others. It is never
+    /// given up: others act on it. Until it is taken it holds up its own flow
+    /// run, whose states have an order, and nothing else.
+    fn state_fails(&mut self, error: &ApiError, now: Timestamp) {
+        self.reached();
+        let Some(entry) = self.flow_of_step() else {
+            return;
+        };
+        if entry.stuck.fails(now) {
+            tracing::warn!(
+                target: "flowcore::prefect",
+                "{error}; the state is told again until the server takes it, and what comes after \
+                 it in its flow run waits"
+            );
         }
     }
 
@@ -207,20 +266,29 @@ impl Ledger {
             Call::Lines(lines) if error.is_doubtful() => self.lines.doubt(lines),
             Call::Lines(lines) => self.lines.put_back(lines, now, &self.away.scale),
             Call::FindLines(lines) => self.lines.doubt(lines),
-            // The step is still the first one.
+            // The step is still there.
             Call::Artifact(call) => self.artifacts.not_now(call, error.is_doubtful()),
             Call::Begin { .. } | Call::Rename { .. } | Call::State { .. } => {}
         }
     }
 
     /// The server does not want it.
-    fn refused(&mut self, call: Call, error: ApiError) {
+    fn refused(&mut self, call: Call, error: ApiError, now: Timestamp) {
         match call {
             Call::Begin { new, .. } => {
                 self.step_is_over();
                 self.began(new.id, Err(error));
             }
-            Call::Rename { .. } | Call::State { .. } => {
+            Call::Rename { .. } => {
+                if self.with_renaming.lost() {
+                    tracing::warn!(
+                        target: "flowcore::prefect",
+                        "{error}: the flow run keeps the name that it has there"
+                    );
+                }
+                self.step_is_over();
+            }
+            Call::State { .. } => {
                 tracing::warn!(target: "flowcore::prefect", "{error}");
                 self.step_is_over();
             }
@@ -228,21 +296,22 @@ impl Ledger {
                 self.step_is_over();
                 self.artifact_refused(call, &error);
             }
-            Call::Lines(lines) | Call::FindLines(lines) => {
-                tracing::warn!(
-                    target: "flowcore::prefect",
-                    "{error}: {} lines of the log are lost",
-                    lines.len()
-                );
-                self.lines_done(&lines);
-                self.note_lines(&lines);
+            Call::Lines(lines) => self.lines_refused(lines, error, now),
+            Call::FindLines(lines) => {
+                self.lines.lose(lines.len(), error);
+                self.lines_are_lost(&lines);
             }
         }
     }
 
-    fn note_lines(&mut self, lines: &[SentLine]) {
+    pub(super) fn note_lines(&mut self, lines: &[SentLine]) {
         if let Some(last) = lines.iter().map(|line| line.line.at).max() {
             self.note(Note::Lines(last));
         }
     }
+}
+
+/// The first of two times, as far as there are any.
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::outage::Outage;
 use super::verify::Asked;
 use super::window::Sent;
 use super::{Ledger, Note, Step};
@@ -36,6 +37,8 @@ pub(super) struct FlowEntry {
     parent: Option<Uuid>,
     /// When it began in this process, if others may have executed it before.
     pub(super) since: Option<Timestamp>,
+    /// The server fails at the next of its states.
+    pub(super) stuck: Outage,
     /// Requests about it that are still to be made.
     pub(super) steps: usize,
     /// States of it so far.
@@ -78,6 +81,7 @@ impl FlowEntry {
             place: Place::NotYet,
             parent,
             since: None,
+            stuck: Outage::default(),
             steps: 1,
             states: 0,
             runs: HashSet::new(),

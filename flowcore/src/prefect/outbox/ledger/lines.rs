@@ -7,7 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::Ledger;
+use super::hunt::{Hunt, Verdict};
+use super::outage::Outage;
+use super::patience::Patience;
 use super::weight::{self, Scale, Weight};
+use crate::prefect::client::ApiError;
 use crate::prefect::message::LogLine;
 
 /// More in one request would hold up the whole server.
@@ -25,6 +29,10 @@ pub(super) struct Lines {
     last: Option<Timestamp>,
     /// A batch of which nobody knows whether it has arrived.
     doubtful: Option<Vec<SentLine>>,
+    hunt: Hunt,
+    with_finding: Patience,
+    /// The server fails at lines, and does others.
+    outage: Outage,
 }
 
 #[derive(Debug)]
@@ -84,6 +92,7 @@ impl Lines {
 
     /// Drops all lines.
     pub(super) fn drop_all(&mut self) {
+        self.hunt.say_lost();
         *self = Self {
             last: self.last,
             ..Self::default()
@@ -102,8 +111,31 @@ impl Lines {
         });
     }
 
+    /// Until when no lines are sent.
+    pub(super) fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.outage.until(now)
+    }
+
+    /// So many lines were taken.
+    pub(super) fn go_well(&mut self, lines: usize) {
+        self.outage.is_over();
+        self.hunt.go_well(lines, MOST_LINES);
+    }
+
+    /// It was looked which lines are there.
+    pub(super) fn are_found(&mut self) {
+        self.outage.is_over();
+        self.with_finding.succeeded();
+    }
+
+    /// So many lines are given up.
+    pub(super) fn lose(&mut self, lines: usize, error: ApiError) {
+        self.outage.is_over();
+        self.hunt.lose(lines, error);
+    }
+
     fn is_due(&self, now: Timestamp) -> bool {
-        self.queue.len() >= MOST_LINES
+        self.queue.len() >= self.hunt.most(MOST_LINES)
             || self.bytes >= MOST_BYTES
             || self.due_at().is_some_and(|at| at <= now)
     }
@@ -163,7 +195,8 @@ impl Ledger {
         let mut batch: Vec<SentLine> = Vec::new();
         let mut bytes = 0;
         let mut is_doubtful = None;
-        while batch.len() < MOST_LINES
+        let most = self.lines.hunt.most(MOST_LINES);
+        while batch.len() < most
             && bytes < MOST_BYTES
             && let Some(queued) = self.lines.queue.front()
         {
@@ -200,6 +233,63 @@ impl Ledger {
             return None;
         }
         (!batch.is_empty()).then_some(batch)
+    }
+
+    /// The server fails at a batch, and does others.
+    pub(super) fn lines_fail(&mut self, lines: Vec<SentLine>, error: ApiError, now: Timestamp) {
+        self.reached();
+        match self.lines.hunt.fails(lines.len(), false) {
+            Verdict::Halves => self.lines.put_back(lines, now, &self.away.scale),
+            Verdict::Waits => {
+                self.lines.outage.fails(now);
+                self.lines.put_back(lines, now, &self.away.scale);
+            }
+            Verdict::IsLost => {
+                self.lines.lose(lines.len(), error);
+                self.lines_are_lost(&lines);
+            }
+        }
+    }
+
+    /// The server does not take a batch.
+    pub(super) fn lines_refused(&mut self, lines: Vec<SentLine>, error: ApiError, now: Timestamp) {
+        match self.lines.hunt.fails(lines.len(), true) {
+            Verdict::IsLost => {
+                self.lines.lose(lines.len(), error);
+                self.lines_are_lost(&lines);
+            }
+            Verdict::Halves | Verdict::Waits => {
+                self.lines.put_back(lines, now, &self.away.scale);
+            }
+        }
+    }
+
+    /// The server always fails when it is asked which lines it has: then they
+    /// are sent once more rather than lost.
+    pub(super) fn finding_fails(&mut self, lines: Vec<SentLine>, error: &ApiError, now: Timestamp) {
+        self.reached();
+        if !self.lines.with_finding.ends() {
+            self.lines.outage.fails(now);
+            self.lines.doubt(lines);
+            return;
+        }
+        self.lines.outage.is_over();
+        if self.lines.with_finding.lost() {
+            tracing::warn!(
+                target: "flowcore::prefect",
+                "{error}: lines of the log that may have arrived are sent once more, and may be \
+                 there twice"
+            );
+        }
+        self.lines.put_back(lines, now, &self.away.scale);
+    }
+
+    pub(super) fn lines_are_lost(&mut self, lines: &[SentLine]) {
+        self.lines_done(lines);
+        self.note_lines(lines);
+        if self.lines.left == 0 {
+            self.lines.hunt.say_lost();
+        }
     }
 
     pub(super) fn lines_done(&mut self, lines: &[SentLine]) {

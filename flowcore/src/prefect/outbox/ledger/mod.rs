@@ -15,8 +15,10 @@ mod artifacts;
 mod away;
 mod calls;
 mod flows;
+mod hunt;
 mod lines;
 mod notes;
+mod outage;
 mod patience;
 mod rebuild;
 mod runs;
@@ -27,10 +29,8 @@ mod verify;
 mod weight;
 mod window;
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::time::Duration;
-
 use jiff::Timestamp;
+use std::collections::{HashMap, HashSet, VecDeque};
 use uuid::Uuid;
 
 pub(super) use artifacts::ArtifactCall;
@@ -48,6 +48,8 @@ use artifacts::Artifacts;
 use away::Away;
 use flows::FlowEntry;
 use lines::Lines;
+use outage::Outage;
+use patience::Patience;
 use runs::RunEntry;
 use verify::Asked;
 use window::Window;
@@ -60,19 +62,23 @@ pub(super) struct Ledger {
     /// What the ids of transitions begin with.
     mark: Option<Mark>,
     flows: HashMap<Uuid, FlowEntry>,
-    /// What is asked of the server by requests, in order.
+    /// What is asked of the server by requests, those of one flow run in order.
     steps: VecDeque<Step>,
+    /// Which of them is asked for now.
+    step: usize,
     runs: HashMap<Uuid, RunEntry>,
     /// Runs with a state that was not sent, oldest first.
     dirty: VecDeque<Uuid>,
     window: Window,
     lines: Lines,
     artifacts: Artifacts,
+    with_renaming: Patience,
     away: Away,
     /// About task runs outside of flow runs.
     alone: Asked,
     /// These runs, and some that are recorded by now.
     alone_runs: HashSet<Uuid>,
+    /// Of the server as a whole.
     outage: Outage,
     /// Whether the server takes delays with fractions of a second.
     pub(super) has_fractional_delays: bool,
@@ -81,17 +87,6 @@ pub(super) struct Ledger {
     notes: Vec<Note>,
 }
 
-/// A server that does not answer, as far as it is known.
-#[derive(Default)]
-struct Outage {
-    until: Option<Timestamp>,
-    failures: u32,
-}
-
-/// Between two tries; each failure doubles it.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-
 impl Ledger {
     pub(super) fn new(new_id: NewId) -> Self {
         Self {
@@ -99,11 +94,13 @@ impl Ledger {
             mark: None,
             flows: HashMap::new(),
             steps: VecDeque::new(),
+            step: 0,
             runs: HashMap::new(),
             dirty: VecDeque::new(),
             window: Window::default(),
             lines: Lines::default(),
             artifacts: Artifacts::default(),
+            with_renaming: Patience::default(),
             away: Away::default(),
             alone: Asked::default(),
             alone_runs: HashSet::new(),
@@ -157,27 +154,19 @@ impl Ledger {
         }
     }
 
-    /// What went well ends an outage; the number of failures that it had.
+    /// What went well ends an outage.
     fn reached(&mut self) {
-        self.outage = Outage::default();
+        self.outage.is_over();
     }
 
-    /// Nothing is tried for a while. Whether this is news.
+    /// Nothing is tried for a while.
     fn failed(&mut self, error: &ApiError, now: Timestamp) {
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.outage.failures.min(6));
-        self.outage.until = now.checked_add(pause.min(LONGEST_PAUSE)).ok();
-        self.outage.failures += 1;
-        if self.outage.failures == 1 {
+        if self.outage.fails(now) {
             tracing::warn!(
                 target: "flowcore::prefect",
                 "{error}; what is to be reported is kept, and sent when the server answers"
             );
         }
-    }
-
-    /// Until when nothing is tried.
-    fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.outage.until.filter(|until| *until > now)
     }
 
     /// The server's id of a flow run; one that is not known there has its own.

@@ -23,6 +23,11 @@ impl Patience {
         ends
     }
 
+    /// Whether the server has failed at the thing before.
+    pub(super) fn is_tried(&self) -> bool {
+        self.tries > 0
+    }
+
     /// The thing is lost. Whether that is news.
     pub(super) fn lost(&mut self) -> bool {
         !std::mem::replace(&mut self.is_over, true)

@@ -3,6 +3,7 @@
 mod artifacts;
 mod away;
 mod death;
+mod failing;
 mod recording;
 
 use std::collections::{BTreeMap, HashSet};
