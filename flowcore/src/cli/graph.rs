@@ -32,13 +32,7 @@ pub(super) async fn print(flow: &dyn Definition, given: &ArgMatches) -> Result<E
         None => ending.is_some_and(|ending| ending == "svg"),
     };
     let call = flow.call_json(parameters::read(flow, given)?)?;
-    let graph = {
-        let _aside = file
-            .is_none()
-            .then(output::PrintsAside::begin)
-            .transpose()?;
-        visualize(call).await?
-    };
+    let graph = visualize(call).await?;
     if let Some(values) = missing(graph.asked_for()) {
         eprintln!(
             "nobody knows {values}, as no task runs: the picture shows what the flow does without"

@@ -19,42 +19,6 @@ pub(super) fn json(value: &impl Serialize) -> Result<()> {
     Ok(())
 }
 
-/// While this lives, standard output is standard error: what flows print does not
-/// get into what a program reads from the command.
-#[cfg(unix)]
-pub(super) struct PrintsAside(std::os::fd::OwnedFd);
-
-#[cfg(unix)]
-impl PrintsAside {
-    pub(super) fn begin() -> Result<Self> {
-        let output = rustix::io::dup(rustix::stdio::stdout())?;
-        rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;
-        Ok(Self(output))
-    }
-}
-
-#[cfg(unix)]
-impl Drop for PrintsAside {
-    fn drop(&mut self) {
-        // Text without a line's end may still wait in the process.
-        let _ = std::io::stdout().flush();
-        // It was one before, so this fails only for reasons that writing to it
-        // tells, too.
-        let _ = rustix::stdio::dup2_stdout(&self.0);
-    }
-}
-
-/// Not possible here in safe code: prints come first.
-#[cfg(not(unix))]
-pub(super) struct PrintsAside;
-
-#[cfg(not(unix))]
-impl PrintsAside {
-    pub(super) fn begin() -> Result<Self> {
-        Ok(Self)
-    }
-}
-
 /// An error on standard error; of wrong parameters each on its line.
 pub(super) fn problem(error: &Error) {
     let mut text = match error.downcast_ref::<ParameterErrors>() {

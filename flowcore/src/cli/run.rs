@@ -10,15 +10,11 @@ use crate::state::State;
 pub(super) async fn run(given: &ArgMatches) -> Result<Ended> {
     let flow = flow(given)?;
     let call = flow.call_json(parameters::read(flow, given)?)?;
-    let is_json = given.get_flag("json");
-    let state = {
-        let _aside = is_json.then(output::PrintsAside::begin).transpose()?;
-        call.state().await
-    };
+    let state = call.state().await;
     // The outer result is the run's, the inner one says whether its value can
     // be written.
     let value = state.result().and_then(|value| (*value).clone());
-    if is_json {
+    if given.get_flag("json") {
         output::json(&outcome(&state, &value))?;
     } else {
         match &value {

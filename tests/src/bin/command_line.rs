@@ -27,12 +27,6 @@ async fn leaves(file: String, line: String) -> Result<()> {
 }
 
 #[flow]
-async fn prints(name: String) {
-    print!("measuring {name}");
-    drop(length.submit(name));
-}
-
-#[flow]
 async fn fails() -> Result<()> {
     Err(Error::msg("the disk is full"))
 }
