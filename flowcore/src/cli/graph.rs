@@ -7,7 +7,7 @@ use clap::{Arg, ArgMatches, value_parser};
 use super::{Ended, output, parameters};
 use crate::definition::Definition;
 use crate::error::{Error, Result};
-use crate::report::visualize;
+use crate::report::{values_of, visualize};
 
 pub(super) fn arguments() -> [Arg; 2] {
     [
@@ -33,7 +33,7 @@ pub(super) async fn print(flow: &dyn Definition, given: &ArgMatches) -> Result<E
     };
     let call = flow.call_json(parameters::read(flow, given)?)?;
     let graph = visualize(call).await?;
-    if let Some(values) = missing(graph.asked_for()) {
+    if let Some(values) = values_of(graph.asked_for()) {
         eprintln!(
             "nobody knows {values}, as no task runs: the picture shows what the flow does without"
         );
@@ -48,15 +48,6 @@ pub(super) async fn print(flow: &dyn Definition, given: &ArgMatches) -> Result<E
         Some(file) => write(file, &text)?,
     }
     Ok(Ended::Done)
-}
-
-fn missing(asked_for: &[&str]) -> Option<String> {
-    let tasks: Vec<_> = asked_for.iter().map(|task| format!("`{task}`")).collect();
-    match &*tasks {
-        [] => None,
-        [one] => Some(format!("the value of {one}")),
-        several => Some(format!("the values of {}", several.join(", "))),
-    }
 }
 
 fn write(file: &Path, text: &str) -> Result<()> {

@@ -41,4 +41,4 @@ pub(crate) use running::end_all;
 pub(crate) use running::{cancel, cancel_all, suspend};
 pub(crate) use shell::{FlowRun, Held, in_hook, in_hook_thread, state_of};
 pub use submit::{map, submit};
-pub(crate) use symbolic::{AskedFor, Symbolic, Unknown};
+pub(crate) use symbolic::{Symbolic, Unknown};

@@ -35,6 +35,8 @@ use record::{FlowRecord, Kind};
 pub use record::{FlowRunRecord, RunRecord, StateChange};
 use recorder::Recorder;
 pub use summary::{Summary, TaskSummary};
+#[cfg(feature = "cli")]
+pub(crate) use visualize::values_of;
 pub use visualize::{Visualization, Visualize, visualize};
 
 /// What a call did: its result, and all that ran in it.

@@ -11,7 +11,7 @@ use super::recorder::Recorder;
 use super::{dot, svg};
 use crate::definition::TaskDefinition;
 use crate::error::{Error, Result};
-use crate::flow::{AskedFor, Call, Observers, Symbolic, Unknown};
+use crate::flow::{Call, Observers, Symbolic, Unknown};
 use crate::state::StateName;
 
 /// A flow that is about to be drawn without running its tasks; made by a flow's
@@ -96,7 +96,7 @@ impl<'a, T: Send + Sync + 'static> IntoFuture for Visualize<'a, T> {
             let observers = Observers::only(Arc::clone(&recorder) as _);
             let asked_for = Arc::clone(self.symbolic.asked_for());
             let ended = self.symbolic.scope(observers.scope(self.call)).await;
-            let asked_for = AskedFor::functions(&asked_for);
+            let asked_for = asked_for.functions();
             let error = match ended {
                 Ok(_) => None,
                 Err(error) if asked_for.is_empty() => return Err(error),
@@ -104,7 +104,9 @@ impl<'a, T: Send + Sync + 'static> IntoFuture for Visualize<'a, T> {
             };
             let mut flows = recorder.take();
             flows.iter_mut().for_each(forget_states);
-            if let Some(flow) = flows.first_mut() {
+            if let Some(flow) = flows.first_mut()
+                && !asked_for.is_empty()
+            {
                 let name = flow.flow.get_or_insert_default();
                 name.push_str(&reservation(&asked_for, error.as_ref()));
             }
@@ -119,13 +121,10 @@ fn reservation(asked_for: &[&str], error: Option<&Error>) -> String {
     let last = error
         .and_then(|error| error.downcast_ref::<Unknown>())
         .map(|unknown| unknown.function);
-    let others = asked_for.iter().filter(|function| Some(**function) != last);
-    let others: Vec<_> = others.map(|function| format!("`{function}`")).collect();
-    let mut text = match &*others {
-        [] => String::new(),
-        [one] => format!(", without the value of {one}"),
-        several => format!(", without the values of {}", several.join(", ")),
-    };
+    let others = asked_for.iter().copied();
+    let others: Vec<_> = others.filter(|function| Some(*function) != last).collect();
+    let others = values_of(&others).map(|values| format!(", without {values}"));
+    let mut text = others.unwrap_or_default();
     match (last, error) {
         (Some(function), _) => {
             text.push_str(&format!(", until it asks for the value of `{function}`"));
@@ -134,6 +133,19 @@ fn reservation(asked_for: &[&str], error: Option<&Error>) -> String {
         (None, None) => {}
     }
     text
+}
+
+/// Names the values of these tasks, if there are any.
+pub(crate) fn values_of(functions: &[&str]) -> Option<String> {
+    let names: Vec<_> = functions
+        .iter()
+        .map(|function| format!("`{function}`"))
+        .collect();
+    match &*names {
+        [] => None,
+        [one] => Some(format!("the value of {one}")),
+        several => Some(format!("the values of {}", several.join(", "))),
+    }
 }
 
 /// How runs ended says nothing where none ran.

@@ -180,7 +180,10 @@ impl Ledger {
                     self.refused(call, error, now);
                 }
                 Call::State { .. } => self.state_fails(&error, now),
-                Call::Lines(lines) => self.lines_fail(lines, error, now),
+                Call::Lines(lines) => {
+                    self.reached();
+                    self.lines_fail(lines, error, false, now);
+                }
                 Call::FindLines(lines) => self.finding_fails(lines, &error, now),
                 call => self.not_now(call, &error, now),
             },
@@ -296,7 +299,7 @@ impl Ledger {
                 self.step_is_over();
                 self.artifact_refused(call, &error);
             }
-            Call::Lines(lines) => self.lines_refused(lines, error, now),
+            Call::Lines(lines) => self.lines_fail(lines, error, true, now),
             Call::FindLines(lines) => {
                 self.lines.lose(lines.len(), error);
                 self.lines_are_lost(&lines);

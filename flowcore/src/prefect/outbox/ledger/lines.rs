@@ -235,10 +235,16 @@ impl Ledger {
         (!batch.is_empty()).then_some(batch)
     }
 
-    /// The server fails at a batch, and does others.
-    pub(super) fn lines_fail(&mut self, lines: Vec<SentLine>, error: ApiError, now: Timestamp) {
-        self.reached();
-        match self.lines.hunt.fails(lines.len(), false) {
+    /// The server fails at a batch, and does others, or does not take it, which
+    /// `is_final`.
+    pub(super) fn lines_fail(
+        &mut self,
+        lines: Vec<SentLine>,
+        error: ApiError,
+        is_final: bool,
+        now: Timestamp,
+    ) {
+        match self.lines.hunt.fails(lines.len(), is_final) {
             Verdict::Halves => self.lines.put_back(lines, now, &self.away.scale),
             Verdict::Waits => {
                 self.lines.outage.fails(now);
@@ -247,19 +253,6 @@ impl Ledger {
             Verdict::IsLost => {
                 self.lines.lose(lines.len(), error);
                 self.lines_are_lost(&lines);
-            }
-        }
-    }
-
-    /// The server does not take a batch.
-    pub(super) fn lines_refused(&mut self, lines: Vec<SentLine>, error: ApiError, now: Timestamp) {
-        match self.lines.hunt.fails(lines.len(), true) {
-            Verdict::IsLost => {
-                self.lines.lose(lines.len(), error);
-                self.lines_are_lost(&lines);
-            }
-            Verdict::Halves | Verdict::Waits => {
-                self.lines.put_back(lines, now, &self.away.scale);
             }
         }
     }

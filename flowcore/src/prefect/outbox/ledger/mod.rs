@@ -29,8 +29,9 @@ mod verify;
 mod weight;
 mod window;
 
-use jiff::Timestamp;
 use std::collections::{HashMap, HashSet, VecDeque};
+
+use jiff::Timestamp;
 use uuid::Uuid;
 
 pub(super) use artifacts::ArtifactCall;

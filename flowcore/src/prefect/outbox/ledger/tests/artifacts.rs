@@ -34,14 +34,6 @@ const KINDS: [Kind; 4] = [
     |call| matches!(call, ArtifactCall::SayChange { .. }),
 ];
 
-fn failing() -> ApiError {
-    ApiError::Failing {
-        request: "POST /events".to_owned(),
-        status: 500,
-        detail: "Internal Server Error".to_owned(),
-    }
-}
-
 /// Goes on until the flow run has ended, on a server that answers calls about
 /// artifacts of one kind with this; how often it did, and the seconds.
 fn until_ended_without(
@@ -50,22 +42,13 @@ fn until_ended_without(
     kind: Kind,
     mut answer: impl FnMut(usize) -> Option<Reply>,
 ) -> (usize, i64) {
-    let mut now = start();
     let mut failures = 0;
-    while now < start() + SignedDuration::from_mins(60) {
-        now += SignedDuration::from_millis(100);
-        if let Next::Call(call) = ledger.next_call(now) {
-            let fails = matches!(&*call, Call::Artifact(call) if kind(call));
-            let reply = if fails { answer(failures) } else { None };
-            failures += usize::from(reply.is_some());
-            let reply = reply.unwrap_or_else(|| server.reply(&call, false));
-            ledger.answered(*call, reply, now);
-        }
-        if ledger.finished(FLOW).is_some() {
-            return (failures, now.duration_since(start()).as_secs());
-        }
-    }
-    panic!("{} things are left", ledger.left(FLOW));
+    until_ended_with(ledger, server, |call| {
+        let fails = matches!(call, Call::Artifact(call) if kind(call));
+        let reply = if fails { answer(failures) } else { None };
+        failures += usize::from(reply.is_some());
+        reply
+    })
 }
 
 /// A flow run that has ended with three artifacts, the last of which changed.

@@ -4,38 +4,6 @@ use super::*;
 
 const OTHER: Uuid = Uuid::from_u128(2);
 
-fn failing() -> ApiError {
-    ApiError::Failing {
-        request: "POST /logs/".to_owned(),
-        status: 500,
-        detail: "Internal Server Error".to_owned(),
-    }
-}
-
-/// Goes on until the flow run has ended, with these answers instead of the
-/// server's; how many there were, and the seconds.
-fn until_ended_with(
-    ledger: &mut Ledger,
-    server: &mut Server,
-    mut answer: impl FnMut(&Call) -> Option<Reply>,
-) -> (usize, i64) {
-    let mut now = start();
-    let mut answers = 0;
-    while now < start() + SignedDuration::from_mins(60) {
-        now += SignedDuration::from_millis(10);
-        if let Next::Call(call) = ledger.next_call(now) {
-            let given = answer(&call);
-            answers += usize::from(given.is_some());
-            let reply = given.unwrap_or_else(|| server.reply(&call, false));
-            ledger.answered(*call, reply, now);
-        }
-        if ledger.finished(FLOW).is_some() {
-            return (answers, now.duration_since(start()).as_secs());
-        }
-    }
-    panic!("{} things are left", ledger.left(FLOW));
-}
-
 /// A flow run that has ended and wrote lines, on a server that answers so to
 /// batches with a guilty one; what it did, and what the server has.
 fn lines_told(
