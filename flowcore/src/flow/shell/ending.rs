@@ -51,12 +51,17 @@ impl FlowRun {
     /// Ends what is queued and whatever is submitted from now on, and asks what
     /// runs to stop.
     pub(in crate::flow) fn stop(self: &Arc<Self>, failure: &Failure, how: Stop) {
-        // Before its runs: nobody shall go on with the errors that they end with.
-        self.stopping().set();
         self.update(|shell, now| {
+            // In this order: a task's code looks at the flag too, and one that
+            // stops because of it was asked to; and nobody shall go on with the
+            // errors that runs end with.
+            for control in shell.controls.values() {
+                control.cancel();
+            }
             for entry in shell.maps.values() {
                 entry.job.stops().stop_all();
             }
+            self.stopping().set();
             shell.engine.stop(failure, how, now);
         });
         if how == Stop::Force {
