@@ -154,7 +154,7 @@ fn what_is_in_the_program_is_listed() {
     };
     assert_eq!(
         names(&run(&["flows", "--json"])),
-        ["borrows", "fails", "greet", "leaves", "waits"]
+        ["borrows", "fails", "greet", "leaves", "prints", "waits"]
     );
     assert_eq!(names(&run(&["tasks", "--json"])), ["length"]);
 }
@@ -204,6 +204,28 @@ fn a_flow_is_drawn() {
     ]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.lines.contains("cannot write"), "{}", ran.lines);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_a_flow_prints_is_in_no_drawing_and_in_no_json() {
+    let ran = run(&["graph", "prints"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.lines);
+    assert!(ran.output.starts_with("digraph"), "{}", ran.output);
+    assert!(ran.output.ends_with("}\n"), "{}", ran.output);
+    assert!(ran.lines.contains("a line of the flow\n"), "{}", ran.lines);
+
+    let ran = run(&["run", "prints", "--json"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.lines);
+    assert_eq!(ran.json()["value"], 3);
+    assert!(ran.lines.contains("a line of the flow\n"), "{}", ran.lines);
+    assert!(ran.lines.contains("a part of one"), "{}", ran.lines);
+
+    // Without `--json` people read it, in its order.
+    let ran = run(&["run", "prints"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.lines);
+    let expected = "a line of the flow\na part of one3\n";
+    assert_eq!(ran.output, expected, "{}", ran.lines);
 }
 
 #[cfg(unix)]

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, value_parser};
 
-use super::{Ended, output, parameters};
+use super::output::{self, PrintsAside};
+use super::{Ended, parameters};
 use crate::definition::Definition;
 use crate::error::{Error, Result};
 use crate::report::{values_of, visualize};
@@ -32,7 +33,11 @@ pub(super) async fn print(flow: &dyn Definition, given: &ArgMatches) -> Result<E
         None => ending.is_some_and(|ending| ending == "svg"),
     };
     let call = flow.call_json(parameters::read(flow, given)?)?;
-    let graph = visualize(call).await?;
+    // The flow's code runs for it, and may print.
+    let aside = file.is_none().then(PrintsAside::begin).transpose()?;
+    let graph = visualize(call).await;
+    aside.map_or(Ok(()), PrintsAside::end)?;
+    let graph = graph?;
     if let Some(values) = values_of(graph.asked_for()) {
         eprintln!(
             "nobody knows {values}, as no task runs: the picture shows what the flow does without"

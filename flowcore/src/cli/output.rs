@@ -19,6 +19,49 @@ pub(super) fn json(value: &impl Serialize) -> Result<()> {
     Ok(())
 }
 
+/// While it lives, what the flow's code prints goes to standard error, so that
+/// standard output holds only what the command writes there afterwards.
+///
+/// Only on Unix; elsewhere prints stay where they are.
+#[must_use]
+pub(super) struct PrintsAside {
+    /// Standard output as it was.
+    #[cfg(unix)]
+    before: std::os::fd::OwnedFd,
+}
+
+impl PrintsAside {
+    pub(super) fn begin() -> Result<Self> {
+        #[cfg(unix)]
+        {
+            let before = rustix::io::dup(rustix::stdio::stdout()).map_err(refused)?;
+            rustix::stdio::dup2_stdout(rustix::stdio::stderr()).map_err(refused)?;
+            Ok(Self { before })
+        }
+        #[cfg(not(unix))]
+        Ok(Self {})
+    }
+
+    /// Standard output is itself again.
+    pub(super) fn end(self) -> Result<()> {
+        #[cfg(unix)]
+        {
+            // What was printed without a line's end is still on its way.
+            let _ = std::io::stdout().lock().flush();
+            rustix::stdio::dup2_stdout(&self.before).map_err(refused)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+fn refused(errno: rustix::io::Errno) -> Error {
+    let error = std::io::Error::from(errno);
+    Error::msg(format!(
+        "cannot keep prints out of standard output: {error}"
+    ))
+}
+
 /// An error on standard error; of wrong parameters each on its line.
 pub(super) fn problem(error: &Error) {
     let mut text = match error.downcast_ref::<ParameterErrors>() {

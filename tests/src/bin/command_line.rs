@@ -36,6 +36,14 @@ async fn borrows(name: &str) -> usize {
     name.len()
 }
 
+/// Prints, and leaves a line without an end.
+#[flow]
+async fn prints() -> Result<usize> {
+    println!("a line of the flow");
+    print!("a part of one");
+    length.submit("abc").await
+}
+
 #[flow]
 async fn waits() {
     println!("ready");
