@@ -32,13 +32,13 @@ impl Timestamp {
         Self(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
     }
 
-    /// The time since `earlier`; none if that is later.
     /// So long before, but never before there was time.
     pub(crate) fn before(self, duration: Duration) -> Self {
         let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Self(self.0.saturating_sub(nanoseconds).max(1))
     }
 
+    /// The time since `earlier`; none if that is later.
     pub(crate) fn duration_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }

@@ -97,7 +97,7 @@ mod tests {
 
     fn submit(engine: &mut Engine, inputs: &[RunInput], goes_out: bool) -> RunId {
         let id = engine.reserve_run();
-        engine.submit_run(id, inputs.to_vec(), NOW);
+        engine.submit_run(id, inputs.to_vec(), || NOW);
         if goes_out {
             engine.offer_run(id, inputs);
         }
@@ -106,7 +106,7 @@ mod tests {
 
     fn map(engine: &mut Engine, inputs: &[MapInput]) -> MapId {
         let id = engine.reserve_map();
-        engine.submit_map(id, Some(3), inputs.to_vec(), NOW);
+        engine.submit_map(id, Some(3), inputs.to_vec(), || NOW);
         engine.offer_map(id, inputs);
         id
     }

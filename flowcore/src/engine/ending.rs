@@ -157,7 +157,7 @@ mod tests {
         let failure = Failure::new(StateName::Cancelled, None, Error::msg("stopped"));
         let submit = |engine: &mut Engine| {
             let id = engine.reserve_run();
-            engine.submit_run(id, Vec::new(), NOW);
+            engine.submit_run(id, Vec::new(), || NOW);
             id
         };
         engine.stop(&failure, Stop::Ask, NOW);

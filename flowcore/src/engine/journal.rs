@@ -122,7 +122,7 @@ mod tests {
         let mut engine = Engine::default();
         engine.journal.keep();
         let run = engine.reserve_run();
-        engine.submit_run(run, [], NOW);
+        engine.submit_run(run, [], || NOW);
         engine.run_awaits_slot(run, Waiting::Told);
         engine.run_admitted(run, Waiting::Told);
         engine.run_started(run, 1, NOW);

@@ -40,14 +40,16 @@ impl Engine {
         })
     }
 
-    /// Submits a reserved run with its inputs.
+    /// Submits a reserved run with its inputs. What time it is, it asks only if
+    /// the run ends at once.
     pub(crate) fn submit_run(
         &mut self,
         id: RunId,
         inputs: impl IntoIterator<Item = RunInput>,
-        now: Timestamp,
+        now: impl FnOnce() -> Timestamp,
     ) {
         if let Some(failure) = self.stopped.clone() {
+            let now = now();
             self.settle_run(id, End::Ended(failure), now);
             return self.work(now);
         }
@@ -61,6 +63,7 @@ impl Engine {
                 Attached::Waits => missing += 1,
                 Attached::Met => {}
                 Attached::Stopped(cause) => {
+                    let now = now();
                     self.settle_run(id, End::NotReady(cause), now);
                     return self.work(now);
                 }

@@ -407,7 +407,7 @@ async fn on_the_pool<D: TaskDefinition>(
     arguments: <D::Parameters as Parameters>::Arguments,
 ) -> Ended<D::Output> {
     let here = FlowHere::new();
-    let cell = match submit_in::<D>(&here.flow, configuration, arguments, true) {
+    let cell = match submit_in::<D>(Arc::clone(&here.flow), configuration, arguments, true) {
         Ok(cell) => cell,
         Err(error) => return Ended::refused(error),
     };

@@ -39,6 +39,6 @@ pub(crate) use observer::{
 pub(crate) use running::end_all;
 #[cfg(feature = "prefect")]
 pub(crate) use running::{cancel, cancel_all, suspend};
-pub(crate) use shell::{FlowRun, Held, in_hook, in_hook_thread, state_of};
+pub(crate) use shell::{Begun, FlowRun, Held, in_hook, in_hook_thread, state_of};
 pub use submit::{map, submit};
 pub(crate) use symbolic::{Symbolic, Unknown};

@@ -32,7 +32,7 @@ pub fn submit<D: TaskDefinition>(
     let configuration = configuration.in_scope();
     match flow_of::<D>("submit").and_then(|flow| {
         check_retries::<D>(&configuration)?;
-        submit_in::<D>(&flow, &configuration, arguments, false)
+        submit_in::<D>(flow, &configuration, arguments, false)
     }) {
         Ok(cell) => TaskFuture::new(Place::Run(cell)),
         Err(error) => {
@@ -149,11 +149,12 @@ pub(super) fn may_wait(flow: &FlowRun, info: &TaskInfo, options: &TaskOptions) -
 }
 
 pub(super) fn submit_in<D: TaskDefinition>(
-    flow: &Arc<FlowRun>,
+    home: Arc<FlowRun>,
     configuration: &TaskConfiguration,
     arguments: <D::Parameters as Parameters>::Arguments,
     is_direct: bool,
 ) -> Result<Arc<RunCell<D::Output>>> {
+    let flow = &home;
     // What may have to wait for slots is held back.
     let may_wait = may_wait(flow, D::info(), configuration.options())?;
     let mut inputs = Inputs::of(flow);
@@ -181,7 +182,7 @@ pub(super) fn submit_in<D: TaskDefinition>(
     } = inputs;
     let is_early = !is_local && may_be_early(flow, configuration, may_wait);
     let membership = flow.membership(&configuration.source(), is_local);
-    let id = flow.update(|shell, now| {
+    let id = flow.update_at(|shell, moment| {
         let id = shell.engine.reserve_run();
         shell.jobs.insert(id, RunEntry::Job(job));
         flow.note_transaction(shell, id, membership.as_ref());
@@ -191,13 +192,15 @@ pub(super) fn submit_in<D: TaskDefinition>(
             D::info(),
             configuration.options(),
             noted.as_deref(),
-            now,
+            moment,
         );
         if is_early {
-            shell.engine.submit_run(id, here.iter().cloned(), now);
+            shell
+                .engine
+                .submit_run(id, here.iter().cloned(), || moment.now());
             shell.engine.offer_run(id, &here);
         } else {
-            shell.engine.submit_run(id, here, now);
+            shell.engine.submit_run(id, here, || moment.now());
         }
         id
     });
@@ -205,7 +208,7 @@ pub(super) fn submit_in<D: TaskDefinition>(
         input.watch(flow, Waits::Run(id));
     }
     Ok(Arc::new(RunCell::live(
-        Arc::clone(flow),
+        home,
         id,
         output,
         D::output_access,
@@ -232,7 +235,7 @@ impl FlowRun {
         let may_wait = may_wait(self, info, job.options())?;
         let is_early = !job.is_local() && !may_wait && self.feeds_early();
         let membership = self.membership(job.options(), job.is_local());
-        Ok(self.update(|shell, now| {
+        Ok(self.update_at(|shell, moment| {
             let id = shell.engine.reserve_run();
             shell.jobs.insert(id, RunEntry::Job(Arc::clone(job)));
             self.note_transaction(shell, id, membership.as_ref());
@@ -244,9 +247,9 @@ impl FlowRun {
                 // What it was made from is known where it was submitted.
                 inputs: &[],
                 by: Some(by),
-                at: now,
+                at: moment.now(),
             });
-            shell.engine.submit_run(id, [], now);
+            shell.engine.submit_run(id, [], || moment.now());
             if is_early {
                 shell.engine.offer_run(id, &[]);
             }
@@ -344,7 +347,7 @@ fn map_in<D: TaskDefinition>(
     let progress = progress.and_then(|length| {
         Progress::of_map(&configuration.options().labels.name, u64::from(length))
     });
-    let id = flow.update(|shell, now| {
+    let id = flow.update_at(|shell, moment| {
         let id = shell.engine.reserve_map();
         shell.maps.insert(id, MapEntry::new(job, progress));
         flow.note_transactions(shell, id, membership);
@@ -354,15 +357,15 @@ fn map_in<D: TaskDefinition>(
             D::info(),
             configuration.options(),
             noted.as_deref(),
-            now,
+            moment,
         );
         if is_early {
             shell
                 .engine
-                .submit_map(id, length, inputs.iter().cloned(), now);
+                .submit_map(id, length, inputs.iter().cloned(), moment.now());
             shell.engine.offer_map(id, &inputs);
         } else {
-            shell.engine.submit_map(id, length, inputs, now);
+            shell.engine.submit_map(id, length, inputs, moment.now());
         }
         id
     });

@@ -107,7 +107,7 @@ impl Both {
                 let (inputs, dependencies) = self.inputs(inputs);
                 let now = self.now();
                 let id = self.engine.reserve_run();
-                self.engine.submit_run(id, inputs.clone(), now);
+                self.engine.submit_run(id, inputs.clone(), || now);
                 if *early {
                     self.engine.offer_run(id, &inputs);
                 }

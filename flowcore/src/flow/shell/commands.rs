@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::moment::Moment;
 use super::outbox::Letter;
 use super::{FlowRun, MapEntry, RunEntry, Shell, Waiter, end};
 use crate::clock::Timestamp;
@@ -16,7 +17,6 @@ use crate::progress::Progress;
 use crate::runner::{
     AttemptControl, Execution, MapJob, Released, RunReference, WorkKind, catch, drop_caught,
 };
-use crate::runtime::now;
 use crate::transacting::{RunSubject, Transaction};
 
 /// What one critical section leaves to do. There are four for each run, so
@@ -69,6 +69,11 @@ impl Todo {
         }
     }
 
+    /// Whether something is to be executed.
+    pub(super) fn has_work(&self) -> bool {
+        !self.work.is_empty()
+    }
+
     /// Whether it leaves nothing, as when an attempt begins.
     fn is_empty(&self) -> bool {
         self.work.is_empty()
@@ -85,24 +90,32 @@ impl FlowRun {
         self: &Arc<Self>,
         change: impl FnOnce(&mut Shell, Timestamp) -> R,
     ) -> R {
+        self.update_at(|shell, moment| change(shell, moment.now()))
+    }
+
+    /// The same, for changes that seldom ask what time it is.
+    pub(in crate::flow) fn update_at<R>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut Shell, &Moment) -> R,
+    ) -> R {
         self.update_and(change, |_, _, result, _| result)
     }
 
     /// The same, where `take` may take of what there is to do then.
     pub(super) fn update_and<R, T>(
         self: &Arc<Self>,
-        change: impl FnOnce(&mut Shell, Timestamp) -> R,
-        take: impl FnOnce(&mut Shell, &mut Todo, R, Timestamp) -> T,
+        change: impl FnOnce(&mut Shell, &Moment) -> R,
+        take: impl FnOnce(&mut Shell, &mut Todo, R, &Moment) -> T,
     ) -> T {
         let mut todo = Todo::default();
         let result = {
             let mut shell = self.shell.lock();
-            let now = now();
-            let result = change(&mut shell, now);
-            self.collect(&mut shell, &mut todo, now);
+            let moment = Moment::default();
+            let result = change(&mut shell, &moment);
+            self.collect(&mut shell, &mut todo, &moment);
             todo.has_hooks = shell.hooks.must_be_worked_on();
             todo.has_letters = self.post(&mut todo);
-            let result = take(&mut shell, &mut todo, result, now);
+            let result = take(&mut shell, &mut todo, result, &moment);
             todo.has_hooks |= shell.hooks.must_be_worked_on();
             result
         };
@@ -125,15 +138,15 @@ impl FlowRun {
         self.put_out(&mut todo.work, cancels.chain(releases))
     }
 
-    fn collect(self: &Arc<Self>, shell: &mut Shell, todo: &mut Todo, now: Timestamp) {
+    fn collect(self: &Arc<Self>, shell: &mut Shell, todo: &mut Todo, moment: &Moment) {
         loop {
-            self.tell_changes(shell, now);
+            self.tell_changes(shell, moment);
             let Some(command) = shell.engine.next_command() else {
                 break;
             };
             match command {
                 Command::Dispatch(id) => {
-                    if !self.admit_run(shell, id, now) {
+                    if !self.admit_run(shell, id, moment) {
                         continue;
                     }
                     if let Some(RunEntry::Job(job)) = shell.jobs.get(id) {
@@ -149,7 +162,7 @@ impl FlowRun {
                     }
                 }
                 Command::DispatchRows(id, rows) => {
-                    let rows = self.admit_rows(shell, id, rows, now);
+                    let rows = self.admit_rows(shell, id, rows, moment);
                     if !rows.is_empty()
                         && let Some(entry) = shell.maps.get(id)
                     {

@@ -124,14 +124,20 @@ impl FlowRun {
             ..
         } = dependencies(self, configuration);
         let membership = self.membership(&configuration.source(), true);
-        let id = self.update(|shell, now| {
+        let id = self.update_at(|shell, moment| {
             let id = shell.engine.reserve_run();
             let entry = RunEntry::InPlace(info, configuration.source());
             shell.jobs.insert(id, entry);
             self.note_transaction(shell, id, membership.as_ref());
             let what = Submitted::Run(id);
-            self.tell_submitted(what, info, configuration.options(), noted.as_deref(), now);
-            shell.engine.submit_run(id, here, now);
+            self.tell_submitted(
+                what,
+                info,
+                configuration.options(),
+                noted.as_deref(),
+                moment,
+            );
+            shell.engine.submit_run(id, here, || moment.now());
             id
         });
         for input in foreign {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::moment::Moment;
 use super::{FlowRun, Shell, end};
 use crate::clock::Timestamp;
 use crate::engine::{End, Engine, MapId, RunId};
@@ -115,30 +116,41 @@ impl FlowRun {
 
     /// The run ends. Its arguments go before that, and the runs that only they
     /// held with it. The first run that this makes ready begins in the same
-    /// critical section, if the caller `wants` it, who executes it at once.
+    /// critical section, if the caller `wants` it, who executes it at once; or,
+    /// where it makes none ready, the `other` that the caller has.
     pub(crate) fn settled_without<A>(
         self: &Arc<Self>,
         run: RunReference,
         end: End,
         arguments: A,
         wants: impl FnOnce(&dyn Execution) -> bool,
+        other: impl FnOnce() -> Option<(RunId, Arc<dyn Execution>)>,
     ) -> Option<Begun> {
         let mut released = self.releases(|| drop_caught(arguments));
-        let settle = |shell: &mut Shell, now| {
+        let settle = |shell: &mut Shell, moment: &Moment| {
             released.retain(|id| shell.engine.release_run(*id));
-            shell.settle(run, end, now);
+            shell.settle(run, end, moment.now());
         };
-        let begun = self.update_and(settle, |shell, todo, (), now| {
+        let begun = self.update_and(settle, |shell, todo, (), moment| {
             // Hooks are called on this thread, and may take long.
             if todo.has_hooks || !self.is_executed_in_one_place() {
                 return None;
             }
-            let (run, job) = todo.take_run(wants)?;
+            let is_idle = !todo.has_work();
+            let (run, job) = todo.take_run(wants).or_else(|| is_idle.then(other)?)?;
             let control = AttemptControl::new(1, job.options().retries_in_force());
             let control = Arc::new(control);
-            let begins = self.begin_in(shell, run.into(), &control, now);
-            self.tell_changes(shell, now);
-            begins.then_some(Begun { run, job, control })
+            let begins = self.begin_in(shell, run.into(), &control, moment.now());
+            self.tell_changes(shell, moment);
+            Some((begins, Begun { run, job, control }))
+        });
+        // One that has settled meanwhile goes here, not under the lock.
+        let begun = begun.and_then(|(begins, begun)| {
+            if begins {
+                return Some(begun);
+            }
+            drop_caught(begun.job);
+            None
         });
         for id in released {
             self.forget(Released::Run(id.into()));

@@ -14,6 +14,7 @@ mod handles;
 mod held;
 mod hooked;
 mod in_turn;
+mod moment;
 mod observed;
 mod outbox;
 mod permits;
@@ -30,6 +31,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+pub(crate) use events::Begun;
 pub(crate) use handles::state_of;
 pub(in crate::flow) use held::CodeAtWork;
 pub(crate) use held::Held;

@@ -1,5 +1,6 @@
 //! A flow run tells its observers.
 
+use super::moment::Moment;
 use super::{FlowRun, Shell};
 use crate::clock::Timestamp;
 use crate::context::RunContext;
@@ -63,7 +64,7 @@ impl FlowRun {
         info: &'static TaskInfo,
         options: &TaskOptions,
         inputs: Option<&[Input]>,
-        at: Timestamp,
+        moment: &Moment,
     ) {
         let Some(inputs) = inputs else {
             return;
@@ -75,7 +76,7 @@ impl FlowRun {
             options,
             inputs,
             by: caller.and_then(|context| context.run()),
-            at,
+            at: moment.now(),
         });
     }
 
@@ -108,9 +109,9 @@ impl FlowRun {
 
     /// What the engine noted, before any of it is let go.
     #[inline]
-    pub(super) fn tell_changes(&self, shell: &mut Shell, at: Timestamp) {
+    pub(super) fn tell_changes(&self, shell: &mut Shell, moment: &Moment) {
         if !shell.engine.journal.is_empty() {
-            self.tell(shell, at);
+            self.tell(shell, moment.now());
         }
     }
 

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use tokio::task::AbortHandle;
 
+use super::moment::Moment;
 use super::{FlowRun, RunEntry, Shell, end};
 use crate::clock::Timestamp;
 use crate::definition::TaskOptions;
@@ -149,7 +150,7 @@ impl FlowRun {
         self: &Arc<Self>,
         shell: &mut Shell,
         id: RunId,
-        now: Timestamp,
+        moment: &Moment,
     ) -> bool {
         let run = RunReference::from(id);
         let Some(entry) = shell.jobs.get(id) else {
@@ -159,7 +160,7 @@ impl FlowRun {
             // Who calls in place ends the run there.
             if let RunEntry::Job(job) = entry {
                 let end = values.end(job.info(), job.has_output());
-                shell.engine.run_settled(id, end, now);
+                shell.engine.run_settled(id, end, moment.now());
             }
             return false;
         }
@@ -181,7 +182,9 @@ impl FlowRun {
         match limits::request(&slots, 1, options.priority, waiter) {
             Err(error) => {
                 let failure = end::refused(entry.info().key, error);
-                shell.engine.run_settled(id, End::Ended(failure), now);
+                shell
+                    .engine
+                    .run_settled(id, End::Ended(failure), moment.now());
                 false
             }
             Ok(requested) => {
@@ -263,7 +266,7 @@ impl FlowRun {
         shell: &mut Shell,
         id: MapId,
         rows: Range<u32>,
-        now: Timestamp,
+        moment: &Moment,
     ) -> Range<u32> {
         let Some(entry) = shell.maps.get(id) else {
             return rows;
@@ -272,7 +275,7 @@ impl FlowRun {
             let job = Arc::clone(&entry.job);
             for row in rows.clone() {
                 let end = values.end(job.info(), job.imagine_row(row, values));
-                shell.engine.row_settled(id, row, end, now);
+                shell.engine.row_settled(id, row, end, moment.now());
             }
             return rows.start..rows.start;
         }
@@ -291,7 +294,7 @@ impl FlowRun {
         let count = rows.end - rows.start;
         match limits::request(&slots, count, options.priority, waiter) {
             Err(error) => {
-                shell.refuse_rows(id, rows.clone(), error, now);
+                shell.refuse_rows(id, rows.clone(), error, moment.now());
                 rows.start..rows.start
             }
             Ok(requested) => {

@@ -8,41 +8,44 @@ use super::super::control::AttemptControl;
 use super::super::drive::run_attempt;
 use super::super::execution::{AttemptBody, Execution};
 use super::super::waiting::Lending;
-use super::super::{PanicReport, catch};
+use super::super::{PanicReport, catch, drop_caught};
 use super::EmbeddedSession;
 use super::threads::ThreadSlot;
-use super::work::{Attempt, BegunAttempt, Facts, Item};
+use super::work::{Attempt, Facts, Item, Job};
 use crate::context::RunContext;
 use crate::definition::Failure;
-use crate::engine::End;
+use crate::engine::{End, RunId};
 use crate::error::{Error, ErrorKind};
+use crate::flow::Begun;
 use crate::state::StateName;
 
 impl EmbeddedSession {
     /// One attempt on this thread, and what it goes on with.
-    pub(super) fn run_attempt(self: &Arc<Self>, attempt: Attempt) -> Option<BegunAttempt> {
-        let facts = &attempt.facts;
+    pub(super) fn run_attempt(self: &Arc<Self>, facts: &Facts, job: Job) -> Option<Begun> {
         let control = facts.control();
         if !facts.flow.begin(facts.run, &control) {
             return None;
         }
-        self.run_begun(BegunAttempt { attempt, control })
+        self.run_begun(facts, job, &control)
     }
 
     /// An attempt that has begun on this thread, and what it goes on with.
-    pub(super) fn run_begun(self: &Arc<Self>, begun: BegunAttempt) -> Option<BegunAttempt> {
-        let BegunAttempt { attempt, control } = begun;
-        let facts = &attempt.facts;
-        let context = facts.context(&control);
+    pub(super) fn run_begun(
+        self: &Arc<Self>,
+        facts: &Facts,
+        job: Job,
+        control: &Arc<AttemptControl>,
+    ) -> Option<Begun> {
+        let context = facts.context(control);
         if facts.info.is_async {
-            let ending = self.poll_to_its_end(&attempt, &control, context);
-            self.finish_attempt(attempt, &control, ending);
+            let ending = self.poll_to_its_end(facts, &job, control, context);
+            self.finish_attempt(facts, job, control, ending);
             return None;
         }
         if let Some(limit) = facts.options.timeout {
-            self.watch(facts.clone(), &control, limit);
+            self.watch(facts.clone(), control, limit);
         }
-        let ending = match context.enter(|| catch(|| attempt.start(&control))) {
+        let ending = match context.enter(|| catch(|| job.start(control))) {
             Ok(AttemptBody::Done(result)) => result.into(),
             Ok(AttemptBody::Future(_)) => unreachable!("a sync task gives no future"),
             Err(report) => Ending::Panicked(report),
@@ -51,23 +54,27 @@ impl EmbeddedSession {
         // it ended after that.
         control.finish();
         if control.is_abandoned() {
-            self.returned_late(attempt, &control);
+            self.returned_late(facts, job, control);
             return None;
         }
         self.keep_following();
-        self.finish_and_go_on(attempt, &control, ending, |job| self.goes_on_with(job))
+        let wants = |job: &dyn Execution| self.goes_on_with(job);
+        self.finish_and_go_on(facts, job, control, ending, wants, || {
+            self.next_of(&facts.flow)
+        })
     }
 
     /// One by one: this thread polls an async attempt.
     fn poll_to_its_end(
         self: &Arc<Self>,
-        attempt: &Attempt,
+        facts: &Facts,
+        job: &Job,
         control: &Arc<AttemptControl>,
         context: RunContext,
     ) -> Ending {
         let run = std::pin::pin!(context.scope(async {
-            match catch(|| attempt.start(control)) {
-                Ok(body) => run_attempt(body, control, attempt.facts.options.timeout).await,
+            match catch(|| job.start(control)) {
+                Ok(body) => run_attempt(body, control, facts.options.timeout).await,
                 Err(report) => Ending::Panicked(report),
             }
         }));
@@ -79,45 +86,43 @@ impl EmbeddedSession {
     /// Settles the run, or queues its next attempt.
     pub(super) fn finish_attempt(
         self: &Arc<Self>,
-        attempt: Attempt,
+        facts: &Facts,
+        job: Job,
         control: &Arc<AttemptControl>,
         ending: Ending,
     ) {
-        let next = self.finish_and_go_on(attempt, control, ending, |_| false);
+        let next = self.finish_and_go_on(facts, job, control, ending, |_| false, || None);
         debug_assert!(next.is_none(), "nothing was wanted");
     }
 
     /// The same; a run that this made ready begins if it is wanted.
     fn finish_and_go_on(
         self: &Arc<Self>,
-        attempt: Attempt,
+        facts: &Facts,
+        job: Job,
         control: &Arc<AttemptControl>,
         ending: Ending,
         wants: impl FnOnce(&dyn Execution) -> bool,
-    ) -> Option<BegunAttempt> {
-        match attempt.facts.decide(control, ending) {
-            Next::Settle(end) => {
-                // The arguments go before the run is told to have settled, so
-                // that whoever comes next may be their last reader.
-                let Attempt { facts, job } = attempt;
-                let begun = facts.flow.settled_without(facts.run, end, job, wants)?;
-                Some(BegunAttempt {
-                    attempt: Attempt::first(facts.flow, begun.run, begun.job),
-                    control: begun.control,
-                })
-            }
+        other: impl FnOnce() -> Option<(RunId, Arc<dyn Execution>)>,
+    ) -> Option<Begun> {
+        match facts.decide(control, ending) {
+            // The arguments go before the run is told to have settled, so that
+            // whoever comes next may be their last reader.
+            Next::Settle(end) => facts
+                .flow
+                .settled_without(facts.run, end, job, wants, other),
             Next::Retry { delay, log } => {
-                let facts = &attempt.facts;
                 facts.flow.retry(facts.run, control, &log);
-                self.again(attempt, delay);
+                self.again(facts.clone(), job, delay);
                 None
             }
         }
     }
 
     /// Queues the next attempt; the slot is free until then.
-    fn again(self: &Arc<Self>, mut attempt: Attempt, delay: Duration) {
-        attempt.facts.number += 1;
+    fn again(self: &Arc<Self>, mut facts: Facts, job: Job, delay: Duration) {
+        facts.number += 1;
+        let attempt = Attempt { facts, job };
         if delay.is_zero() {
             return self.push(Item::Attempt(attempt));
         }
@@ -153,11 +158,14 @@ impl EmbeddedSession {
     }
 
     /// The code of an abandoned attempt returned at last.
-    fn returned_late(self: &Arc<Self>, attempt: Attempt, control: &Arc<AttemptControl>) {
-        let limit = attempt.facts.options.timeout.unwrap_or_default();
-        match attempt.facts.after_timeout(control, limit) {
-            Next::Retry { delay, .. } => self.again(attempt, delay),
-            Next::Settle(_) => attempt.facts.flow.returned_late(attempt.facts.run, control),
+    fn returned_late(self: &Arc<Self>, facts: &Facts, job: Job, control: &Arc<AttemptControl>) {
+        let limit = facts.options.timeout.unwrap_or_default();
+        match facts.after_timeout(control, limit) {
+            Next::Retry { delay, .. } => self.again(facts.clone(), job, delay),
+            Next::Settle(_) => {
+                drop_caught(job);
+                facts.flow.returned_late(facts.run, control);
+            }
         }
         self.take_back();
     }

@@ -14,6 +14,8 @@ use std::sync::atomic::Ordering;
 use super::super::execution::Execution;
 use super::work::Item;
 use super::{EmbeddedSession, Queues};
+use crate::engine::RunId;
+use crate::flow::FlowRun;
 
 /// So often in a row a thread prefers what it made ready itself; then what has
 /// waited for longer comes before it.
@@ -65,6 +67,31 @@ impl EmbeddedSession {
                 kept.in_a_row += u32::from(is_preferred);
                 is_preferred
             })
+    }
+
+    /// The run at the head of the queue, if this thread goes on with it: a run of
+    /// this flow run that no other thread would have to be woken for.
+    pub(super) fn next_of(&self, flow: &Arc<FlowRun>) -> Option<(RunId, Arc<dyn Execution>)> {
+        if self.is_crowded.load(Ordering::Relaxed) || !self.has_work.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut queues = self.queues.lock();
+        let is_woken = queues.waiting == 0 || queues.is_waking || queues.is_searching;
+        if !is_woken && queues.sync.len() > 1 {
+            return None;
+        }
+        let item = queues.sync.pop_if(|item| match item {
+            Item::Attempt(attempt) => attempt.is_first_of(flow),
+            Item::Rows(_) => false,
+        })?;
+        self.note_urgency(&queues);
+        if queues.sync.is_empty() {
+            queues.hold = None;
+        }
+        match item {
+            Item::Attempt(attempt) => attempt.into_run(),
+            Item::Rows(_) => None,
+        }
     }
 
     /// Puts what was kept on this thread into the queue, whose work goes on with

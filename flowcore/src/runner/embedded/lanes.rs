@@ -11,7 +11,7 @@ use super::super::drive::run_attempt;
 use super::super::waiting::{Lending, Slot};
 use super::super::{Caught, catch};
 use super::threads::LANE;
-use super::work::{Attempt, Item};
+use super::work::{Attempt, Facts, Item, Job};
 use super::{EmbeddedSession, Queues};
 
 impl EmbeddedSession {
@@ -36,11 +36,10 @@ impl EmbeddedSession {
 
     async fn lane(self: Arc<Self>) {
         loop {
-            let Some(attempt) = self.next_async() else {
+            let Some(Attempt { facts, job }) = self.next_async() else {
                 return;
             };
-            let facts = attempt.facts.clone();
-            let run = Caught(std::pin::pin!(self.run_async(attempt)));
+            let run = Caught(std::pin::pin!(self.run_async(&facts, job)));
             let mut run = std::pin::pin!(Lending::new(run, LaneSlot(&self)));
             let mut is_first = true;
             let ended = std::future::poll_fn(|context| {
@@ -87,8 +86,7 @@ impl EmbeddedSession {
         None
     }
 
-    async fn run_async(self: &Arc<Self>, attempt: Attempt) {
-        let facts = &attempt.facts;
+    async fn run_async(self: &Arc<Self>, facts: &Facts, job: Job) {
         let control = facts.control();
         if !facts.flow.begin(facts.run, &control) {
             return;
@@ -96,13 +94,13 @@ impl EmbeddedSession {
         let ending = facts
             .context(&control)
             .scope(async {
-                match catch(|| attempt.start(&control)) {
+                match catch(|| job.start(&control)) {
                     Ok(body) => run_attempt(body, &control, facts.options.timeout).await,
                     Err(report) => Ending::Panicked(report),
                 }
             })
             .await;
-        self.finish_attempt(attempt, &control, ending);
+        self.finish_attempt(facts, job, &control, ending);
     }
 }
 

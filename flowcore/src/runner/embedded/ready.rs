@@ -41,6 +41,15 @@ impl Ready {
         }
     }
 
+    /// The next item, if it is one that is wanted.
+    pub(super) fn pop_if(&mut self, is_wanted: impl FnOnce(&Item) -> bool) -> Option<Item> {
+        // Priorities are for who looks at all that waits.
+        if self.has_priorities || !self.ordinary.front().is_some_and(is_wanted) {
+            return None;
+        }
+        self.ordinary.pop_front()
+    }
+
     fn queue(&mut self, priority: i32) -> &mut VecDeque<Item> {
         self.has_priorities |= priority != 0;
         match priority {

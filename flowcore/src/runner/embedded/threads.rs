@@ -13,9 +13,10 @@ use super::super::attempt::Ending;
 use super::super::catch;
 use super::super::rows::{Claim, ClaimedRows, REPORT_AFTER};
 use super::super::waiting::{Slot, in_slot, slot_here};
-use super::work::{Facts, Item, Rows, Task};
+use super::work::{Attempt, Facts, Item, Job, Rows, Task};
 use super::{EmbeddedSession, Queues};
 use crate::context::{CurrentRow, RunContext};
+use crate::flow::Begun;
 use crate::world::Hold;
 use tokio::runtime::RuntimeFlavor;
 
@@ -137,13 +138,13 @@ impl EmbeddedSession {
 
     fn work_on(self: &Arc<Self>, task: Task) {
         match task {
-            Task::Attempt(attempt) => {
-                let facts = attempt.facts.clone();
-                let mut next = facts.guard(|| self.run_attempt(attempt));
-                while let Some(begun) = next {
+            Task::Attempt(Attempt { mut facts, job }) => {
+                let mut next = facts.guard(|| self.run_attempt(&facts, job));
+                while let Some(Begun { run, job, control }) = next {
                     self.queue_others();
-                    let facts = begun.attempt.facts.clone();
-                    next = facts.guard(|| self.run_begun(begun));
+                    facts = Facts::first(facts.flow, run, &job);
+                    let job = Job::Single(job);
+                    next = facts.guard(|| self.run_begun(&facts, job, &control));
                 }
             }
             Task::Rows(claim, rows) => self.run_rows(&claim, &rows),
@@ -230,14 +231,13 @@ impl EmbeddedSession {
         let options = rows.job.options();
         let context = RunContext::of_rows(&rows.flow, info, options, rows.map, &current, &rows.job);
         let on_ended = |row: u32, ending: Ending| {
-            let attempt = rows.single(row);
-            let control = attempt.facts.control();
+            let Attempt { facts, job } = rows.single(row);
+            let control = facts.control();
             if rows.job.stops().contains(row) {
                 control.cancel();
             }
-            let Facts { flow, run, .. } = &attempt.facts;
-            if flow.begin(*run, &control) {
-                self.finish_attempt(attempt, &control, ending);
+            if facts.flow.begin(facts.run, &control) {
+                self.finish_attempt(&facts, job, &control, ending);
             }
         };
         let mut sink = ClaimedRows {

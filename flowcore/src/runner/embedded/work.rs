@@ -38,12 +38,6 @@ pub(super) struct Attempt {
     pub(super) job: Job,
 }
 
-/// An attempt of which the flow run knows that it runs.
-pub(super) struct BegunAttempt {
-    pub(super) attempt: Attempt,
-    pub(super) control: Arc<AttemptControl>,
-}
-
 /// An attempt without the arguments.
 #[derive(Clone)]
 pub(super) struct Facts {
@@ -64,27 +58,51 @@ impl Attempt {
     /// The first attempt of a single run.
     pub(super) fn first(flow: Arc<FlowRun>, run: RunId, job: Arc<dyn Execution>) -> Self {
         Self {
-            facts: Facts {
-                flow,
-                run: run.into(),
-                info: job.info(),
-                options: job.options().clone(),
-                number: 1,
-            },
+            facts: Facts::first(flow, run, &job),
             job: Job::Single(job),
         }
     }
 
-    /// Begins the attempt; a sync task has run when this returns.
+    /// Whether it is the first one of a single run of this flow run, of a sync
+    /// task.
+    pub(super) fn is_first_of(&self, flow: &Arc<FlowRun>) -> bool {
+        Arc::ptr_eq(&self.facts.flow, flow)
+            && self.facts.number == 1
+            && !self.facts.info.is_async
+            && matches!(self.job, Job::Single(_))
+    }
+
+    /// The single run, without its flow run.
+    pub(super) fn into_run(self) -> Option<(RunId, Arc<dyn Execution>)> {
+        match (self.facts.run, self.job) {
+            (RunReference::Run(id), Job::Single(job)) => Some((RunId::from_bits(id), job)),
+            _ => None,
+        }
+    }
+}
+
+impl Job {
+    /// Begins an attempt; a sync task has run when this returns.
     pub(super) fn start(&self, control: &Arc<AttemptControl>) -> AttemptBody<'static> {
-        match &self.job {
-            Job::Single(job) => job.attempt(control),
-            Job::Row(job, row) => job.attempt_row(*row, control),
+        match self {
+            Self::Single(job) => job.attempt(control),
+            Self::Row(job, row) => job.attempt_row(*row, control),
         }
     }
 }
 
 impl Facts {
+    /// Of the first attempt of a single run.
+    pub(super) fn first(flow: Arc<FlowRun>, run: RunId, job: &Arc<dyn Execution>) -> Self {
+        Self {
+            flow,
+            run: run.into(),
+            info: job.info(),
+            options: job.options().clone(),
+            number: 1,
+        }
+    }
+
     pub(super) fn control(&self) -> Arc<AttemptControl> {
         Arc::new(AttemptControl::new(
             self.number,
