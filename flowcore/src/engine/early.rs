@@ -106,7 +106,7 @@ mod tests {
 
     fn map(engine: &mut Engine, inputs: &[MapInput]) -> MapId {
         let id = engine.reserve_map();
-        engine.submit_map(id, Some(3), inputs.to_vec(), || NOW);
+        engine.submit_map(id, Some(3), inputs.to_vec(), NOW);
         engine.offer_map(id, inputs);
         id
     }

@@ -4,7 +4,7 @@
 //! An attempt ends once. Either its code returns and *finishes* it, or a
 //! timer *abandons* it; whoever comes second sees that and does nothing.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::attempt::Next;
 use crate::flag::Flag;
@@ -47,6 +47,18 @@ impl AttemptControl {
             is_cached: AtomicBool::new(false),
             name: OnceLock::new(),
             next: OnceLock::new(),
+        }
+    }
+
+    /// A new control, in the place of one that nobody else has any more.
+    pub(crate) fn instead_of(mut used: Arc<Self>, attempt: u32, retries: u32) -> Arc<Self> {
+        let new = Self::new(attempt, retries);
+        match Arc::get_mut(&mut used) {
+            Some(place) => {
+                *place = new;
+                used
+            }
+            None => Arc::new(new),
         }
     }
 

@@ -97,7 +97,7 @@ fn a_cancelled_flow_ends_with_its_runs() {
     in_time(|| {
         let (meter, kept) = (Meter::default(), Kept::default());
         let flow = holds.start(Gate::default(), meter.clone(), Kept::clone(&kept));
-        until(|| meter.inside() == 1);
+        until(|| meter.inside() == 1 && kept.lock().len() == 2);
         flow.cancel();
         // What had not started is Cancelled before `cancel` returns.
         assert_eq!(names(&kept)[1], "Cancelled");
@@ -127,7 +127,7 @@ fn dependents_in_other_flows_are_not_ready() {
     in_time(|| {
         let (meter, kept) = (Meter::default(), Kept::default());
         let flow = holds.start(Gate::default(), meter.clone(), Kept::clone(&kept));
-        until(|| meter.inside() == 1);
+        until(|| meter.inside() == 1 && kept.lock().len() == 2);
         let upstream = kept.lock()[0].clone();
         let other = uses_a_run_of_another.start(upstream);
         flow.cancel();

@@ -115,7 +115,7 @@ impl FlowRun {
     }
 
     /// The run ends. Its arguments go before that, and the runs that only they
-    /// held with it. The first run that this makes ready begins in the same
+    /// held with it, and the attempt's `control`. The first run that this makes ready begins in the same
     /// critical section, if the caller `wants` it, who executes it at once; or,
     /// where it makes none ready, the `other` that the caller has.
     pub(crate) fn settled_without<A>(
@@ -123,6 +123,7 @@ impl FlowRun {
         run: RunReference,
         end: End,
         arguments: A,
+        control: Arc<AttemptControl>,
         wants: impl FnOnce(&dyn Execution) -> bool,
         other: impl FnOnce() -> Option<(RunId, Arc<dyn Execution>)>,
     ) -> Option<Begun> {
@@ -138,8 +139,8 @@ impl FlowRun {
             }
             let is_idle = !todo.has_work();
             let (run, job) = todo.take_run(wants).or_else(|| is_idle.then(other)?)?;
-            let control = AttemptControl::new(1, job.options().retries_in_force());
-            let control = Arc::new(control);
+            let retries = job.options().retries_in_force();
+            let control = AttemptControl::instead_of(control, 1, retries);
             let begins = self.begin_in(shell, run.into(), &control, moment.now());
             self.tell_changes(shell, moment);
             Some((begins, Begun { run, job, control }))

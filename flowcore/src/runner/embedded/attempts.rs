@@ -26,7 +26,7 @@ impl EmbeddedSession {
         if !facts.flow.begin(facts.run, &control) {
             return None;
         }
-        self.run_begun(facts, job, &control)
+        self.run_begun(facts, job, control)
     }
 
     /// An attempt that has begun on this thread, and what it goes on with.
@@ -34,18 +34,18 @@ impl EmbeddedSession {
         self: &Arc<Self>,
         facts: &Facts,
         job: Job,
-        control: &Arc<AttemptControl>,
+        control: Arc<AttemptControl>,
     ) -> Option<Begun> {
-        let context = facts.context(control);
+        let context = facts.context(&control);
         if facts.info.is_async {
-            let ending = self.poll_to_its_end(facts, &job, control, context);
+            let ending = self.poll_to_its_end(facts, &job, &control, context);
             self.finish_attempt(facts, job, control, ending);
             return None;
         }
         if let Some(limit) = facts.options.timeout {
-            self.watch(facts.clone(), control, limit);
+            self.watch(facts.clone(), &control, limit);
         }
-        let ending = match context.enter(|| catch(|| job.start(control))) {
+        let ending = match context.enter(|| catch(|| job.start(&control))) {
             Ok(AttemptBody::Done(result)) => result.into(),
             Ok(AttemptBody::Future(_)) => unreachable!("a sync task gives no future"),
             Err(report) => Ending::Panicked(report),
@@ -54,7 +54,7 @@ impl EmbeddedSession {
         // it ended after that.
         control.finish();
         if control.is_abandoned() {
-            self.returned_late(facts, job, control);
+            self.returned_late(facts, job, &control);
             return None;
         }
         self.keep_following();
@@ -88,7 +88,7 @@ impl EmbeddedSession {
         self: &Arc<Self>,
         facts: &Facts,
         job: Job,
-        control: &Arc<AttemptControl>,
+        control: Arc<AttemptControl>,
         ending: Ending,
     ) {
         let next = self.finish_and_go_on(facts, job, control, ending, |_| false, || None);
@@ -100,19 +100,19 @@ impl EmbeddedSession {
         self: &Arc<Self>,
         facts: &Facts,
         job: Job,
-        control: &Arc<AttemptControl>,
+        control: Arc<AttemptControl>,
         ending: Ending,
         wants: impl FnOnce(&dyn Execution) -> bool,
         other: impl FnOnce() -> Option<(RunId, Arc<dyn Execution>)>,
     ) -> Option<Begun> {
-        match facts.decide(control, ending) {
+        match facts.decide(&control, ending) {
             // The arguments go before the run is told to have settled, so that
             // whoever comes next may be their last reader.
             Next::Settle(end) => facts
                 .flow
-                .settled_without(facts.run, end, job, wants, other),
+                .settled_without(facts.run, end, job, control, wants, other),
             Next::Retry { delay, log } => {
-                facts.flow.retry(facts.run, control, &log);
+                facts.flow.retry(facts.run, &control, &log);
                 self.again(facts.clone(), job, delay);
                 None
             }

@@ -100,7 +100,7 @@ impl EmbeddedSession {
                 }
             })
             .await;
-        self.finish_attempt(facts, job, &control, ending);
+        self.finish_attempt(facts, job, control, ending);
     }
 }
 

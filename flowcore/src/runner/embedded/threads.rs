@@ -144,7 +144,7 @@ impl EmbeddedSession {
                     self.queue_others();
                     facts = Facts::first(facts.flow, run, &job);
                     let job = Job::Single(job);
-                    next = facts.guard(|| self.run_begun(&facts, job, &control));
+                    next = facts.guard(|| self.run_begun(&facts, job, control));
                 }
             }
             Task::Rows(claim, rows) => self.run_rows(&claim, &rows),
@@ -237,7 +237,7 @@ impl EmbeddedSession {
                 control.cancel();
             }
             if facts.flow.begin(facts.run, &control) {
-                self.finish_attempt(&facts, job, &control, ending);
+                self.finish_attempt(&facts, job, control, ending);
             }
         };
         let mut sink = ClaimedRows {
