@@ -322,9 +322,8 @@ impl<'a> Handle<'a> {
         }
     }
 
-    /// What makes the type something to call, a value that displays and a
-    /// definition among others; and its place in the registry, made by
-    /// `place`.
+    /// What makes the type something to call and a value that displays, and
+    /// its place in the registry, made by `place`.
     pub(crate) fn common_items(&self, place: &TokenStream) -> TokenStream {
         let private = self.private();
         let type_name = &self.type_name;
@@ -345,13 +344,6 @@ impl<'a> Handle<'a> {
             impl ::core::fmt::Debug for #type_name {
                 fn fmt(&self, __f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                     __f.write_str(#text)
-                }
-            }
-
-            #[automatically_derived]
-            impl #private::Definition for #type_name {
-                fn defined(&self) -> &dyn #private::Defined {
-                    &self.0
                 }
             }
 

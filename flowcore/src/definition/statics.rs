@@ -123,6 +123,14 @@ impl<D: TaskDefinition> Definition for Task<D> {
     }
 }
 
+/// For all tasks here, not by the macro for each: every implementation is some
+/// hundredths of what a task costs the compiler. Flows have one each.
+impl<D: TaskDefinition + fmt::Debug + Send + Sync> Definition for D {
+    fn defined(&self) -> &dyn Defined {
+        self.task()
+    }
+}
+
 /// What a `map` of a task without parameters demands, so that a call says why
 /// there is none. Nothing implements it.
 #[doc(hidden)]

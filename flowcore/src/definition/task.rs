@@ -8,6 +8,7 @@ use std::pin::Pin;
 use super::callable::{ParameterDefault, WriteJson};
 use super::options::{TaskAttributes, TaskConfiguration, TaskOptions};
 use super::parameters::Parameters;
+use super::statics::Task;
 use crate::error::{Error, ErrorKind, TextChain};
 use crate::state::{State, StateName, StateOutcome, StateType};
 use crate::value::Access;
@@ -124,6 +125,9 @@ pub trait TaskDefinition: Deref<Target: Send + Sync> + Sized + 'static {
 
     /// What is known of the task.
     const FACTS: TaskFacts;
+
+    /// The task with its options.
+    fn task(&self) -> &Task<Self>;
 
     /// Runs one attempt.
     fn run(values: <Self::Parameters as Parameters>::Values) -> TaskBody<Self::Output>;

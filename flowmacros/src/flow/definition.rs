@@ -82,6 +82,13 @@ pub(super) fn tokens(handle: &Handle<'_>, attribute: &FlowAttribute) -> TokenStr
                 #json_call
             }
         }
+
+        #[automatically_derived]
+        impl #private::Definition for #type_name {
+            fn defined(&self) -> &dyn #private::Defined {
+                &self.0
+            }
+        }
     }
 }
 

@@ -42,6 +42,10 @@ pub(super) fn tokens(handle: &Handle<'_>, attribute: &TaskAttribute) -> TokenStr
             #of_parameters
             #of_output
             #facts
+
+            fn task(&self) -> &#private::Task<Self> {
+                &self.0
+            }
         }
 
         #types_of
