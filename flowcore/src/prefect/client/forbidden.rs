@@ -13,6 +13,8 @@ pub(super) struct Forbidden(HashMap<String, BTreeSet<Vec<String>>>);
 
 #[derive(Deserialize)]
 struct Refusal {
+    /// As FastAPI calls it, and as Prefect's own servers do.
+    #[serde(alias = "exception_detail")]
     detail: Vec<Reason>,
 }
 
@@ -114,7 +116,7 @@ mod tests {
         let mut forbidden = Forbidden::default();
         let full = json!({"name": "a", "labels": {}, "items": [{"slug": 1, "x": 2}]});
         let mut body = full.clone();
-        let text = r#"{"detail":[
+        let text = r#"{"exception_message":"Invalid request received.","exception_detail":[
             {"type":"extra_forbidden","loc":["body","labels"],"msg":"no"},
             {"type":"extra_forbidden","loc":["body","items",0,"slug"],"msg":"no"}]}"#;
         let path = "/flows/01a208da-5a0f-7492-8000-000000000000/x";
