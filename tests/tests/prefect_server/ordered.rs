@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flow_tests::prefect::Server;
 use flow_tests::python::Environment;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::told::{Told, run, run_with};
@@ -74,8 +74,9 @@ fn check_against_engine(run: &Value, states: &[(String, Timestamp)], did: &Value
 }
 
 /// Checks the times of a flow run, and of all in it; how many inputs were
-/// looked at.
-fn check(server: &Server, told: &Told, flow_run: &Value) -> usize {
+/// looked at. `slack` is how much later than a run's beginning the end of an
+/// input may be known.
+fn check(server: &Server, told: &Told, flow_run: &Value, slack: SignedDuration) -> usize {
     let flow_id = text(flow_run, "id");
     check_own(flow_run, &states(server, "flow", flow_id));
     let (begin, end) = (time(&flow_run["start_time"]), time(&flow_run["end_time"]));
@@ -91,7 +92,7 @@ fn check(server: &Server, told: &Told, flow_run: &Value) -> usize {
             let child = server.get(&format!("/flow_runs/{child}"));
             assert!(begin <= time(&child["start_time"]), "{child}");
             assert!(time(&child["end_time"]) <= end, "{child}");
-            count += check(server, told, &child);
+            count += check(server, told, &child, slack);
         } else {
             check_own(run, &states);
             let did = engine.iter().find(|did| did["name"] == run["name"]);
@@ -114,7 +115,7 @@ fn check(server: &Server, told: &Told, flow_run: &Value) -> usize {
                     );
                 } else {
                     assert!(
-                        time(&input["end_time"]) <= start,
+                        time(&input["end_time"]) <= start + slack,
                         "{parameter}: {input} {run}"
                     );
                 }
@@ -125,7 +126,7 @@ fn check(server: &Server, told: &Told, flow_run: &Value) -> usize {
     count
 }
 
-fn are_in_order(server: &Server, told: &Told) {
+fn are_in_order(server: &Server, told: &Told, slack: SignedDuration) {
     told.check(server);
     let runs = told.task_runs(server);
     let count = |name: &str| runs.iter().filter(|run| run["state_name"] == name).count();
@@ -134,13 +135,13 @@ fn are_in_order(server: &Server, told: &Told) {
     assert_eq!(runs.iter().filter(is_retried).count(), 2, "{runs:?}");
     // Two for each row of two maps, of which one did not begin; the rows of one
     // for the sum; and what the nested runs have.
-    assert_eq!(check(server, told, &told.flow_run), 20 + 18 + 10 + 2);
+    assert_eq!(check(server, told, &told.flow_run, slack), 20 + 18 + 10 + 2);
 }
 
 #[test]
 fn times_are_in_order_over_a_whole_flow() {
     let server = Server::shared();
-    are_in_order(server, &run(server, "ordered"));
+    are_in_order(server, &run(server, "ordered"), SignedDuration::ZERO);
 }
 
 #[test]
@@ -149,5 +150,12 @@ fn times_are_in_order_over_a_whole_flow_on_workers() {
     let environment = Environment::dask().unwrap_or_else(|error| panic!("{error}"));
     let dask = environment.command("dask");
     let settings = [("FLOWDASK_DASK", dask.to_str().expect("text"))];
-    are_in_order(server, &run_with(server, "ordered_elsewhere", &settings));
+    // The flow's process gives the times at which it hears of things, and it may
+    // hear that a run began before it hears that the one before it ended.
+    let slack = SignedDuration::from_secs(1);
+    are_in_order(
+        server,
+        &run_with(server, "ordered_elsewhere", &settings),
+        slack,
+    );
 }

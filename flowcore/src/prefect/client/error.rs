@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 
+use super::forbidden::is_unknown_key;
 use crate::prefect::naming::{RULE, refused, shown};
 
 /// What went wrong between us and the server.
@@ -197,7 +198,7 @@ fn detail(body: &str) -> String {
             // that one: what is missing of others, and what they do not have.
             let of_another = |error: &serde_json::Value| {
                 let kind = error.get("type").and_then(|kind| kind.as_str());
-                matches!(kind, Some("missing" | "extra_forbidden"))
+                kind.is_some_and(|kind| kind.ends_with("missing") || is_unknown_key(kind))
             };
             let telling = all.iter().filter(|error| !of_another(error));
             let mut each: Vec<_> = telling.map(of_field).collect();

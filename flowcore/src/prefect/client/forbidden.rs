@@ -42,7 +42,7 @@ impl Forbidden {
         let all_are_unknown = refusal
             .detail
             .iter()
-            .all(|reason| reason.kind == "extra_forbidden");
+            .all(|reason| is_unknown_key(&reason.kind));
         if !all_are_unknown {
             return false;
         }
@@ -62,6 +62,12 @@ impl Forbidden {
         }
         has_changed
     }
+}
+
+/// What servers call a key that they do not know; those of 2.x have an older
+/// library.
+pub(super) fn is_unknown_key(kind: &str) -> bool {
+    matches!(kind, "extra_forbidden" | "value_error.extra")
 }
 
 fn part(part: &Value) -> String {
@@ -118,7 +124,7 @@ mod tests {
         let mut body = full.clone();
         let text = r#"{"exception_message":"Invalid request received.","exception_detail":[
             {"type":"extra_forbidden","loc":["body","labels"],"msg":"no"},
-            {"type":"extra_forbidden","loc":["body","items",0,"slug"],"msg":"no"}]}"#;
+            {"type":"value_error.extra","loc":["body","items",0,"slug"],"msg":"no"}]}"#;
         let path = "/flows/01a208da-5a0f-7492-8000-000000000000/x";
         assert!(forbidden.learn(path, text, &mut body));
         assert_eq!(body, json!({"name": "a", "items": [{"x": 2}]}));
