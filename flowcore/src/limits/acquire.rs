@@ -337,6 +337,10 @@ impl<T> SlotRequest<T> {
         if unknown.is_empty() {
             return Ok(());
         }
+        #[cfg(feature = "prefect")]
+        let why = slots::why_unknown(unknown.iter().copied());
+        #[cfg(not(feature = "prefect"))]
+        let why = "";
         let unknown = self.listed(unknown.iter().copied());
         if self.is_strict {
             return Err(Error::invalid(format!(
@@ -345,7 +349,7 @@ impl<T> SlotRequest<T> {
             )));
         }
         if !self.is_quiet {
-            tracing::warn!("{unknown} does not exist - skipping acquisition.");
+            tracing::warn!("{unknown} does not exist{why} - skipping acquisition.");
         }
         Ok(())
     }

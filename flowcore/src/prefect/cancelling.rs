@@ -2,8 +2,10 @@
 //! UI or by the API: by an event at once, and, where no socket gets through or
 //! an event is missed, by asking. Source: `api.md` 10, 12, 13.
 
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -40,6 +42,9 @@ const CANCELLING: &str = "prefect.flow-run.Cancelling";
 /// The event of one that was suspended.
 const SUSPENDED: &str = "prefect.flow-run.Suspended";
 
+/// How long after the filter the server surely listens to it.
+const SETTLED: Duration = Duration::from_secs(2);
+
 /// Until it is tried again after a socket was lost.
 pub(super) const AGAIN: Duration = Duration::from_secs(5);
 
@@ -47,8 +52,16 @@ pub(super) const AGAIN: Duration = Duration::from_secs(5);
 const MOST_RUNS: usize = 200;
 
 /// Tells what is wanted of flow runs, by their ids on the server, until the
-/// socket is lost.
-pub(super) async fn listen(client: &ApiClient, tell: impl Fn(Uuid, Wish)) -> Result<(), ApiError> {
+/// socket is lost; `open` gives those that are meant.
+///
+/// The server sends earlier events that it has written down, and later ones. It
+/// writes them down seconds after they happened: one of just before would come
+/// by neither way, so it is asked as well.
+pub(super) async fn listen(
+    client: &ApiClient,
+    open: impl Fn() -> Vec<Uuid>,
+    tell: impl Fn(Uuid, Wish),
+) -> Result<(), ApiError> {
     let mut socket = EventSocket::connect(client, "/events/out").await?;
     let minute = Duration::from_secs(60);
     let year = Duration::from_secs(365 * 24 * 60 * 60);
@@ -61,6 +74,24 @@ pub(super) async fn listen(client: &ApiClient, tell: impl Fn(Uuid, Wish)) -> Res
         },
     });
     socket.send(filter.to_string()).await?;
+    let heard = pin!(hear(client, &mut socket, &tell));
+    let asked = pin!(async {
+        for pause in [Duration::ZERO, SETTLED] {
+            runtime::sleep(pause).await;
+            poll(client, &open(), &tell).await;
+        }
+    });
+    match select(heard, asked).await {
+        Either::Left((heard, _)) => heard,
+        Either::Right(((), heard)) => heard.await,
+    }
+}
+
+async fn hear(
+    client: &ApiClient,
+    socket: &mut EventSocket,
+    tell: impl Fn(Uuid, Wish),
+) -> Result<(), ApiError> {
     while let Some(message) = socket.next().await? {
         match meant(&message) {
             Some((run, Wish::Cancel)) => tell(run, Wish::Cancel),

@@ -14,6 +14,7 @@ mod client;
 mod deployment;
 mod mark;
 mod message;
+mod naming;
 mod on_server;
 mod outbox;
 mod replay;

@@ -129,6 +129,62 @@ fn hooks_are_called_in_every_state() {
     assert_eq!(lines, ["completion: one_of_each Completed()"]);
 }
 
+/// What is slow to be made into text.
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+struct Slow(u32);
+
+impl std::fmt::Display for Slow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::thread::sleep(Duration::from_millis(50));
+        write!(f, "{}", self.0)
+    }
+}
+
+#[task(retries = 1)]
+fn shows(slow: Slow) -> Result<u32, Bad> {
+    Err(Bad::new(format!("bad {}", slow.0)))
+}
+
+/// Its argument is lent.
+#[task]
+fn lends(slow: &Slow) -> u32 {
+    slow.0
+}
+
+#[flow]
+async fn begins_named(told: Told) -> Result<()> {
+    let begins = told.clone();
+    let begins = move |_: &TaskInfo, run: &RunInfo, state: &State| {
+        let name = run.task_run_name.clone().unwrap();
+        begins.0.lock().push(format!("{name} {}", state.name()));
+    };
+    let hooked = |o: flowcore::TaskOptions| o.task_run_name("run-{slow}").on_running(begins);
+    let [task, lent] = [(); 2].map(|()| hooked.clone());
+    let task = shows.with_options(task);
+    let seen = |lines: &[&str]| {
+        let mut told = told.0.lock();
+        told.sort();
+        assert_eq!(*told, lines);
+        told.clear();
+    };
+    let begun = ["run-7 Retrying", "run-7 Running"];
+    task.submit(Slow(7)).wait(None).await;
+    seen(&begun);
+    assert!(task(Slow(7)).await.is_err());
+    seen(&begun);
+    task.map([Slow(7)]).wait(None).await;
+    seen(&begun);
+    lends.with_options(lent)(&Slow(3)).await?;
+    seen(&["run-3 Running"]);
+    Ok(())
+}
+
+/// However long its template takes.
+#[test]
+fn hooks_of_a_run_that_begins_see_the_name_of_its_template() {
+    run(async { begins_named(Told::default()).await.unwrap() });
+}
+
 #[flow]
 async fn rows(told: Told, meter: Meter) -> Result<()> {
     let counted = inc.with_options(|o| {

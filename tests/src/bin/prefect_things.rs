@@ -303,6 +303,11 @@ async fn waits_to_be_cancelled() -> Result<()> {
     for_ever.submit().await
 }
 
+#[flow]
+async fn waits_to_be_cancelled_early() -> Result<()> {
+    for_ever.submit().await
+}
+
 #[flow(task_runner = DaskTaskRunner::local().n_workers(1))]
 async fn waits_elsewhere_to_be_cancelled() -> Result<()> {
     for_ever.submit().await
@@ -347,6 +352,32 @@ async fn retried_in_rust(good_at: u32) -> Result<u32> {
     Ok(attempt)
 }
 
+/// What comes of each of these names: nothing, or whether the error says that
+/// it is the name, and its text.
+async fn names(kind: String, names: &[String]) -> Value {
+    let mut ends = Vec::new();
+    for name in names {
+        let end = match kind.as_str() {
+            "variables" => variables::set(name, 1).await,
+            "artifacts" => {
+                let artifact = Artifact::markdown("x").key(name);
+                artifact.create().await.map(drop)
+            }
+            "limits" => {
+                let slots = flowcore::concurrency(name.as_str(), 1).strict().await;
+                slots.map(drop)
+            }
+            "lax-limits" => flowcore::concurrency(name.as_str(), 1).await.map(drop),
+            _ => emit_event(name, "sensor.cellar").emit().await.map(drop),
+        };
+        ends.push(end.err().map(|error| {
+            let is_name = matches!(error.downcast_ref(), Some(PrefectError::Name { .. }));
+            json!([is_name, error.to_string()])
+        }));
+    }
+    json!(ends)
+}
+
 #[flow]
 async fn asks_without_a_server() -> Result<String> {
     Ok(variables::get::<u8>("x").await.unwrap_err().to_string())
@@ -371,6 +402,10 @@ async fn main() -> Result<()> {
         "keeps_elsewhere" => json!(keeps_results_elsewhere().await?),
         "crawls" => json!(crawls("here".to_owned(), argument()).await?),
         "crawls_elsewhere" => json!(crawls_elsewhere("there".to_owned(), argument()).await?),
+        "cancelled_early" => {
+            let ended = waits_to_be_cancelled_early().await;
+            json!(ended.map_err(|e| e.to_string()))
+        }
         "cancelled" => json!(waits_to_be_cancelled().await.map_err(|e| e.to_string())),
         "cancelled_elsewhere" => {
             json!(
@@ -392,6 +427,10 @@ async fn main() -> Result<()> {
         "retried" => {
             let good_at = argument().parse()?;
             json!(retried_in_rust(good_at).await.map_err(|e| e.to_string()))
+        }
+        "names" => {
+            let kind = argument();
+            names(kind, &serde_json::from_str::<Vec<_>>(&argument())?).await
         }
         "no_server" => json!(asks_without_a_server().await?),
         other => return Err(Error::msg(format!("there is no flow `{other}`"))),

@@ -97,6 +97,36 @@ async fn every_kind(n: i64) -> Result<i64> {
     Ok(first.await? + after.await? + nested.await? + sub)
 }
 
+/// Maps on maps, with rows that fail and rows that are tried again, and a
+/// subflow after them.
+#[flow]
+async fn ordered() -> Result<i64> {
+    let steps = step.map(0..10, unmapped(20));
+    let first = sleeps.map(0..10);
+    let named = add.with_options(|o| o.task_run_name("add {x}"));
+    let second = named.map(&first, &first);
+    let after = follows.map(&steps, &second);
+    let sum = sum_all.submit(&second);
+    let last = inc.after(&after).submit(sum.clone());
+    let nested = outer.after(&sum).submit(5);
+    let sub = child(sum.await?).await?;
+    after.wait(None).await;
+    last.wait(None).await;
+    Ok(nested.await? + sub)
+}
+
+#[task(task_run_name = "sleeps {x}")]
+fn sleeps(x: i64) -> i64 {
+    thread::sleep(Duration::from_millis(10));
+    x
+}
+
+#[task(task_run_name = "follows {x}")]
+fn follows(number: u64, x: i64) -> i64 {
+    thread::sleep(Duration::from_millis(5));
+    i64::try_from(number).unwrap_or_default() + x
+}
+
 /// One in ten fails, another one is tried again.
 #[task(retries = 1, task_run_name = "step {number}")]
 fn step(number: u64, pause: u64) -> Result<u64> {
@@ -207,9 +237,39 @@ async fn audited(x: i64) -> Result<i64> {
     inc.submit(x).await
 }
 
+/// No server takes its name.
+#[flow(name = "a/b: c")]
+async fn misnamed(x: i64) -> Result<i64> {
+    tracing::info!("nobody hears of it");
+    let artifact = Artifact::markdown("x").key("of-the-misnamed");
+    artifact.create().await?;
+    inc.submit(x).await
+}
+
+/// As [`misnamed`], and its server has to know it.
+#[flow(name = "a<b", api = required)]
+async fn misnamed_and_audited(x: i64) -> Result<i64> {
+    tracing::info!("the flow's function runs");
+    inc.submit(x).await
+}
+
+/// Every letter that servers take, and a subflow that they do not.
+#[flow(
+    name = "letters !\"#$'()*+,-.:;=?@[\\]^_`{|}~ ä\u{1f600}\n",
+    flow_run_name = "run {tag} /%&<>\n",
+    tags = ["/%&<>", "a b", "ä\n"]
+)]
+async fn letters(tag: String) -> Result<i64> {
+    let named = inc.with_options(|o| o.name("task /%&<>").tags(["/%&<>\n"]));
+    let named = named.with_options(|o| o.task_run_name("one of /%&<> {x}\n"));
+    named.submit(1).await?;
+    drop(tag);
+    misnamed(2).await
+}
+
 /// How it ended, and what is known of the reason.
-async fn tell_audited() {
-    let told = match audited(3).await {
+async fn tell_audited(run: impl IntoFuture<Output = Result<i64>>) {
+    let told = match run.await {
         Ok(value) => json!({"value": value}),
         Err(error) => match error.downcast_ref() {
             Some(PrefectError::NotReported { url, status, .. }) => {
@@ -274,6 +334,10 @@ async fn main() -> Result<()> {
             tell(&every_kind.with_options(elsewhere)(3).report().await);
         }
         Some("every_kind") => tell(&every_kind(3).report().await),
+        Some("ordered") => tell(&ordered().report().await),
+        Some("ordered_elsewhere") => {
+            tell(&ordered.with_options(elsewhere)().report().await);
+        }
         Some("steady") => tell(&steady(number(), number(), number() > 0).report().await),
         Some("resumed") => match arguments.next() {
             None => tell(&resumed(true).report().await),
@@ -282,7 +346,10 @@ async fn main() -> Result<()> {
         Some("burst") => tell(&burst(number()).report().await),
         Some("replay") => println!("{}", flowcore::replay().await?),
         Some("maps_as_asked") => tell(&maps_as_asked().report().await),
-        Some("audited") => tell_audited().await,
+        Some("audited") => tell_audited(audited(3)).await,
+        Some("misnamed_and_audited") => tell_audited(misnamed_and_audited(3)).await,
+        Some("misnamed") => tell(&misnamed(3).report().await),
+        Some("letters") => tell(&letters("<&>".to_owned()).report().await),
         Some("alone") => println!("{}", inc(4).await?),
         other => return Err(Error::msg(format!("there is no flow {other:?}"))),
     }

@@ -6,8 +6,9 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use flowcore::Deployment;
 use flowcore::prelude::*;
+use flowcore::{Deployment, DeploymentError};
+use serde_json::{Value, json};
 
 #[task]
 fn length(text: String) -> usize {
@@ -86,6 +87,13 @@ fn served_deaf(file: String) {
 #[flow]
 async fn served_death(how: String) {
     match how.as_str() {
+        "memory" => {
+            // Pages count when they are written.
+            let mut kept = Vec::new();
+            loop {
+                kept.push(vec![1_u8; 16 << 20]);
+            }
+        }
         "killed" => {
             let kill = format!("kill -9 {}", std::process::id());
             let _ = std::process::Command::new("sh")
@@ -190,6 +198,45 @@ macro_rules! with_flow {
     };
 }
 
+/// Deploys each, and prints what comes of it: nothing, or the error's kind and
+/// text.
+async fn deploy_all(plans: &[Value]) -> Result<()> {
+    let mut ends = Vec::new();
+    for plan in plans {
+        let text = |name: &str| plan[name].as_str();
+        let mut deployment = Deployment::new(text("name").unwrap_or("of-a-list")).paused(true);
+        deployment = deployment.work_pool(text("pool").unwrap_or("of-a-list"));
+        if let Some(queue) = text("queue") {
+            deployment = deployment.work_queue(queue);
+        }
+        if let Some(cron) = text("cron") {
+            deployment = deployment.cron(cron);
+        }
+        if let Some(rule) = text("rrule") {
+            deployment = deployment.rrule(rule);
+        }
+        if let Some(seconds) = plan["interval"].as_f64() {
+            deployment = deployment.interval(Duration::from_secs_f64(seconds));
+        }
+        if let Some(zone) = text("timezone") {
+            deployment = deployment.timezone(zone);
+        }
+        ends.push(served_failure.deploy(deployment).await.err().map(|error| {
+            let kind = match error.downcast_ref() {
+                Some(DeploymentError::Name { .. }) => "name",
+                Some(DeploymentError::Cron { .. }) => "cron",
+                Some(DeploymentError::Rrule { .. }) => "rrule",
+                Some(DeploymentError::Interval { .. }) => "interval",
+                Some(DeploymentError::TimeZone { .. }) => "timezone",
+                _ => "another",
+            };
+            json!([kind, error.to_string()])
+        }));
+    }
+    println!("{}", json!(ends));
+    Ok(())
+}
+
 #[flowcore::main]
 async fn main() -> Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -230,6 +277,7 @@ async fn main() -> Result<()> {
             }
             Ok(())
         }
+        ["deployments", plans] => deploy_all(&serde_json::from_str::<Vec<_>>(plans)?).await,
         ["tasks"] => {
             flowcore::serve_tasks([&background_note, &background_failure, &background_slow])
                 .patience(Duration::from_secs(20))

@@ -10,8 +10,10 @@ mod frames;
 mod pages;
 mod request;
 mod server;
+mod tls;
 
 pub use faults::{Faults, FaultyWay, Met};
 pub use pages::Pages;
 pub use request::{Answer, request};
 pub use server::Server;
+pub use tls::TlsWay;

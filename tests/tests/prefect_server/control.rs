@@ -1,8 +1,9 @@
 //! What people do with a flow run on the server: cancel it, resume it.
 
 use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
-use flow_tests::prefect::Server;
+use flow_tests::prefect::{Faults, FaultyWay, Server};
 use flow_tests::python::Environment;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -19,10 +20,15 @@ impl Program {
     }
 
     fn of(server: &Server, arguments: &[&str]) -> Self {
+        Self::at(server, &server.url(), arguments)
+    }
+
+    fn at(server: &Server, url: &str, arguments: &[&str]) -> Self {
         let home = tempfile::tempdir().expect("a directory");
         let mut command = server.command(env!("CARGO_BIN_EXE_prefect_things"), home.path());
         let environment = Environment::dask().unwrap_or_else(|error| panic!("{error}"));
         command.env("FLOWDASK_DASK", environment.command("dask"));
+        command.env("PREFECT_API_URL", url);
         let child = command.args(arguments).stdout(Stdio::piped()).spawn();
         Self {
             child: Some(child.expect("the program starts")),
@@ -70,6 +76,35 @@ fn a_flow_that_was_started_by_hand_is_cancelled_on_the_server() {
 #[test]
 fn a_flow_whose_tasks_workers_execute_is_cancelled_on_the_server() {
     is_cancelled("cancelled_elsewhere", "waits-elsewhere-to-be-cancelled");
+}
+
+/// What happens between two questions of ours, and before the socket listens,
+/// is in no event that the server sends: it writes events down seconds later.
+#[test]
+fn a_cancellation_of_just_before_the_socket_listens_is_heard_soon() {
+    const BETWEEN_QUESTIONS: Duration = Duration::from_secs(10);
+    let server = Server::shared();
+    let held = Faults {
+        held: Some("/events/out".to_owned()),
+        ..Faults::default()
+    };
+    let way = FaultyWay::to(server.address(), held).expect("a free port");
+    let begin = Instant::now();
+    let program = Program::at(server, &way.url(), &["cancelled_early"]);
+    let run = run_in_state(server, "waits-to-be-cancelled-early", "Running");
+    server.wait_for("the socket", |_| (way.met().held > 0).then_some(()));
+    // The question has just been asked.
+    let asked = BETWEEN_QUESTIONS + Duration::from_secs(2);
+    std::thread::sleep(asked.saturating_sub(begin.elapsed()));
+    let body = json!({"state": {"type": "CANCELLING", "name": "Cancelling"}});
+    server.post(&format!("/flow_runs/{}/set_state", id(&run)), &body);
+    std::thread::sleep(Duration::from_millis(300));
+    way.set(Faults::default());
+    let listens = Instant::now();
+    program.end();
+    let took = listens.elapsed();
+    run_in_state(server, "waits-to-be-cancelled-early", "Cancelled");
+    assert!(took < BETWEEN_QUESTIONS / 2, "{took:?}");
 }
 
 /// Starts a flow, and cancels it when its only task runs.

@@ -44,3 +44,31 @@ fn older_servers_are_told_whole() {
         }
     }
 }
+
+/// They refuse a body with a key that they do not know; each version knows
+/// others.
+#[test]
+#[ignore = "slow lane: installs two more releases of Prefect"]
+fn deployments_are_made_without_what_older_servers_do_not_know() {
+    for requirements in Requirements::OLDER_PREFECT {
+        let environment = Environment::new(&requirements).unwrap_or_else(|error| panic!("{error}"));
+        let server = Server::in_environment(environment, &[]);
+        let server = server.unwrap_or_else(|error| panic!("{error}"));
+        let pool = json!({"name": "older", "type": "process"});
+        server.post("/work_pools/", &pool);
+        let flow = server.post("/flows/", &json!({"name": "raw"}));
+        let info = json!({"type": "prefect:simple", "version": "2"});
+        let raw = json!({"name": "raw", "flow_id": flow["id"], "version_info": info});
+        let answer = server.request("POST", "/deployments/", Some(&raw));
+        assert_eq!(answer.status, 422, "{answer:?}");
+        let home = tempfile::tempdir().expect("a folder");
+        let mut command = server.command(env!("CARGO_BIN_EXE_served_flows"), home.path());
+        command.args(["deploy", "of-another-age", "older", "served_greeting"]);
+        let output = command.output().expect("it starts");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{stderr}");
+        let made = server.get("/deployments/name/served-greeting/of-another-age");
+        assert_eq!(made["version"], "2", "{made}");
+        assert_eq!(made["work_pool_name"], "older", "{made}");
+    }
+}

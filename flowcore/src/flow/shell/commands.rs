@@ -222,6 +222,7 @@ impl FlowRun {
             todo.wakers.extend(waiters);
         }
         let name = shell.controls.remove(id.into());
+        shell.hooks.named(id.into(), name.as_deref());
         todo.has_permits |= shell.permits.run_settled(id);
         let Some(entry) = shell.jobs.remove(id) else {
             return;
@@ -296,6 +297,7 @@ impl FlowRun {
         {
             for row in rows.clone() {
                 let run = RunReference::row(id, row);
+                shell.hooks.named(run, controls.name(run));
                 let subject = || RunSubject::new(self, run, job.info(), options.clone());
                 let transaction = shell.transacted.leave_row(id, run, subject);
                 let is_wanted = |view: &RunView| is_asked && options.hooks.want(view.name);

@@ -78,19 +78,22 @@ impl FlowRun {
     }
 
     /// A run in another process got a name from its template.
-    pub(crate) fn note_name(&self, run: RunReference, name: String) {
-        let mut shell = self.shell.lock();
-        // It may be executed once more after it has settled.
-        let is_open = shell.view(run).is_some_and(|view| !view.name.is_settled());
-        if is_open {
-            self.tell_name(run, &name);
-            shell.controls.insert_name(run, name);
-        }
+    pub(crate) fn note_name(self: &Arc<Self>, run: RunReference, name: String) {
+        self.update(|shell, _| {
+            // It may be executed once more after it has settled.
+            let is_open = shell.view(run).is_some_and(|view| !view.name.is_settled());
+            if is_open {
+                self.tell_name(run, &name);
+                shell.hooks.named(run, Some(&name));
+                shell.controls.insert_name(run, name);
+            }
+        });
     }
 
     fn say_retry(self: &Arc<Self>, run: RunReference, name: Option<String>, message: &str) {
         let task = self.update(|shell, _| {
             let parts = shell.parts_of_attempt(run);
+            shell.hooks.named(run, name.as_deref());
             shell.hooks.note_undo(parts);
             match run {
                 RunReference::Run(id) => shell.engine.run_awaits_retry(RunId::from_bits(id)),

@@ -43,6 +43,8 @@ pub(crate) fn in_hook_thread<R>(code: impl FnOnce() -> R) -> R {
 #[derive(Default)]
 pub(super) struct HookQueue {
     calls: VecDeque<HookCall>,
+    /// Of attempts that have begun and whose template has not made a name yet.
+    unnamed: Vec<TaskHookCall>,
     /// A thread is at it.
     is_worked_on: bool,
     /// Settled runs whose hooks have not all been called.
@@ -92,6 +94,16 @@ impl HookQueue {
         }));
     }
 
+    /// The template of a run has made its name, or none: the attempt is over.
+    /// What waited for that comes next.
+    pub(super) fn named(&mut self, run: RunReference, name: Option<&str>) {
+        if let Some(at) = self.unnamed.iter().position(|call| call.run == run) {
+            let mut call = self.unnamed.swap_remove(at);
+            call.name = name.map(str::to_owned);
+            self.calls.push_back(HookCall::Task(call));
+        }
+    }
+
     pub(super) fn note_undo(&mut self, parts: Vec<Transaction>) {
         if !parts.is_empty() {
             self.calls.push_back(HookCall::Undo(parts));
@@ -133,9 +145,35 @@ impl FlowRun {
             return;
         }
         let options = options.clone();
-        if let Some(view) = shell.view(run) {
-            // Its template has not made a name yet.
-            shell.hooks.note_run(run, info, &options, view, None, None);
+        let Some(view) = shell.view(run) else {
+            return;
+        };
+        let name = shell.controls.name(run);
+        if options.task_run_name.is_none() || name.is_some() {
+            let hooks = &mut shell.hooks;
+            hooks.note_run(run, info, &options, view, name, None);
+            return;
+        }
+        shell.hooks.unnamed.push(TaskHookCall {
+            run,
+            info,
+            options,
+            view,
+            name: None,
+            transaction: None,
+        });
+    }
+
+    /// The template of a run has made this name: hooks that waited for it are
+    /// called.
+    pub(super) fn hooks_hear_name(self: &Arc<Self>, run: RunReference, name: &str) {
+        let is_left = {
+            let mut shell = self.shell.lock();
+            shell.hooks.named(run, Some(name));
+            shell.hooks.must_be_worked_on()
+        };
+        if is_left {
+            self.work_on_hooks();
         }
     }
 

@@ -1,5 +1,7 @@
 //! A flow run tells its observers.
 
+use std::sync::Arc;
+
 use super::moment::Moment;
 use super::{FlowRun, Shell};
 use crate::clock::Timestamp;
@@ -88,7 +90,7 @@ impl FlowRun {
     }
 
     /// The template of a run whose attempt has begun here gives it this name.
-    pub(crate) fn has_name(&self, run: RunReference, name: &str) {
+    pub(crate) fn has_name(self: &Arc<Self>, run: RunReference, name: &str) {
         if let Some(line) = self.line() {
             // The other runs of this process are told under their own.
             if line.run() == run {
@@ -98,6 +100,7 @@ impl FlowRun {
             let _shell = self.shell.lock();
             self.tell_name(run, name);
         }
+        self.hooks_hear_name(run, name);
     }
 
     /// The same under the flow run's lock, wherever the attempt has begun.

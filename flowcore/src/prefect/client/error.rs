@@ -2,6 +2,9 @@
 
 use std::error::Error as StdError;
 
+use super::forbidden::is_unknown_key;
+use crate::prefect::naming::{RULE, refused, shown};
+
 /// What went wrong between us and the server.
 ///
 /// Texts name the request and the cure; none holds a secret.
@@ -16,6 +19,11 @@ pub(crate) enum ApiError {
         "the Prefect server at {url} cannot be reached: {cause}; is it running, and does PREFECT_API_URL name it?"
     )]
     Unreachable { url: String, cause: String },
+    /// It shows a certificate that nobody here knows.
+    #[error(
+        "the Prefect server at {url} is not trusted: {cause}; set PREFECT_API_SSL_CERT_FILE to a file with the certificate of the authority that vouches for it"
+    )]
+    Untrusted { url: String, cause: String },
     /// The request may have been handled: no answer came back.
     #[error("{request}: no answer from the Prefect server at {url}: {cause}")]
     NoAnswer {
@@ -30,6 +38,12 @@ pub(crate) enum ApiError {
         detail: String,
         cure: &'static str,
     },
+    /// The server would refuse the flow: nobody asks it.
+    #[error(
+        "flow `{name}` {}: call it otherwise by `#[flow(name = \"..\")]`; {RULE}",
+        problem(name)
+    )]
+    FlowName { name: String },
     #[error("{request}: there is no such thing on the Prefect server ({detail})")]
     NotFound { request: String, detail: String },
     #[error("{request}: the Prefect server does not take it ({status}: {detail})")]
@@ -105,8 +119,10 @@ impl ApiError {
             Self::NotFound { .. } => Some(404),
             Self::Locked { .. } => Some(423),
             Self::Setting(_)
+            | Self::FlowName { .. }
             | Self::Tls { .. }
             | Self::Unreachable { .. }
+            | Self::Untrusted { .. }
             | Self::NoAnswer { .. }
             | Self::NotUnderstood { .. }
             | Self::Panicked { .. } => None,
@@ -117,10 +133,27 @@ impl ApiError {
     /// or the way there that failed.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::NoAnswer { .. } | Self::Failing { .. } => true,
+            Self::Unreachable { .. }
+            | Self::Untrusted { .. }
+            | Self::NoAnswer { .. }
+            | Self::Failing { .. } => true,
             Self::Invalid { status, .. } => matches!(status, 408 | 429),
             _ => false,
         }
+    }
+
+    /// There is no connection, for this cause.
+    pub(super) fn unreached(url: String, cause: String) -> Self {
+        // How rustls begins all that it says of certificates.
+        if cause.contains("invalid peer certificate") {
+            return Self::Untrusted { url, cause };
+        }
+        Self::Unreachable { url, cause }
+    }
+
+    /// Whether there was no connection.
+    pub(crate) fn is_unreached(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Untrusted { .. })
     }
 
     /// Whether the server does not take us for somebody who may do this.
@@ -140,20 +173,38 @@ impl ApiError {
     }
 }
 
+/// What is wrong with a flow's name.
+fn problem(name: &str) -> String {
+    match refused(name) {
+        Some(letter) => format!("has {} in its name, which Prefect refuses", shown(letter)),
+        None => "has an empty name, which Prefect refuses".to_owned(),
+    }
+}
+
 /// What the server says of an error, in one of its forms, and not too much of
 /// it.
 fn detail(body: &str) -> String {
     const LONGEST: usize = 400;
     let json: Option<serde_json::Value> = serde_json::from_str(body).ok();
     let said = json.as_ref().and_then(|json| {
-        ["detail", "exception_message"]
+        ["exception_detail", "detail", "exception_message"]
             .iter()
             .find_map(|name| json.get(name))
     });
     let text = match said {
         Some(serde_json::Value::String(text)) => text.clone(),
         Some(serde_json::Value::Array(all)) if !all.is_empty() => {
-            let each: Vec<_> = all.iter().map(of_field).collect();
+            // Of a thing that can be one of several, each says why it is not
+            // that one: what is missing of others, and what they do not have.
+            let of_another = |error: &serde_json::Value| {
+                let kind = error.get("type").and_then(|kind| kind.as_str());
+                kind.is_some_and(|kind| kind.ends_with("missing") || is_unknown_key(kind))
+            };
+            let telling = all.iter().filter(|error| !of_another(error));
+            let mut each: Vec<_> = telling.map(of_field).collect();
+            if each.is_empty() {
+                each = all.iter().map(of_field).collect();
+            }
             each.join("; ")
         }
         Some(other) => other.to_string(),
@@ -219,6 +270,14 @@ mod tests {
         assert_eq!(
             error(422, field),
             "POST /flows/: the Prefect server does not take it (422: body.labels: Extra inputs are not permitted)"
+        );
+        // As servers with handlers of their own say it.
+        let cron = r#"{"exception_message":"Invalid request received.","exception_detail":[
+            {"type":"missing","loc":["body","schedule","Interval","interval"],"msg":"Field required"},
+            {"type":"value_error","loc":["body","schedule","Cron","cron"],"msg":"no cron"}]}"#;
+        assert_eq!(
+            error(422, cron),
+            "POST /flows/: the Prefect server does not take it (422: body.schedule.Cron.cron: no cron)"
         );
         assert!(error(404, "").contains("without a reason"));
         assert!(error(500, &"x".repeat(9000)).len() < 1000);

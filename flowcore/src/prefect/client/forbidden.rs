@@ -13,6 +13,8 @@ pub(super) struct Forbidden(HashMap<String, BTreeSet<Vec<String>>>);
 
 #[derive(Deserialize)]
 struct Refusal {
+    /// As FastAPI calls it, and as Prefect's own servers do.
+    #[serde(alias = "exception_detail")]
     detail: Vec<Reason>,
 }
 
@@ -40,7 +42,7 @@ impl Forbidden {
         let all_are_unknown = refusal
             .detail
             .iter()
-            .all(|reason| reason.kind == "extra_forbidden");
+            .all(|reason| is_unknown_key(&reason.kind));
         if !all_are_unknown {
             return false;
         }
@@ -60,6 +62,12 @@ impl Forbidden {
         }
         has_changed
     }
+}
+
+/// What servers call a key that they do not know; those of 2.x have an older
+/// library.
+pub(super) fn is_unknown_key(kind: &str) -> bool {
+    matches!(kind, "extra_forbidden" | "value_error.extra")
 }
 
 fn part(part: &Value) -> String {
@@ -114,9 +122,9 @@ mod tests {
         let mut forbidden = Forbidden::default();
         let full = json!({"name": "a", "labels": {}, "items": [{"slug": 1, "x": 2}]});
         let mut body = full.clone();
-        let text = r#"{"detail":[
+        let text = r#"{"exception_message":"Invalid request received.","exception_detail":[
             {"type":"extra_forbidden","loc":["body","labels"],"msg":"no"},
-            {"type":"extra_forbidden","loc":["body","items",0,"slug"],"msg":"no"}]}"#;
+            {"type":"value_error.extra","loc":["body","items",0,"slug"],"msg":"no"}]}"#;
         let path = "/flows/01a208da-5a0f-7492-8000-000000000000/x";
         assert!(forbidden.learn(path, text, &mut body));
         assert_eq!(body, json!({"name": "a", "items": [{"x": 2}]}));

@@ -449,7 +449,7 @@ impl Connection {
                 };
                 let url = self.settings.shown_url();
                 let cause = chain(error);
-                return Err((ended, ApiError::Unreachable { url, cause }));
+                return Err((ended, ApiError::unreached(url, cause)));
             }
             Err(error) => return Err(no_answer(error)),
         };

@@ -220,10 +220,7 @@ fn refused(client: &ApiClient, place: &str, error: SocketError) -> ApiError {
             let body = String::from_utf8_lossy(body);
             ApiError::of_status(place.to_owned(), response.status().as_u16(), &body, None)
         }
-        SocketError::Io(error) => ApiError::Unreachable {
-            url,
-            cause: chain_of(&error),
-        },
+        SocketError::Io(error) => ApiError::unreached(url, chain_of(&error)),
         error => ApiError::NoAnswer {
             request: place.to_owned(),
             url,

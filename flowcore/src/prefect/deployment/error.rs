@@ -2,6 +2,7 @@
 
 use crate::error::{Error, ErrorKind};
 use crate::prefect::ApiError;
+use crate::prefect::naming::{RULE, refused, shown};
 
 /// Why a deployment was not made, or is not served.
 ///
@@ -25,14 +26,14 @@ use crate::prefect::ApiError;
 #[non_exhaustive]
 pub enum DeploymentError {
     /// Prefect refuses such names.
-    #[error("{what} `{name}` {problem}: Prefect takes any text without `/`, `%`, `&`, `<` and `>`")]
+    #[error("{what} `{name}` {problem}: {RULE}")]
     Name {
         /// What has the name.
         what: &'static str,
         /// The name.
         name: String,
         /// What is wrong with it.
-        problem: &'static str,
+        problem: String,
     },
     /// A cron expression that is none.
     #[error(
@@ -55,13 +56,17 @@ pub enum DeploymentError {
         problem: String,
     },
     /// An interval that no schedule can have.
-    #[error("an interval of {interval:?} is no schedule: it has to be longer than nothing")]
+    #[error(
+        "an interval of {interval:?} is no schedule: give one from a microsecond to 999999999 days, such as `10m`"
+    )]
     Interval {
         /// The interval.
         interval: std::time::Duration,
     },
     /// A time zone that nobody knows.
-    #[error("there is no time zone `{name}`: take a name such as `Europe/Berlin` or `UTC`")]
+    #[error(
+        "there is no time zone `{name}`: take a name such as `Europe/Berlin` or `UTC`, with its capitals"
+    )]
     TimeZone {
         /// The name.
         name: String,
@@ -171,17 +176,12 @@ impl DeploymentError {
     }
 }
 
-/// What Prefect refuses in names.
-const REFUSED: [char; 5] = ['/', '%', '&', '<', '>'];
-
 /// Whether Prefect takes the name.
 pub(super) fn check_name(what: &'static str, name: &str) -> Result<(), DeploymentError> {
-    let problem = if name.is_empty() {
-        "is empty"
-    } else if name.contains(REFUSED) {
-        "has a letter that Prefect refuses"
-    } else {
-        return Ok(());
+    let problem = match refused(name) {
+        Some(letter) => format!("has {} in it", shown(letter)),
+        None if name.is_empty() => "is empty".to_owned(),
+        None => return Ok(()),
     };
     let name = name.to_owned();
     Err(DeploymentError::Name {

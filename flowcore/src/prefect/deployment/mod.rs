@@ -5,9 +5,11 @@
 //! of a work pool; either way a run is this executable again. Source: `api.md`
 //! 13, 15, 16; decisions 50 and 52.
 
+mod cron;
 mod error;
 mod farewell;
 mod plan;
+mod rule;
 mod runner;
 mod schedule;
 mod scheduled;

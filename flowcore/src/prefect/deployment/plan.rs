@@ -232,6 +232,12 @@ impl FlowDeployment {
         let flow = flow?;
         check_name("flow", flow.name())?;
         check_name("deployment", &plan.name)?;
+        if let Some(pool) = &plan.pool {
+            check_name("work pool", pool)?;
+        }
+        if let Some(queue) = &plan.queue {
+            check_name("work queue", queue)?;
+        }
         if let Some(timezone) = &plan.timezone {
             check_timezone(timezone)?;
         }

@@ -379,7 +379,7 @@ mod tests {
                 "is no cron expression",
             ),
             (new().timezone("Nowhere"), "no time zone `Nowhere`"),
-            (Deployment::new("a/b"), "`a/b` has a letter"),
+            (Deployment::new("a/b"), "`a/b` has `/` in it"),
             (Deployment::new(""), "is empty"),
             (
                 new().parameter("limit", "many"),

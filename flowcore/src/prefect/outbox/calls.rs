@@ -13,6 +13,7 @@ use super::ledger::{Call, Next, Reply, SentLine};
 use super::{ServerFlowRun, Shared, artifacts, bodies, news};
 use crate::prefect::client::{ApiClient, ApiError};
 use crate::prefect::message::NewFlowRun;
+use crate::prefect::naming::refused;
 use crate::prefect::transition::{Answer, propose};
 use crate::state::StateType;
 
@@ -73,6 +74,11 @@ async fn perform(
             let flow = match flows.get(&new.flow_name) {
                 Some(known) => *known,
                 None => {
+                    let name = &new.flow_name;
+                    if name.is_empty() || refused(name).is_some() {
+                        let name = name.clone();
+                        return Err(ApiError::FlowName { name });
+                    }
                     let made: Made = client
                         .post("/flows/", &json!({"name": new.flow_name, "tags": []}))
                         .await?;

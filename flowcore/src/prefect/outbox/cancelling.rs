@@ -71,8 +71,9 @@ impl Told<'_> {
     async fn events(&self) {
         loop {
             self.open_for_a_while().await;
+            let open = || self.open().into_keys().collect();
             let listened =
-                cancelling::listen(&self.shared.client, |run, wish| self.tell(run, wish));
+                cancelling::listen(&self.shared.client, open, |run, wish| self.tell(run, wish));
             if let Err(error) = listened.await {
                 tracing::debug!(target: "flowcore::prefect", "{error}");
             }
@@ -83,7 +84,7 @@ impl Told<'_> {
     async fn questions(&self) {
         loop {
             tokio::time::sleep(PAUSE).await;
-            let runs: Vec<Uuid> = self.open().into_keys().collect();
+            let runs: Vec<_> = self.open().into_keys().collect();
             cancelling::poll(&self.shared.client, &runs, |run, wish| self.tell(run, wish)).await;
         }
     }

@@ -323,7 +323,7 @@ impl Line {
             Err(error) => error,
         };
         let failures = failures + 1;
-        let is_blocked = !matches!(error, ApiError::Unreachable { .. }) && failures >= ATTEMPTS;
+        let is_blocked = !error.is_unreached() && failures >= ATTEMPTS;
         tracing::debug!(target: "flowcore::prefect", "{error}");
         if is_blocked {
             tracing::debug!(target: "flowcore::prefect", "events go by requests");

@@ -71,7 +71,7 @@ impl Shared {
 
     /// A server that cannot be reached may have been killed.
     pub(super) fn was_away(&self, error: &ApiError) {
-        if matches!(error, ApiError::Unreachable { .. }) {
+        if error.is_unreached() {
             self.with(|ledger, _| ledger.may_have_died());
         }
     }

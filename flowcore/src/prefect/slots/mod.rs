@@ -9,6 +9,7 @@ mod lease;
 mod returns;
 mod tags;
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::client::{ApiClient, ApiError};
-use super::{PrefectError, reporter};
+use super::{PrefectError, naming, reporter};
 use crate::context::RunContext;
 use crate::runner::note_waiting;
 use crate::runtime;
@@ -65,7 +66,7 @@ pub(crate) struct ServerSlots {
 /// `None` without a server. If the server cannot be reached for two minutes, code
 /// goes on without its limits, with a warning, unless it is strict or its flow is
 /// `api = required`.
-pub(crate) async fn take(wanted: Wanted) -> Result<Option<ServerSlots>, PrefectError> {
+pub(crate) async fn take(mut wanted: Wanted) -> Result<Option<ServerSlots>, PrefectError> {
     let what = named(&wanted.names);
     let is_required = wanted.is_strict
         || RunContext::current().is_some_and(|context| {
@@ -75,6 +76,20 @@ pub(crate) async fn take(wanted: Wanted) -> Result<Option<ServerSlots>, PrefectE
     let Some(client) = ApiClient::of_process()? else {
         return Ok(None);
     };
+    if wanted.is_strict
+        && let Some(name) = wanted.names.iter().find(|name| !is_name(name))
+    {
+        return Err(PrefectError::Name {
+            what: "concurrency limit",
+            name: name.clone(),
+            letter: naming::refused(name),
+            rule: naming::RULE,
+        });
+    }
+    wanted.names.retain(|name| is_name(name));
+    if wanted.names.is_empty() {
+        return Ok(None);
+    }
     // What is asked for must not be lost when nobody waits for it any more.
     let (sender, mut receiver) = oneshot::channel();
     let _hold = runtime::hold();
@@ -96,6 +111,30 @@ pub(crate) async fn take(wanted: Wanted) -> Result<Option<ServerSlots>, PrefectE
         Ok(Err(error)) => Err(PrefectError::Server(format!("{what}: {error}"))),
         Err(_) => Err(PrefectError::Server(format!("{what}: the process ends"))),
     }
+}
+
+/// Whether a limit can be called so.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && naming::refused(name).is_none()
+}
+
+/// Why the server, if one is named, has none of these limits: what follows
+/// that they do not exist.
+pub(crate) fn why_unknown<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    if !matches!(ApiClient::of_process(), Ok(Some(_))) {
+        return String::new();
+    }
+    let letters = names.filter_map(|name| naming::refused(name));
+    let letters: BTreeSet<_> = letters.collect();
+    let letters: Vec<_> = letters.into_iter().map(naming::shown).collect();
+    if letters.is_empty() {
+        return String::new();
+    }
+    let letters = letters.join(", ");
+    format!(
+        " (nor can it on the Prefect server, because of its {letters}: {})",
+        naming::RULE
+    )
 }
 
 fn named(names: &[String]) -> String {

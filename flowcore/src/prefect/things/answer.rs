@@ -309,6 +309,7 @@ async fn find_deployment(client: &ApiClient, name: &str) -> Result<Uuid, Prefect
         return Err(PrefectError::Name {
             what: "the deployment",
             name: name.to_owned(),
+            letter: None,
             rule: "it is called by its flow and its own name, such as `etl/nightly`",
         });
     };

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::question::{NewArtifact, Question};
 use super::{PrefectError, ServerCall};
+use crate::prefect::naming::unfit;
 
 /// An artifact about to be made: text, a table, a link, an image or a
 /// progress, which shows under the run that makes it.
@@ -175,14 +176,14 @@ fn checked_percent(percent: f64) -> Result<f64, String> {
 }
 
 fn check_key(key: &str) -> Result<(), PrefectError> {
-    let fits =
-        |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
-    if !key.is_empty() && key.chars().all(fits) {
+    let letter = unfit(key, &[]);
+    if !key.is_empty() && letter.is_none() {
         return Ok(());
     }
     Err(PrefectError::Name {
         what: "the artifact's key",
         name: key.to_owned(),
+        letter,
         rule: "a key has lower-case letters, digits and dashes",
     })
 }

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, ErrorKind};
 use crate::prefect::client::ApiError;
+use crate::prefect::naming;
 
 /// Why an artifact, a variable, a secret, an event or a deployment's run is not
 /// there.
@@ -30,12 +31,14 @@ pub enum PrefectError {
         what: &'static str,
     },
     /// Prefect refuses such names.
-    #[error("{what} `{name}` is refused by Prefect: {rule}")]
+    #[error("{what} `{name}` is refused by Prefect{}: {rule}", because_of(*letter))]
     Name {
         /// What has the name.
         what: &'static str,
         /// The name.
         name: String,
+        /// The first letter that it must not have, if it is that.
+        letter: Option<char>,
         /// What names have to look like.
         rule: &'static str,
     },
@@ -124,6 +127,12 @@ pub enum PrefectError {
     /// The server says no, or nothing.
     #[error("{0}")]
     Server(String),
+}
+
+fn because_of(letter: Option<char>) -> String {
+    letter.map_or_else(String::new, |letter| {
+        format!(", because of its {}", naming::shown(letter))
+    })
 }
 
 /// How a sentence about a server begins.

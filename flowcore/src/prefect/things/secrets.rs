@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::question::Question;
 use super::{PrefectError, ServerCall};
+use crate::prefect::naming::unfit;
 
 /// What a block of type `Secret` holds. It is shown nowhere by itself.
 #[derive(Clone, PartialEq, Eq)]
@@ -50,14 +51,14 @@ impl fmt::Debug for SecretValue {
 /// Awaiting it fails with a [`PrefectError`] if there is no such block or no
 /// server, or the server cannot be asked.
 pub fn secret(name: &str) -> ServerCall<SecretValue> {
-    let fits =
-        |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
-    let question = if !name.is_empty() && name.chars().all(fits) {
+    let letter = unfit(name, &[]);
+    let question = if !name.is_empty() && letter.is_none() {
         Ok(Question::Secret(name.to_owned()))
     } else {
         Err(PrefectError::Name {
             what: "the secret",
             name: name.to_owned(),
+            letter,
             rule: "a block's name has lower-case letters, digits and dashes",
         })
     };

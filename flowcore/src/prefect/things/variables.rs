@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::question::Question;
 use super::{PrefectError, ServerCall};
+use crate::prefect::naming::unfit;
 
 /// The value of a variable; `None` if there is none of this name.
 ///
@@ -83,15 +84,14 @@ pub fn delete(name: &str) -> ServerCall<()> {
 }
 
 fn checked(name: &str) -> Result<String, PrefectError> {
-    let fits = |letter: char| {
-        letter.is_ascii_lowercase() || letter.is_ascii_digit() || matches!(letter, '_' | '-')
-    };
-    if !name.is_empty() && name.len() <= 255 && name.chars().all(fits) {
+    let letter = unfit(name, &['_']);
+    if !name.is_empty() && name.len() <= 255 && letter.is_none() {
         return Ok(name.to_owned());
     }
     Err(PrefectError::Name {
         what: "the variable",
         name: name.to_owned(),
+        letter,
         rule: "a name has 1 to 255 lower-case letters, digits, dashes and underscores",
     })
 }

@@ -3,8 +3,10 @@
 mod adopted;
 mod background;
 mod command_line;
+mod memory;
 mod pool;
 mod served;
+mod wrong;
 
 use std::io::Read as _;
 use std::process::{Child, Command, Stdio};

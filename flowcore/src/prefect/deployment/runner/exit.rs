@@ -1,5 +1,6 @@
 //! How the process of a run ended, in Prefect's words.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 /// How a process ended.
@@ -73,13 +74,34 @@ fn number(status: ExitStatus) -> i32 {
     status.code().unwrap_or(-1)
 }
 
-/// How many processes the system has ended because memory ran out; `None` if
-/// it does not say.
+/// How many processes the system has ended because memory ran out, among those
+/// that share a limit with this one (a run's process does), or else on the
+/// whole machine; `None` if it does not say.
 pub(super) fn ended_for_memory() -> Option<u64> {
-    let counters = std::fs::read_to_string("/proc/vmstat").ok()?;
-    let count = counters
-        .lines()
-        .find_map(|line| line.strip_prefix("oom_kill "))?;
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let files = groups.lines().filter_map(counter_of);
+    let mut files = files.chain([PathBuf::from("/proc/vmstat")]);
+    files.find_map(|file| counted(&std::fs::read_to_string(file).ok()?))
+}
+
+/// Where a control group counts, if it is one of memory.
+fn counter_of(group: &str) -> Option<PathBuf> {
+    let mut parts = group.splitn(3, ':').skip(1);
+    let (controllers, path) = (parts.next()?, parts.next()?.trim_start_matches('/'));
+    let (root, file) = match controllers {
+        // The second version of control groups has one tree.
+        "" => ("/sys/fs/cgroup", "memory.events"),
+        _ if controllers.split(',').any(|name| name == "memory") => {
+            ("/sys/fs/cgroup/memory", "memory.oom_control")
+        }
+        _ => return None,
+    };
+    Some(Path::new(root).join(path).join(file))
+}
+
+fn counted(counters: &str) -> Option<u64> {
+    let mut lines = counters.lines();
+    let count = lines.find_map(|line| line.strip_prefix("oom_kill "))?;
     count.trim().parse().ok()
 }
 
@@ -104,6 +126,25 @@ mod tests {
             "Process exited with status code: 3. Process exited with an unexpected status code."
         );
         assert!(message(0, false).contains("without a final state"));
+    }
+
+    #[test]
+    fn groups_and_the_machine_count_who_was_ended_for_memory() {
+        let file = |group| counter_of(group).map(|file| file.to_string_lossy().into_owned());
+        let unified = file("0::/user.slice/a").unwrap();
+        assert_eq!(unified, "/sys/fs/cgroup/user.slice/a/memory.events");
+        let older = file("4:hugetlb,memory:/docker/x:y").unwrap();
+        assert_eq!(older, "/sys/fs/cgroup/memory/docker/x:y/memory.oom_control");
+        assert_eq!(file("3:cpuset:/"), None);
+        assert_eq!(
+            counted("low 0\noom 4\noom_kill 3\noom_group_kill 1\n"),
+            Some(3)
+        );
+        assert_eq!(
+            counted("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"),
+            Some(2)
+        );
+        assert_eq!(counted("low 0\n"), None);
     }
 
     #[cfg(unix)]

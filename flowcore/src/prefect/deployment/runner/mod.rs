@@ -217,7 +217,8 @@ impl Shared {
     async fn listen_for_ever(&self) {
         loop {
             let client = self.server.client();
-            let listened = cancelling::listen(client, |run, wish| self.hear(run, wish));
+            let heard = |run, wish| self.hear(run, wish);
+            let listened = cancelling::listen(client, || self.runs(), heard);
             if let Err(error) = listened.await {
                 tracing::debug!(target: "flowcore::prefect", "{error}");
             }
