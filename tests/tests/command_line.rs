@@ -105,7 +105,7 @@ fn wrong_commands_are_exit_code_two_and_say_everything() {
         ),
         (
             &["serve", "fails", "--name", "a/b"],
-            &["`a/b` has a letter that Prefect refuses"],
+            &["`a/b` has `/` in it"],
         ),
         (
             &["serve", "greet", "-p", "times=many"],
