@@ -300,6 +300,13 @@ impl Ledger {
         wanted.map(|(flow, _)| *flow).collect()
     }
 
+    /// The flow runs that are about to end, or have.
+    pub(super) fn no_longer_open(&self) -> impl Iterator<Item = Uuid> {
+        let flows = self.flows.iter();
+        let ended = flows.filter(|(_, entry)| !matches!(entry.end, End::Open));
+        ended.map(|(flow, _)| *flow)
+    }
+
     /// Tells the last states of flow runs that have nothing else left.
     pub(super) fn end_flows(&mut self) {
         for flow in self.ending() {

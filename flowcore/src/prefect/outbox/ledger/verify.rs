@@ -124,8 +124,9 @@ impl Ledger {
         NextQuestion::Wait(wait)
     }
 
-    /// Flow runs whose recording matters now: they end, or the window or the
-    /// memory is full of what they sent.
+    /// Flow runs whose recording matters now: they end, or others have ended
+    /// them and what they made is told all the same, or the window or the memory
+    /// is full of what they sent.
     fn asked_about(&self) -> HashSet<Uuid> {
         let has_runs = |flow: &Uuid| {
             let entry = self.flows.get(flow);
@@ -134,8 +135,8 @@ impl Ledger {
         let flows: Vec<Uuid> = if self.window.is_half_full() || self.is_full() {
             self.flows.keys().copied().collect()
         } else {
-            let ending = self.ending();
-            ending.iter().flat_map(|flow| self.family(*flow)).collect()
+            let ending = self.no_longer_open();
+            ending.flat_map(|flow| self.family(flow)).collect()
         };
         flows.into_iter().filter(has_runs).collect()
     }

@@ -173,6 +173,40 @@ fn what_others_said_since_stays() {
 }
 
 #[test]
+fn what_is_told_of_a_run_that_others_have_ended_is_asked_about() {
+    let mut now = start();
+    let mut ledger = Ledger::new(Uuid::now_v7);
+    ledger.put(begin(now), now);
+    ledger.put(completed(1, now), now);
+    ledger.learn(Note::Began(FLOW, known()));
+    ledger.bury();
+    ledger.leave_alone(FLOW);
+    assert_eq!(ledger.unpark(), 1);
+    assert!(!ledger.next_events(100).is_empty());
+    let run = Uuid::from_u128(10_001);
+    let asked = loop {
+        match ledger.next_question(now) {
+            NextQuestion::Ask(question) => break question,
+            NextQuestion::Wait(until) => {
+                now = until.expect("nobody waits for ever").max(now);
+                now = now.checked_add(SignedDuration::from_millis(1)).unwrap();
+            }
+        }
+    };
+    let ids = vec![run];
+    let flow = Some(FLOW);
+    assert_eq!(asked, Question::Rows { flow, ids });
+    let seen = Seen {
+        id: run,
+        state: "Completed".to_owned(),
+        is_final: true,
+        at: Some(start()),
+    };
+    ledger.seen(flow, &[run], &[seen], now);
+    assert!(ledger.is_idle());
+}
+
+#[test]
 fn a_run_that_another_process_has_taken_since_is_its_own() {
     let now = start();
     let (ours, other) = (Mark::of_process(), Uuid::new_v4);
