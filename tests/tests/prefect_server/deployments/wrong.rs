@@ -243,6 +243,8 @@ fn schedules_are_taken_and_refused_as_the_server_does() {
     for (kind, plans) in cases {
         let home = tempfile::tempdir().expect("a directory");
         let mut command = program(server, &home);
+        // A server whose database is locked may not answer for a minute.
+        command.env("PREFECT_API_REQUEST_TIMEOUT", "240");
         let list = json!(plans).to_string();
         let (code, stdout, stderr) = ran({
             command.args(["deployments", &list]);
