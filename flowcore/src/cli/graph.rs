@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, value_parser};
 
-use super::output::{self, PrintsAside};
-use super::{Ended, parameters};
+use super::{Ended, output, parameters};
 use crate::definition::Definition;
 use crate::error::{Error, Result};
 use crate::report::{values_of, visualize};
@@ -34,10 +33,10 @@ pub(super) async fn print(flow: &dyn Definition, given: &ArgMatches) -> Result<E
     };
     let call = flow.call_json(parameters::read(flow, given)?)?;
     // The flow's code runs for it, and may print.
-    let aside = file.is_none().then(PrintsAside::begin).transpose()?;
-    let graph = visualize(call).await;
-    aside.map_or(Ok(()), PrintsAside::end)?;
-    let graph = graph?;
+    let graph = match file {
+        None => output::prints_aside(visualize(call)).await??,
+        Some(_) => visualize(call).await?,
+    };
     if let Some(values) = values_of(graph.asked_for()) {
         eprintln!(
             "nobody knows {values}, as no task runs: the picture shows what the flow does without"

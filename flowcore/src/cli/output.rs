@@ -19,39 +19,24 @@ pub(super) fn json(value: &impl Serialize) -> Result<()> {
     Ok(())
 }
 
-/// While it lives, what the flow's code prints goes to standard error, so that
-/// standard output holds only what the command writes there afterwards.
+/// Runs a flow's code, and what it prints meanwhile goes to standard error, so
+/// that standard output holds only what the command writes there afterwards.
 ///
 /// Only on Unix; elsewhere prints stay where they are.
-#[must_use]
-pub(super) struct PrintsAside {
-    /// Standard output as it was.
-    #[cfg(unix)]
-    before: std::os::fd::OwnedFd,
+#[cfg(unix)]
+pub(super) async fn prints_aside<T>(code: impl IntoFuture<Output = T>) -> Result<T> {
+    let before = rustix::io::dup(rustix::stdio::stdout()).map_err(refused)?;
+    rustix::stdio::dup2_stdout(rustix::stdio::stderr()).map_err(refused)?;
+    let outcome = code.await;
+    // What was printed without a line's end is still on its way.
+    let _ = std::io::stdout().lock().flush();
+    rustix::stdio::dup2_stdout(&before).map_err(refused)?;
+    Ok(outcome)
 }
 
-impl PrintsAside {
-    pub(super) fn begin() -> Result<Self> {
-        #[cfg(unix)]
-        {
-            let before = rustix::io::dup(rustix::stdio::stdout()).map_err(refused)?;
-            rustix::stdio::dup2_stdout(rustix::stdio::stderr()).map_err(refused)?;
-            Ok(Self { before })
-        }
-        #[cfg(not(unix))]
-        Ok(Self {})
-    }
-
-    /// Standard output is itself again.
-    pub(super) fn end(self) -> Result<()> {
-        #[cfg(unix)]
-        {
-            // What was printed without a line's end is still on its way.
-            let _ = std::io::stdout().lock().flush();
-            rustix::stdio::dup2_stdout(&self.before).map_err(refused)?;
-        }
-        Ok(())
-    }
+#[cfg(not(unix))]
+pub(super) async fn prints_aside<T>(code: impl IntoFuture<Output = T>) -> Result<T> {
+    Ok(code.await)
 }
 
 #[cfg(unix)]

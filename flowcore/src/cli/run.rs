@@ -3,8 +3,7 @@
 use clap::ArgMatches;
 use serde_json::{Value, json};
 
-use super::output::{self, PrintsAside};
-use super::{Ended, flow, parameters};
+use super::{Ended, flow, output, parameters};
 use crate::error::{Error, Result};
 use crate::state::State;
 
@@ -12,9 +11,11 @@ pub(super) async fn run(given: &ArgMatches) -> Result<Ended> {
     let flow = flow(given)?;
     let call = flow.call_json(parameters::read(flow, given)?)?;
     let is_json = given.get_flag("json");
-    let aside = is_json.then(PrintsAside::begin).transpose()?;
-    let state = call.state().await;
-    aside.map_or(Ok(()), PrintsAside::end)?;
+    let state = if is_json {
+        output::prints_aside(call.state()).await?
+    } else {
+        call.state().await
+    };
     // The outer result is the run's, the inner one says whether its value can
     // be written.
     let value = state.result().and_then(|value| (*value).clone());

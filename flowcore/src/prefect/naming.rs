@@ -1,6 +1,8 @@
 //! Names that Prefect takes: what is wrong with others is told here, before a
 //! server is asked. Source: Prefect's `types/names.py`, tried on 3.8.8.
 
+use super::PrefectError;
+
 /// In names of flows, deployments, work pools, their queues and limits.
 const REFUSED: [char; 5] = ['/', '%', '&', '<', '>'];
 
@@ -12,8 +14,40 @@ pub(super) fn refused(name: &str) -> Option<char> {
     name.chars().find(|letter| REFUSED.contains(letter))
 }
 
+/// Whether Prefect takes such a name.
+pub(super) fn is_taken(name: &str) -> bool {
+    !name.is_empty() && refused(name).is_none()
+}
+
+/// Names of lower-case letters, digits and dashes, and what has them.
+pub(super) struct Plain {
+    pub(super) what: &'static str,
+    /// What they may have beside those.
+    pub(super) others: &'static [char],
+    /// In bytes.
+    pub(super) longest: usize,
+    /// What they look like.
+    pub(super) rule: &'static str,
+}
+
+impl Plain {
+    /// Says why Prefect refuses the name.
+    pub(super) fn check(&self, name: &str) -> Result<(), PrefectError> {
+        let letter = unfit(name, self.others);
+        if letter.is_none() && (1..=self.longest).contains(&name.len()) {
+            return Ok(());
+        }
+        Err(PrefectError::Name {
+            what: self.what,
+            name: name.to_owned(),
+            letter,
+            rule: self.rule,
+        })
+    }
+}
+
 /// The first letter that is no lower-case one, digit, dash or one of these.
-pub(super) fn unfit(name: &str, others: &[char]) -> Option<char> {
+fn unfit(name: &str, others: &[char]) -> Option<char> {
     let fits = |letter: &char| {
         letter.is_ascii_lowercase()
             || letter.is_ascii_digit()

@@ -7,13 +7,18 @@ use serde_json::json;
 use super::kept;
 use super::told::{ends, run};
 
+/// A server of that release, for who asks alone.
+fn server_of(requirements: &Requirements) -> Server {
+    let environment = Environment::new(requirements).unwrap_or_else(|error| panic!("{error}"));
+    let server = Server::in_environment(environment, &[]);
+    server.unwrap_or_else(|error| panic!("{error}"))
+}
+
 #[test]
 #[ignore = "slow lane: installs two more releases of Prefect"]
 fn older_servers_are_told_whole() {
     for requirements in Requirements::OLDER_PREFECT {
-        let environment = Environment::new(&requirements).unwrap_or_else(|error| panic!("{error}"));
-        let server = Server::in_environment(environment, &[]);
-        let server = server.unwrap_or_else(|error| panic!("{error}"));
+        let server = server_of(&requirements);
         let version = server.get("/admin/version");
         let name = format!("prefect-{}", version.as_str().expect("a version"));
         assert_eq!(name, requirements.name());
@@ -51,9 +56,7 @@ fn older_servers_are_told_whole() {
 #[ignore = "slow lane: installs two more releases of Prefect"]
 fn deployments_are_made_without_what_older_servers_do_not_know() {
     for requirements in Requirements::OLDER_PREFECT {
-        let environment = Environment::new(&requirements).unwrap_or_else(|error| panic!("{error}"));
-        let server = Server::in_environment(environment, &[]);
-        let server = server.unwrap_or_else(|error| panic!("{error}"));
+        let server = server_of(&requirements);
         let pool = json!({"name": "older", "type": "process"});
         server.post("/work_pools/", &pool);
         let flow = server.post("/flows/", &json!({"name": "raw"}));

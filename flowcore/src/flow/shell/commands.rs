@@ -19,7 +19,7 @@ use crate::runner::{
 };
 use crate::transacting::{RunSubject, Transaction};
 
-/// What one critical section leaves to do. There are four for each run, so
+/// What one critical section leaves to do. There are some for each run, so
 /// what most of them have no use for takes no room and no time.
 #[derive(Default)]
 pub(super) struct Todo {

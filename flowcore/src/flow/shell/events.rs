@@ -118,9 +118,10 @@ impl FlowRun {
     }
 
     /// The run ends. Its arguments go before that, and the runs that only they
-    /// held with it, and the attempt's `control`. The first run that this makes ready begins in the same
-    /// critical section, if the caller `wants` it, who executes it at once; or,
-    /// where it makes none ready, the `other` that the caller has.
+    /// held with it, and the attempt's `control`. The first run that this makes
+    /// ready begins in the same critical section, if the caller `wants` it, who
+    /// executes it at once; or, where it makes none ready, the `other` that the
+    /// caller has.
     pub(crate) fn settled_without<A>(
         self: &Arc<Self>,
         run: RunReference,

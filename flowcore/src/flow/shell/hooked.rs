@@ -144,24 +144,22 @@ impl FlowRun {
         if !options.hooks.want(StateName::Running) || !self.says(is_local) {
             return;
         }
-        let options = options.clone();
         let Some(view) = shell.view(run) else {
             return;
         };
-        let name = shell.controls.name(run);
-        if options.task_run_name.is_none() || name.is_some() {
-            let hooks = &mut shell.hooks;
-            hooks.note_run(run, info, &options, view, name, None);
-            return;
-        }
-        shell.hooks.unnamed.push(TaskHookCall {
+        let call = TaskHookCall {
             run,
             info,
-            options,
+            options: options.clone(),
             view,
-            name: None,
+            name: shell.controls.name(run).map(str::to_owned),
             transaction: None,
-        });
+        };
+        if call.options.task_run_name.is_some() && call.name.is_none() {
+            shell.hooks.unnamed.push(call);
+        } else {
+            shell.hooks.calls.push_back(HookCall::Task(call));
+        }
     }
 
     /// The template of a run has made this name: hooks that waited for it are

@@ -13,7 +13,7 @@ use super::ledger::{Call, Next, Reply, SentLine};
 use super::{ServerFlowRun, Shared, artifacts, bodies, news};
 use crate::prefect::client::{ApiClient, ApiError};
 use crate::prefect::message::NewFlowRun;
-use crate::prefect::naming::refused;
+use crate::prefect::naming::is_taken;
 use crate::prefect::transition::{Answer, propose};
 use crate::state::StateType;
 
@@ -75,7 +75,7 @@ async fn perform(
                 Some(known) => *known,
                 None => {
                     let name = &new.flow_name;
-                    if name.is_empty() || refused(name).is_some() {
+                    if !is_taken(name) {
                         let name = name.clone();
                         return Err(ApiError::FlowName { name });
                     }

@@ -77,7 +77,7 @@ pub(crate) async fn take(mut wanted: Wanted) -> Result<Option<ServerSlots>, Pref
         return Ok(None);
     };
     if wanted.is_strict
-        && let Some(name) = wanted.names.iter().find(|name| !is_name(name))
+        && let Some(name) = wanted.names.iter().find(|name| !naming::is_taken(name))
     {
         return Err(PrefectError::Name {
             what: "concurrency limit",
@@ -86,7 +86,7 @@ pub(crate) async fn take(mut wanted: Wanted) -> Result<Option<ServerSlots>, Pref
             rule: naming::RULE,
         });
     }
-    wanted.names.retain(|name| is_name(name));
+    wanted.names.retain(|name| naming::is_taken(name));
     if wanted.names.is_empty() {
         return Ok(None);
     }
@@ -111,11 +111,6 @@ pub(crate) async fn take(mut wanted: Wanted) -> Result<Option<ServerSlots>, Pref
         Ok(Err(error)) => Err(PrefectError::Server(format!("{what}: {error}"))),
         Err(_) => Err(PrefectError::Server(format!("{what}: the process ends"))),
     }
-}
-
-/// Whether a limit can be called so.
-fn is_name(name: &str) -> bool {
-    !name.is_empty() && naming::refused(name).is_none()
 }
 
 /// Why the server, if one is named, has none of these limits: what follows

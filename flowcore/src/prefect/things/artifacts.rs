@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::question::{NewArtifact, Question};
 use super::{PrefectError, ServerCall};
-use crate::prefect::naming::unfit;
+use crate::prefect::naming::Plain;
 
 /// An artifact about to be made: text, a table, a link, an image or a
 /// progress, which shows under the run that makes it.
@@ -109,7 +109,7 @@ impl Artifact {
             problem,
         })?;
         if let Some(key) = &self.key {
-            check_key(key)?;
+            KEY.check(key)?;
         }
         new.key = self.key;
         new.description = self.description;
@@ -175,18 +175,12 @@ fn checked_percent(percent: f64) -> Result<f64, String> {
     Err(format!("a progress is from 0 to 100, not {percent}"))
 }
 
-fn check_key(key: &str) -> Result<(), PrefectError> {
-    let letter = unfit(key, &[]);
-    if !key.is_empty() && letter.is_none() {
-        return Ok(());
-    }
-    Err(PrefectError::Name {
-        what: "the artifact's key",
-        name: key.to_owned(),
-        letter,
-        rule: "a key has lower-case letters, digits and dashes",
-    })
-}
+const KEY: Plain = Plain {
+    what: "the artifact's key",
+    others: &[],
+    longest: usize::MAX,
+    rule: "a key has lower-case letters, digits and dashes",
+};
 
 #[cfg(test)]
 mod tests {

@@ -4,9 +4,16 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::ServerCall;
 use super::question::Question;
-use super::{PrefectError, ServerCall};
-use crate::prefect::naming::unfit;
+use crate::prefect::naming::Plain;
+
+const NAME: Plain = Plain {
+    what: "the secret",
+    others: &[],
+    longest: usize::MAX,
+    rule: "a block's name has lower-case letters, digits and dashes",
+};
 
 /// What a block of type `Secret` holds. It is shown nowhere by itself.
 #[derive(Clone, PartialEq, Eq)]
@@ -48,20 +55,11 @@ impl fmt::Debug for SecretValue {
 ///
 /// # Errors
 ///
-/// Awaiting it fails with a [`PrefectError`] if there is no such block or no
+/// Awaiting it fails with a [`PrefectError`](crate::PrefectError) if there is no such block or no
 /// server, or the server cannot be asked.
 pub fn secret(name: &str) -> ServerCall<SecretValue> {
-    let letter = unfit(name, &[]);
-    let question = if !name.is_empty() && letter.is_none() {
-        Ok(Question::Secret(name.to_owned()))
-    } else {
-        Err(PrefectError::Name {
-            what: "the secret",
-            name: name.to_owned(),
-            letter,
-            rule: "a block's name has lower-case letters, digits and dashes",
-        })
-    };
+    let checked = NAME.check(name);
+    let question = checked.map(|()| Question::Secret(name.to_owned()));
     ServerCall::new(question, |value| {
         Ok(SecretValue(match value {
             Value::String(text) => text,

@@ -6,7 +6,14 @@ use serde_json::Value;
 
 use super::question::Question;
 use super::{PrefectError, ServerCall};
-use crate::prefect::naming::unfit;
+use crate::prefect::naming::Plain;
+
+const NAME: Plain = Plain {
+    what: "the variable",
+    others: &['_'],
+    longest: 255,
+    rule: "a name has 1 to 255 lower-case letters, digits, dashes and underscores",
+};
 
 /// The value of a variable; `None` if there is none of this name.
 ///
@@ -84,16 +91,7 @@ pub fn delete(name: &str) -> ServerCall<()> {
 }
 
 fn checked(name: &str) -> Result<String, PrefectError> {
-    let letter = unfit(name, &['_']);
-    if !name.is_empty() && name.len() <= 255 && letter.is_none() {
-        return Ok(name.to_owned());
-    }
-    Err(PrefectError::Name {
-        what: "the variable",
-        name: name.to_owned(),
-        letter,
-        rule: "a name has 1 to 255 lower-case letters, digits, dashes and underscores",
-    })
+    NAME.check(name).map(|()| name.to_owned())
 }
 
 #[cfg(test)]

@@ -44,10 +44,10 @@ impl Ready {
     /// The next item, if it is one that is wanted.
     pub(super) fn pop_if(&mut self, is_wanted: impl FnOnce(&Item) -> bool) -> Option<Item> {
         // Priorities are for who looks at all that waits.
-        if self.has_priorities || !self.ordinary.front().is_some_and(is_wanted) {
+        if self.has_priorities {
             return None;
         }
-        self.ordinary.pop_front()
+        self.ordinary.pop_front_if(|item| is_wanted(item))
     }
 
     fn queue(&mut self, priority: i32) -> &mut VecDeque<Item> {
